@@ -1,1 +1,23 @@
-//! Under construction.
+//! The gRPC contract between game servers and the backend: `tickwright.match.v1`, generated from
+//! `proto/tickwright/match/v1/matches.proto`. Client and server halves; no logic, no transport choice.
+//!
+//! Every call carries the metadata `authorization: Bearer <service token>`, and is idempotent by match id.
+
+/// Version 1 of the match service: messages, `matches_client` and `matches_server`.
+pub mod match_v1 {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated code; its documentation is the .proto file's"
+    )]
+    tonic::include_proto!("tickwright.r#match.v1");
+}
+
+pub use match_v1::matches_client::MatchesClient;
+pub use match_v1::matches_server::{Matches, MatchesServer};
+pub use match_v1::{MatchResult, PlayerResult, ReportLostReply, ReportLostRequest, SubmitResultReply};
+
+/// Name of the metadata entry that carries `Bearer <service token>`.
+pub const AUTHORIZATION: &str = "authorization";

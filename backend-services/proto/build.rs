@@ -1,0 +1,10 @@
+//! Generates the messages, client and server from `proto/` with protox: no `protoc` on the machine is needed.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = protox::compile(["proto/tickwright/match/v1/matches.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(files)?;
+    Ok(())
+}
