@@ -1,1 +1,31 @@
-//! Under construction.
+//! The carriers: what moves datagrams between this process and the network.
+//!
+//! Owns: sockets, threads of input and output, rings between them and the thread that ticks, buffers, drop counters.
+//! Must never know: what is inside a datagram (no packet, no session, no world). This is the one room of `netcode`
+//! that may touch a socket, a clock or a thread.
+//!
+//! | carrier | for | threads |
+//! |---|---|---|
+//! | [`UdpCarrier`] | a client or a bot that drives its own loop | none |
+//! | [`UdpThread`] | a server: the tick thread never waits for the kernel | one that receives, one that sends |
+//! | [`MemoryCarrier`] | tests, and a client in the server's own process | none |
+//!
+//! All of them speak [`Carrier`], so that the code above is written once.
+
+mod carrier;
+mod counters;
+mod memory;
+mod ring;
+mod udp;
+mod udp_thread;
+
+pub use carrier::Carrier;
+pub use counters::CarrierCounters;
+pub use memory::{MemoryCarrier, MemoryHub};
+pub use ring::Datagram;
+pub use udp::{SocketOptions, TransportError, UdpCarrier};
+pub use udp_thread::{UdpThread, UdpThreadConfig};
+
+/// The longest datagram that any carrier takes in, in bytes. The protocol above keeps to 1200; what arrives longer
+/// than this is dropped and counted as oversize.
+pub const DATAGRAM_BYTES_MAX: usize = 2047;

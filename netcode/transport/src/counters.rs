@@ -1,0 +1,67 @@
+//! What a carrier moved and dropped, by cause. Owns the numbers; must never know who reads them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A reading of one carrier's counters, all since it opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CarrierCounters {
+    /// Datagrams handed to the caller or put in its ring.
+    pub datagrams_received: u64,
+    /// Bytes of those, without UDP and IP headers.
+    pub bytes_received: u64,
+    /// Datagrams given to the kernel (or to the memory hub).
+    pub datagrams_sent: u64,
+    /// Bytes of those, without UDP and IP headers.
+    pub bytes_sent: u64,
+    /// Arrived while the receiving ring was full: the newest is dropped.
+    pub dropped_ring_full: u64,
+    /// Longer than [`crate::DATAGRAM_BYTES_MAX`].
+    pub dropped_oversize: u64,
+    /// To be sent while the sending ring was full, or the kernel would have blocked.
+    pub dropped_send_full: u64,
+    /// The kernel refused to send or to receive for any other reason (no route, address family, …).
+    pub errors: u64,
+}
+
+/// The same numbers, shared between the threads of one carrier.
+#[derive(Debug, Default)]
+pub(crate) struct SharedCounters {
+    pub(crate) datagrams_received: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) datagrams_sent: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
+    pub(crate) dropped_ring_full: AtomicU64,
+    pub(crate) dropped_oversize: AtomicU64,
+    pub(crate) dropped_send_full: AtomicU64,
+    pub(crate) errors: AtomicU64,
+}
+
+impl SharedCounters {
+    pub(crate) fn received(&self, bytes: usize) {
+        self.datagrams_received.fetch_add(1, Relaxed);
+        self.bytes_received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.datagrams_sent.fetch_add(1, Relaxed);
+        self.bytes_sent.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> CarrierCounters {
+        CarrierCounters {
+            datagrams_received: self.datagrams_received.load(Relaxed),
+            bytes_received: self.bytes_received.load(Relaxed),
+            datagrams_sent: self.datagrams_sent.load(Relaxed),
+            bytes_sent: self.bytes_sent.load(Relaxed),
+            dropped_ring_full: self.dropped_ring_full.load(Relaxed),
+            dropped_oversize: self.dropped_oversize.load(Relaxed),
+            dropped_send_full: self.dropped_send_full.load(Relaxed),
+            errors: self.errors.load(Relaxed),
+        }
+    }
+}
+
+/// Counts one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
