@@ -1,0 +1,52 @@
+//! What a link may be told. Owns the knobs and their defaults; must never know a channel.
+
+use std::time::Duration;
+
+/// How one link behaves. The two ends need not agree on any of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// How long an acknowledgement may wait for a packet to ride in.
+    pub max_ack_delay: Duration,
+    /// How many bytes of each packet may repeat small reliable messages that are not yet acknowledged,
+    /// while the path loses packets. 0 turns repeating off.
+    pub redundancy_bytes: usize,
+    /// The longest message that is repeated.
+    pub redundancy_message_bytes: usize,
+    /// How long after a loss messages are still repeated; a clean path repeats nothing.
+    pub redundancy_hold: Duration,
+    /// The most that this link sends, in bytes a second, all bodies counted.
+    pub rate_bytes_per_s: u64,
+    /// How many bytes above that rate may leave at once.
+    pub burst_bytes: u64,
+    /// The longest piece that a message is cut into. A body needs [`BODY_MARGIN_BYTES`] more, so
+    /// `poll_body` must be given at least the sum.
+    pub fragment_bytes: usize,
+    /// How many bytes of received messages may wait for `receive`; beyond it packets are refused unread and
+    /// unacknowledged, so that the peer slows down.
+    pub receive_bytes_max: usize,
+    /// How long an unreliable message may wait for the rate limit before it is dropped.
+    pub unreliable_wait: Duration,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            max_ack_delay: Duration::from_millis(25),
+            // 160 = four copies of 32 bytes, each with its 4 bytes of head, and a little room.
+            redundancy_bytes: 160,
+            redundancy_message_bytes: 64,
+            redundancy_hold: Duration::from_secs(10),
+            rate_bytes_per_s: 6_000_000,
+            burst_bytes: 128 << 10,
+            // 1200 datagram − 25 sealing (1 prefix, 8 sequence, 16 tag) = 1175 body; − 64 margin.
+            fragment_bytes: 1100,
+            receive_bytes_max: 1 << 20,
+            unreliable_wait: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What a body holds at most beside one fragment's bytes: head and acknowledgements 38, fragment head 11.
+pub const BODY_MARGIN_BYTES: usize = 64;
+/// The smallest `budget_bytes` that the default configuration may be polled with.
+pub const BODY_BYTES_MIN: usize = 1100 + BODY_MARGIN_BYTES;

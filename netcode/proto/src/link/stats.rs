@@ -1,0 +1,73 @@
+//! What a link tells about itself: counters, estimates, and where every byte went.
+
+use crate::channels::{CHANNELS_MAX, ChannelId};
+
+/// Every byte that left, by what it was for. The parts sum to [`LinkStats::bytes_sent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ledger {
+    /// Body heads, and what the session reported around the body (prefix, sequence, tag).
+    pub header: u64,
+    /// Acknowledgements.
+    pub acks: u64,
+    /// Messages with their heads, repeats included, by channel.
+    pub channel: [u64; CHANNELS_MAX],
+}
+
+impl Ledger {
+    /// Every byte.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.header + self.acks + self.channel.iter().sum::<u64>()
+    }
+
+    pub(crate) fn add(&mut self, channel: ChannelId, bytes: usize) {
+        self.channel[channel.index()] += bytes as u64;
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { header: 0, acks: 0, channel: [0; CHANNELS_MAX] }
+    }
+}
+
+/// A link's estimates and counters since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LinkStats {
+    /// Smoothed round-trip time without the peer's acknowledgement delay, microseconds; 0 before the first sample.
+    pub rtt_us: u64,
+    /// The smallest round-trip time of the last ten to twenty seconds, microseconds.
+    pub rtt_min_us: u64,
+    /// Smoothed deviation of the round-trip time, microseconds.
+    pub jitter_us: u64,
+    /// Share of sent packets that the path lost lately, 0..=1.
+    pub loss: f32,
+    /// Bodies composed.
+    pub packets_sent: u64,
+    /// Bodies taken in, duplicates and refusals not counted.
+    pub packets_received: u64,
+    /// Sent packets declared lost.
+    pub packets_lost: u64,
+    /// Bodies dropped as already seen or too old.
+    pub packets_stale: u64,
+    /// Bodies refused because `receive` was not called in time.
+    pub packets_refused: u64,
+    /// Bytes that left, as in the ledger.
+    pub bytes_sent: u64,
+    /// Bytes of bodies taken in.
+    pub bytes_received: u64,
+    /// Bytes of messages unsent or unacknowledged, with their overhead.
+    pub queued_bytes: usize,
+    /// Bytes of messages held back or partly received.
+    pub held_bytes: usize,
+    /// Unreliable messages dropped unsent, because the rate limit held them too long.
+    pub messages_expired: u64,
+    /// Message bodies sent again, as repeats or after a loss.
+    pub messages_repeated: u64,
+    /// Bytes in flight that the peer has not acknowledged.
+    pub in_flight_bytes: u64,
+    /// Bytes that the congestion controller allows in flight for bulk.
+    pub window_bytes: u64,
+    /// Where the bytes went.
+    pub ledger: Ledger,
+}
