@@ -1,1 +1,3 @@
-//! Under construction.
+//! Accounts, matchmaking and leaderboards: one binary, a role each or all.
+
+pub mod api;

@@ -1,0 +1,204 @@
+//! The JSON shapes of the REST API, version 1: what clients send and get. Public, so that our own bots and
+//! client SDKs speak with the same types as the handlers.
+//!
+//! Owns shapes only; it must never know a rule, a store or a router. Ids of players are `u64` below 2^53,
+//! written as strings. Times are milliseconds or seconds, the unit is the name's last part. Requests refuse
+//! unknown fields; clients must ignore unknown fields in answers (additions are not breaking changes).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /v1/auth/guest/register`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterRequest {
+    /// Made and kept by the device: at least 32 characters of `A–Z a–z 0–9 - _ + / = . ~` with at least
+    /// 128 bits of entropy (16 random bytes in hex, or more). The server keeps only its SHA-256.
+    #[schema(min_length = 32, max_length = 256, example = "9f86d081884c7d659a2feaa0c55ad015")]
+    pub device_secret: String,
+    /// 1 to 32 bytes of UTF-8 without control characters; not unique.
+    #[schema(min_length = 1, max_length = 32, example = "Ada")]
+    pub display_name: String,
+}
+
+/// `POST /v1/auth/guest/login`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The secret that the account was registered with.
+    #[schema(min_length = 32, max_length = 256, example = "9f86d081884c7d659a2feaa0c55ad015")]
+    pub device_secret: String,
+}
+
+/// `POST /v1/auth/refresh` and `POST /v1/auth/logout`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshRequest {
+    /// The newest refresh token of the session. Asking again with the one before it is answered with the
+    /// same successor for 10 s (a lost response); later than that it ends the session.
+    #[schema(max_length = 128)]
+    pub refresh_token: String,
+}
+
+/// Answer to register, login and refresh.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// The player's id, a decimal number below 2^53 in a string.
+    #[schema(example = "4503599627370496")]
+    pub player_id: String,
+    /// What others see.
+    pub display_name: String,
+    /// A JWT (`at+jwt`, EdDSA); send it as `Authorization: Bearer …`.
+    pub access_token: String,
+    /// Opaque; used once to get the next pair.
+    pub refresh_token: String,
+    /// Seconds until the access token expires.
+    #[schema(example = 900)]
+    pub expires_in_s: u64,
+}
+
+/// `GET /v1/me`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    /// The player's id.
+    pub player_id: String,
+    /// What others see.
+    pub display_name: String,
+    /// When the account was made, milliseconds since 1970.
+    pub created_unix_ms: i64,
+    /// The skill estimate.
+    pub rating: Rating,
+}
+
+/// A skill estimate: normally distributed with mean `mu` and standard deviation `sigma`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rating {
+    /// Mean; newcomers start at 25.
+    pub mu: f64,
+    /// Standard deviation; newcomers start at 25/3.
+    pub sigma: f64,
+    /// Matches that counted.
+    pub matches: u32,
+}
+
+/// `POST /v1/matchmaking/tickets`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TicketRequest {
+    /// Which game mode to queue for.
+    #[schema(max_length = 32, example = "arena")]
+    pub mode: String,
+}
+
+/// Where a ticket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TicketStatus {
+    /// Waits for opponents, for a server, or for the player's running match to end.
+    Queued,
+    /// `match` says where to go.
+    Matched,
+    /// Nobody asked for it for too long.
+    Expired,
+    /// The player took it back.
+    Cancelled,
+}
+
+/// A place in the queue, and the match once there is one.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Ticket {
+    /// A UUID.
+    pub ticket_id: String,
+    /// Where it stands.
+    pub status: TicketStatus,
+    /// Since it was queued.
+    pub waited_ms: u64,
+    /// How much longer it will probably wait; absent when nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate_ms: Option<u64>,
+    /// Why it still waits, in one sentence; absent once it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Present when `status` is `matched`.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchAddress>,
+}
+
+/// Where a match is played, and the key to its door.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct MatchAddress {
+    /// A UUID.
+    pub match_id: String,
+    /// `host:port`, UDP.
+    #[schema(example = "203.0.113.7:7000")]
+    pub server_address: String,
+    /// A netcode 1.02 connect token, 2048 bytes in standard base64.
+    pub connect_token: String,
+    /// Seconds until the token no longer opens a connection.
+    pub expires_in_s: u64,
+}
+
+/// `GET /v1/leaderboards/{board}` and its `around-me`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Board {
+    /// The board's name.
+    #[schema(example = "arena-rating")]
+    pub board: String,
+    /// Best first.
+    pub entries: Vec<BoardEntry>,
+}
+
+/// One row of a board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BoardEntry {
+    /// 1 is first. Of equal scores the one reached first ranks higher.
+    pub rank: u64,
+    /// Whose score.
+    pub player_id: String,
+    /// What others see.
+    pub display_name: String,
+    /// In the board's own unit.
+    pub score: i64,
+}
+
+/// An error by RFC 9457, as `application/problem+json`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// A stable address of the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:tickwright:problem:invalid_token")]
+    pub kind: String,
+    /// The kind in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: String,
+    /// Stable and meant for programs.
+    #[schema(example = "invalid_token")]
+    pub code: String,
+    /// Also in the header `x-request-id`; quote it when asking for help.
+    pub request_id: String,
+}
+
+macro_rules! redacted {
+    ($($name:ident { $($shown:ident),* })+) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))$(.field(stringify!($shown), &self.$shown))*.finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+
+// Secrets and tokens stay out of logs even where a whole request is printed.
+redacted! {
+    RegisterRequest { display_name }
+    LoginRequest {}
+    RefreshRequest {}
+    Session { player_id, display_name, expires_in_s }
+    Ticket { ticket_id, status, waited_ms, estimate_ms, reason, matched }
+    MatchAddress { match_id, server_address, expires_in_s }
+}
