@@ -1,1 +1,66 @@
-//! Under construction.
+//! World state as quantised columns: schema, frames, baselines, deltas, and the messages that carry them.
+//!
+//! Owns what a replicated world looks like between the server that knows it and the client that is shown it.
+//! Must never know an ECS, a socket, a clock, a key or a packet: a [`Frame`] goes in, bits come out, and the
+//! same bits give a [`Frame`] again on the other side.
+//!
+//! # The path of a world
+//!
+//! | step | who | where |
+//! |---|---|---|
+//! | components → columns of bounded integers | server, once a tick | [`Replicate::quantise`], [`History::extract`] |
+//! | columns → bits against what this client holds | server, per client | [`ClientView::encode`] |
+//! | bits → columns | client | [`Receiver::decode`] |
+//! | columns → components | client | [`Frame::get`] |
+//! | "this is what I hold" | client → server | [`Receiver::ack`], [`ClientView::ack`] |
+//!
+//! # The law
+//!
+//! For every entity in a client's decoded frame, its columns equal, bit for bit, the columns of the server's
+//! frame at the entity's [`Frame::stamp`], whatever was lost, duplicated or reordered on the way. It is held by
+//! `tests/law.rs`.
+//!
+//! # Identity
+//!
+//! A [`NetId`] names one entity for the whole life of a match: the server counts them up and never gives one
+//! out twice. An entity that leaves a client's interest and comes back keeps its id. (A reused id would still
+//! decode to the right columns; but a client would blend the old entity into the new one.)
+
+mod codec;
+mod error;
+pub mod exchange;
+mod field;
+mod frame;
+mod history;
+mod id;
+mod receiver;
+mod replicate;
+mod schema;
+#[doc(hidden)]
+pub mod support;
+mod view;
+
+pub use error::SnapshotError;
+pub use exchange::{
+    Ack, Control, InputPacket, MessageError, MessageSet, MessageSetBuilder, SnapshotHeader, Telemetry,
+    ViewTime,
+};
+pub use field::{Field, FieldKind};
+pub use frame::{EntityWriter, Frame};
+pub use history::History;
+pub use id::{ComponentId, NetId};
+pub use receiver::{Receiver, ReceiverLimits};
+pub use replicate::{Enumeration, Input, Message, Replicate};
+pub use schema::{Schema, SchemaBuilder};
+pub use view::{ClientView, Feedback, SnapshotStats};
+
+/// Greatest number of component types in a schema: presence is a 64-bit mask.
+pub const COMPONENTS_MAX: usize = 64;
+/// Greatest number of columns in one component.
+pub const COLUMNS_MAX: usize = 64;
+/// Default bound on the entities one client is shown at a time, on both sides.
+pub const ENTITIES_MAX: usize = 8192;
+/// Decoded frames a client keeps, counted in ticks; a baseline is never older than this less one.
+pub const RECEIVER_TICKS: usize = 64;
+/// Frames a server keeps by default, counted in ticks.
+pub const HISTORY_TICKS: usize = 128;

@@ -1,0 +1,93 @@
+//! The head of every snapshot. Owns its bits; must never know the entities that follow.
+//!
+//! | bits | field |
+//! |---|---|
+//! | 32 | tick |
+//! | 1 + 6 | has baseline; `tick − baseline`, 1..=63 |
+//! | 1 | complete |
+//! | 1 + 8n | has input tick; `tick − input_tick` as a signed varint |
+//! | 12 | input margin, two's complement |
+//! | 1 + 8 | any late inputs; how many |
+
+use netcode_wire::{BitReader, BitWriter, Tick, WireError};
+
+use crate::RECEIVER_TICKS;
+
+/// What a client learns with each snapshot beside the world itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SnapshotHeader {
+    /// The tick of the world that follows.
+    pub tick: Tick,
+    /// The frame that deltas are taken against: one that the client said it holds.
+    pub baseline: Option<Tick>,
+    /// Whether everything that changed is in: then an entity not mentioned is as it was.
+    pub complete: bool,
+    /// The last input of this client that was simulated.
+    pub input_tick: Option<Tick>,
+    /// How early the newest input arrived before it was due, in 1/16 ticks; negative: late. Held within
+    /// ±2047 (128 ticks).
+    pub input_margin: i16,
+    /// Inputs that came too late since the last snapshot.
+    pub late_inputs: u8,
+}
+
+impl SnapshotHeader {
+    /// Writes 54 bits or more.
+    pub fn encode(&self, out: &mut BitWriter) {
+        out.write_bits(u64::from(self.tick.0), 32);
+        out.write_bool(self.baseline.is_some());
+        if let Some(baseline) = self.baseline {
+            debug_assert!(
+                (1..RECEIVER_TICKS as i32).contains(&self.tick.since(baseline)),
+                "the client holds it"
+            );
+            out.write_bits(self.tick.since(baseline) as u64, AGE_BITS);
+        }
+        out.write_bool(self.complete);
+        out.write_bool(self.input_tick.is_some());
+        if let Some(input_tick) = self.input_tick {
+            out.write_signed_varint(i64::from(self.tick.since(input_tick)));
+        }
+        let margin = self.input_margin.clamp(-MARGIN_MAX, MARGIN_MAX);
+        out.write_bits(margin as u64, MARGIN_BITS);
+        out.write_bool(self.late_inputs > 0);
+        if self.late_inputs > 0 {
+            out.write_bits(u64::from(self.late_inputs), 8);
+        }
+    }
+
+    /// Reads what `encode` wrote.
+    ///
+    /// # Errors
+    /// Too few bits, or ticks outside their range.
+    pub fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError> {
+        let tick = Tick(from.read_bits(32)? as u32);
+        let baseline = if from.read_bool()? { Some(earlier(tick, from.read_bits(AGE_BITS)?)?) } else { None };
+        let complete = from.read_bool()?;
+        let input_tick =
+            if from.read_bool()? { Some(tick_near(tick, from.read_signed_varint()?)?) } else { None };
+        // Sign extension from 12 bits: shifted to the top of 16 and back.
+        let input_margin =
+            ((from.read_bits(MARGIN_BITS)? as u16) << (16 - MARGIN_BITS)) as i16 >> (16 - MARGIN_BITS);
+        let late_inputs = if from.read_bool()? { from.read_bits(8)? as u8 } else { 0 };
+        Ok(Self { tick, baseline, complete, input_tick, input_margin, late_inputs })
+    }
+}
+
+fn earlier(tick: Tick, age: u64) -> Result<Tick, WireError> {
+    match tick.0.checked_sub(age as u32) {
+        Some(baseline) if age > 0 => Ok(Tick(baseline)),
+        _ => Err(WireError::Malformed("baseline of a snapshot")),
+    }
+}
+
+/// `tick − age`, when that is a tick.
+pub(super) fn tick_near(tick: Tick, age: i64) -> Result<Tick, WireError> {
+    let wanted = i64::from(tick.0).checked_sub(age).and_then(|wanted| u32::try_from(wanted).ok());
+    wanted.map(Tick).ok_or(WireError::Malformed("tick out of range"))
+}
+
+const AGE_BITS: u32 = 6;
+const MARGIN_BITS: u32 = 12;
+const MARGIN_MAX: i16 = (1 << (MARGIN_BITS - 1)) - 1;
+const _: () = assert!(RECEIVER_TICKS == 1 << AGE_BITS, "every age of a held baseline can be written");

@@ -1,0 +1,273 @@
+//! A quantised world at one tick: entities sorted by id, their columns packed. Must never know how a frame
+//! travels, nor where its components live.
+
+use netcode_wire::Tick;
+
+use crate::{ComponentId, NetId, Replicate, Schema};
+
+/// The world at one tick, in quantised columns. On the server it is what is true; on a client it is what the
+/// client was shown.
+///
+/// Layout: one row an entity, sorted by id; each row names a run of parts (one a component, ascending), each
+/// part a run of values. All three vectors keep their memory over `clear`.
+#[derive(Debug, Clone, Default)]
+pub struct Frame {
+    tick: Tick,
+    rows: Vec<Row>,
+    parts: Vec<Part>,
+    values: Vec<u32>,
+}
+
+/// Adds components to one entity of a frame.
+#[derive(Debug)]
+pub struct EntityWriter<'a> {
+    schema: &'a Schema,
+    frame: &'a mut Frame,
+    first_part: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: NetId,
+    pub(crate) stamp: Tick,
+    pub(crate) parts: (u32, u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) component: ComponentId,
+    start: u32,
+    len: u32,
+}
+
+/// One entity of a frame, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entity<'a> {
+    pub(crate) stamp: Tick,
+    parts: &'a [Part],
+    values: &'a [u32],
+}
+
+impl Frame {
+    /// An empty world.
+    #[must_use]
+    pub fn new(tick: Tick) -> Self {
+        Self { tick, ..Self::default() }
+    }
+
+    /// Makes it an empty world at `tick`; memory is kept.
+    pub fn clear(&mut self, tick: Tick) {
+        self.tick = tick;
+        self.rows.clear();
+        self.parts.clear();
+        self.values.clear();
+    }
+
+    /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
+    /// are cheapest.
+    pub fn push(&mut self, schema: &Schema, id: NetId, write: impl FnOnce(&mut EntityWriter<'_>)) {
+        let first_part = self.parts.len();
+        write(&mut EntityWriter { schema, frame: self, first_part });
+        if !self.parts[first_part..].is_sorted_by_key(|part| part.component) {
+            self.parts[first_part..].sort_unstable_by_key(|part| part.component);
+        }
+        self.seal(id, self.tick, first_part);
+    }
+
+    /// Sorts the entities; to be called once all are there ([`History::extract`](crate::History::extract)
+    /// does it).
+    ///
+    /// # Panics
+    /// In debug builds when an id is there twice: the server gave one name to two entities.
+    pub fn finish(&mut self) {
+        if !self.rows.is_sorted_by_key(|row| row.id) {
+            self.rows.sort_by_key(|row| row.id);
+        }
+        debug_assert!(self.rows.windows(2).all(|pair| pair[0].id != pair[1].id), "one id, two entities");
+        self.rows.dedup_by_key(|row| row.id);
+    }
+
+    /// The tick of this world.
+    #[must_use]
+    pub fn tick(&self) -> Tick {
+        self.tick
+    }
+
+    /// Number of entities.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the world is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The entities, ascending.
+    pub fn entities(&self) -> impl ExactSizeIterator<Item = NetId> + '_ {
+        self.rows.iter().map(|row| row.id)
+    }
+
+    /// Whether the entity is there.
+    #[must_use]
+    pub fn contains(&self, id: NetId) -> bool {
+        self.find(id).is_some()
+    }
+
+    /// Whether the entity is there and has the component.
+    #[must_use]
+    pub fn has(&self, id: NetId, component: ComponentId) -> bool {
+        self.columns(id, component).is_some()
+    }
+
+    /// The columns of one component of one entity.
+    #[must_use]
+    pub fn columns(&self, id: NetId, component: ComponentId) -> Option<&[u32]> {
+        self.find(id)?.columns(component)
+    }
+
+    /// The component itself. `None` when the entity lacks it or the schema does not know `T`.
+    #[must_use]
+    pub fn get<T: Replicate>(&self, schema: &Schema, id: NetId) -> Option<T> {
+        Some(T::restore(self.columns(id, schema.id_of::<T>()?)?))
+    }
+
+    /// The components of an entity, ascending.
+    pub fn components(&self, id: NetId) -> impl Iterator<Item = ComponentId> + '_ {
+        self.find(id).into_iter().flat_map(|entity| entity.parts.iter().map(|part| part.component))
+    }
+
+    /// On the server: the tick at which the entity last changed (or appeared). On a client: the tick of the
+    /// state that is shown, which is older than the frame's when nothing newer fitted or nothing changed.
+    #[must_use]
+    pub fn stamp(&self, id: NetId) -> Option<Tick> {
+        Some(self.find(id)?.stamp)
+    }
+
+    /// Whether both worlds show the same entities with the same columns, whatever their ticks and stamps.
+    #[must_use]
+    pub fn same_state(&self, other: &Self) -> bool {
+        self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(|(ours, theirs)| {
+                ours.id == theirs.id && self.entity(ours).same_state(&other.entity(theirs))
+            })
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    pub(crate) fn entity(&self, row: &Row) -> Entity<'_> {
+        let (first, last) = (row.parts.0 as usize, row.parts.1 as usize);
+        Entity { stamp: row.stamp, parts: &self.parts[first..last], values: &self.values }
+    }
+
+    pub(crate) fn find(&self, id: NetId) -> Option<Entity<'_>> {
+        let place = self.rows.binary_search_by_key(&id, |row| row.id).ok()?;
+        Some(self.entity(&self.rows[place]))
+    }
+
+    /// Number of parts so far: where the next entity's first part will lie.
+    pub(crate) fn next_part(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Adds a part of `len` zeroed columns to the entity being built.
+    pub(crate) fn add_part(&mut self, component: ComponentId, len: usize) -> &mut [u32] {
+        let start = self.values.len();
+        self.values.resize(start + len, 0);
+        self.parts.push(Part { component, start: start as u32, len: len as u32 });
+        &mut self.values[start..]
+    }
+
+    /// Ends the entity whose parts begin at `first_part`.
+    pub(crate) fn seal(&mut self, id: NetId, stamp: Tick, first_part: usize) {
+        self.rows.push(Row { id, stamp, parts: (first_part as u32, self.parts.len() as u32) });
+    }
+
+    /// Adds a copy of another frame's entity, stamp and all.
+    pub(crate) fn copy(&mut self, id: NetId, entity: Entity<'_>) {
+        let first_part = self.next_part();
+        for part in entity.parts {
+            let columns = entity.part_columns(part);
+            self.add_part(part.component, columns.len()).copy_from_slice(columns);
+        }
+        self.seal(id, entity.stamp, first_part);
+    }
+
+    /// Stamps what is as it was in `before` with the stamp it had there.
+    pub(crate) fn inherit_stamps(&mut self, before: &Self) {
+        let mut theirs = before.rows.iter().peekable();
+        for place in 0..self.rows.len() {
+            let row = self.rows[place];
+            while theirs.next_if(|other| other.id < row.id).is_some() {}
+            if let Some(other) = theirs.next_if(|other| other.id == row.id)
+                && self.entity(&row).same_state(&before.entity(other))
+            {
+                self.rows[place].stamp = other.stamp;
+            }
+        }
+    }
+}
+
+impl EntityWriter<'_> {
+    /// Adds a component; when it is there already, the later one holds.
+    ///
+    /// # Panics
+    /// When the schema does not know `T`: the server forgot to register it.
+    pub fn component<T: Replicate>(&mut self, component: &T) {
+        let id = self.schema.id_of::<T>().expect("the component is registered in the schema");
+        self.component_at(id, component);
+    }
+
+    /// Adds a component whose id the caller has looked up once.
+    pub fn component_at<T: Replicate>(&mut self, id: ComponentId, component: &T) {
+        component.quantise(self.place(id, T::FIELDS.len()));
+    }
+
+    /// Adds a component by its columns.
+    ///
+    /// # Panics
+    /// When there are more or fewer columns than the schema says.
+    pub fn columns(&mut self, id: ComponentId, columns: &[u32]) {
+        assert_eq!(columns.len(), self.schema.fields(id).len(), "one value a column");
+        self.place(id, columns.len()).copy_from_slice(columns);
+    }
+
+    fn place(&mut self, id: ComponentId, len: usize) -> &mut [u32] {
+        debug_assert_eq!(len, self.schema.fields(id).len(), "the id is that of the component");
+        match self.frame.parts[self.first_part..].iter().find(|part| part.component == id) {
+            Some(part) => {
+                let start = part.start as usize;
+                &mut self.frame.values[start..start + len]
+            }
+            None => self.frame.add_part(id, len),
+        }
+    }
+}
+
+impl<'a> Entity<'a> {
+    pub(crate) fn columns(&self, component: ComponentId) -> Option<&'a [u32]> {
+        let part = self.parts.iter().find(|part| part.component == component)?;
+        Some(self.part_columns(part))
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (ComponentId, &'a [u32])> + '_ {
+        self.parts.iter().map(|part| (part.component, self.part_columns(part)))
+    }
+
+    /// One bit a component.
+    pub(crate) fn mask(&self) -> u64 {
+        self.parts.iter().fold(0, |mask, part| mask | 1 << part.component.0)
+    }
+
+    pub(crate) fn same_state(&self, other: &Entity<'_>) -> bool {
+        self.parts.len() == other.parts.len() && self.parts().eq(other.parts())
+    }
+
+    fn part_columns(&self, part: &Part) -> &'a [u32] {
+        &self.values[part.start as usize..(part.start + part.len) as usize]
+    }
+}

@@ -1,0 +1,66 @@
+//! The server's last frames: what deltas are taken against. Must never know a client.
+
+use netcode_wire::Tick;
+
+use crate::{Frame, HISTORY_TICKS};
+
+/// A ring of the last frames, each in the place of its tick; it spans a fixed number of ticks, and frames that
+/// it drops lend their memory to new ones.
+#[derive(Debug)]
+pub struct History {
+    frames: Vec<Option<Frame>>,
+    newest: Option<Tick>,
+}
+
+impl History {
+    /// A ring that spans `ticks` ticks.
+    ///
+    /// # Panics
+    /// When `ticks` is less than 2.
+    #[must_use]
+    pub fn new(ticks: usize) -> Self {
+        assert!(ticks >= 2, "a history spans at least two ticks");
+        Self { frames: std::iter::repeat_with(|| None).take(ticks).collect(), newest: None }
+    }
+
+    /// Takes the world at `tick`: `fill` pushes every entity into an empty frame, which is then sorted,
+    /// compared with the frame before (so that each entity knows since when it is as it is), and kept.
+    ///
+    /// # Panics
+    /// When `tick` is not later than the newest frame's.
+    pub fn extract(&mut self, tick: Tick, fill: impl FnOnce(&mut Frame)) -> &Frame {
+        assert!(self.newest.is_none_or(|newest| newest < tick), "frames come in ascending ticks");
+        let place = self.place(tick);
+        let mut frame = self.frames[place].take().unwrap_or_default();
+        frame.clear(tick);
+        fill(&mut frame);
+        frame.finish();
+        if let Some(before) = self.newest() {
+            frame.inherit_stamps(before);
+        }
+        self.newest = Some(tick);
+        self.frames[place].insert(frame)
+    }
+
+    /// The newest frame.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Frame> {
+        self.frame(self.newest?)
+    }
+
+    /// The frame of a tick, while it is held.
+    #[must_use]
+    pub fn frame(&self, tick: Tick) -> Option<&Frame> {
+        self.frames[self.place(tick)].as_ref().filter(|frame| frame.tick() == tick)
+    }
+
+    fn place(&self, tick: Tick) -> usize {
+        tick.0 as usize % self.frames.len()
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::new(HISTORY_TICKS)
+    }
+}
