@@ -1,4 +1,17 @@
-//! Sans-IO connection state machines: sessions (netcode 1.02) around links (acks, channels, fragments).
+//! Sans-IO connection state machines: netcode 1.02 sessions around links of channels and acknowledgements.
+//!
+//! Owns everything between a datagram and a message, in both directions. Must never know a socket, a clock, a
+//! thread, a tick, a world or a game: time comes in as [`netcode_wire::Time`], datagrams as bytes, and what is
+//! to be sent is polled.
 
 pub mod channels;
 pub mod link;
+mod session;
+
+pub use bytes::Bytes;
+pub use channels::{ChannelId, ChannelKind, ChannelSet};
+pub use link::{Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
+pub use session::{
+    BODY_BYTES_MAX, Client, ClientConfig, ClientId, ClientState, ConnectError, Counters, DATAGRAM_BYTES_MAX,
+    DisconnectReason, Server, ServerConfig, ServerEvent, Transmit,
+};

@@ -1,0 +1,19 @@
+//! netcode 1.02 sessions: handshake, sealing, replay protection, keep-alives, timeouts, one link a session.
+//!
+//! Knows keys and addresses; must never know what a body means (that is the link's) nor what a message says.
+//! The bytes are numbered in `netcode/STANDARD.md`, the transitions in `netcode/STATES.md`.
+
+mod client;
+mod config;
+mod event;
+mod server;
+
+pub use client::Client;
+pub use config::{ClientConfig, ServerConfig};
+pub use event::{ClientId, ClientState, ConnectError, Counters, DisconnectReason, ServerEvent, Transmit};
+pub use server::Server;
+
+/// The longest datagram that a session sends, bytes.
+pub const DATAGRAM_BYTES_MAX: usize = 1200;
+/// The longest body inside it: less 1 prefix, at most 8 of sequence, 16 of tag.
+pub const BODY_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - 25;
