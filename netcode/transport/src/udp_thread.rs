@@ -232,7 +232,7 @@ impl Shared {
         match self.socket.send_to(datagram.bytes(), datagram.addr) {
             Ok(_) => self.counters.sent(datagram.bytes().len()),
             Err(error) if Failure::of(&error) == Failure::WouldBlock => {
-                count(&self.counters.dropped_send_full)
+                count(&self.counters.dropped_send_full);
             }
             Err(_) => count(&self.counters.errors),
         }

@@ -1,0 +1,123 @@
+//! What arrives: datagrams become snapshots, control words and game messages. Decides nothing about ticks.
+
+use std::net::SocketAddr;
+
+use netcode_proto::{
+    Bytes, ChannelId, ChannelKind, ClientState as SessionState,
+    channels::{CONTROL, STATE},
+};
+use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
+use netcode_wire::{BitReader, Tick, Time};
+
+use super::{Client, MatchClock};
+use crate::{Game, LeaveReason, clock::Clock, playout::Playout, predict::Prediction};
+
+impl<G: Game> Client<G> {
+    /// Takes a datagram in, decrypting it in place. `now` should be when it arrived, as exactly as is known.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        self.session.handle_datagram(now, from, datagram);
+        self.handle_messages(now);
+    }
+
+    pub(super) fn handle_messages(&mut self, now: Time) {
+        while let Some((channel, message)) = self.session.poll_message() {
+            if self.left.is_some() {
+                continue;
+            }
+            match channel {
+                STATE => self.handle_snapshot(now, &message),
+                CONTROL => self.handle_control(now, &message),
+                _ => self.keep_message(now, channel, message),
+            }
+        }
+    }
+
+    fn handle_snapshot(&mut self, now: Time, message: &[u8]) {
+        match self.receiver.decode(&self.schema, &mut BitReader::new(message)) {
+            Ok(header) => self.note_snapshot(now, header),
+            // A late one, or one that builds on what was given up meanwhile: newer ones follow.
+            Err(SnapshotError::Stale(_) | SnapshotError::UnknownBaseline(_)) => {
+                self.stats.snapshots_stale += 1;
+            }
+            Err(error) => self.leave(now, LeaveReason::Snapshot(error)),
+        }
+    }
+
+    fn note_snapshot(&mut self, now: Time, header: SnapshotHeader) {
+        self.stats.snapshots_received += 1;
+        self.stats.late_inputs += u64::from(header.late_inputs);
+        self.newest_snapshot = Some(header.tick);
+        self.unreconciled = Some(header);
+        let Some(running) = &mut self.match_clock else { return };
+        running.playout.handle_arrival(now, header.tick);
+        if header.input_tick.is_some_and(|used| used < header.tick) {
+            self.stats.snapshots_starved += 1;
+        }
+        if header.input_tick.is_some() || header.input_margin < 0 {
+            let margin = f32::from(header.input_margin) / MARGIN_PARTS;
+            self.stats.input_margin_ticks = margin;
+            let loss = self.session.stats().loss;
+            running.clock.handle_margin(now, header.input_tick, f64::from(margin), loss);
+        }
+    }
+
+    fn handle_control(&mut self, now: Time, message: &[u8]) {
+        match Control::decode(&mut BitReader::new(message)) {
+            Ok(Control::Welcome { tick_hz, tick, schema_hash, messages_hash, player, .. }) => {
+                self.handle_welcome(now, (tick_hz, tick, player), (schema_hash, messages_hash));
+            }
+            Ok(Control::Owns { net_id }) if self.own != Some(net_id) => self.own_other(Some(net_id)),
+            Ok(Control::Owns { .. }) => {}
+            Ok(Control::OwnsNothing) => self.own_other(None),
+            Ok(Control::Goodbye { reason }) => self.leave(now, LeaveReason::Goodbye(reason)),
+            Err(error) => self.leave(now, LeaveReason::Control(error)),
+        }
+    }
+
+    fn handle_welcome(&mut self, now: Time, (tick_hz, tick, player): (u16, Tick, u64), hashes: (u64, u64)) {
+        let (ours, theirs) = (self.schema.hash(), hashes.0);
+        if ours != theirs {
+            return self.leave(now, LeaveReason::OtherSchema { ours, theirs });
+        }
+        let (ours, theirs) = (self.config.messages.hash(), hashes.1);
+        if ours != theirs {
+            return self.leave(now, LeaveReason::OtherMessages { ours, theirs });
+        }
+        // The welcome is reliable: it may be late, and snapshots may have come before it.
+        let server_tick = self.newest_snapshot.map_or(tick, |newest| newest.max(tick));
+        let rtt_us = match self.session.stats().rtt_us {
+            0 => RTT_GUESS_US,
+            measured => measured,
+        };
+        let clock = Clock::start(now, server_tick, tick_hz, rtt_us, self.config.clock);
+        let playout = Playout::new(tick_hz, self.config.interpolation);
+        self.prediction = Prediction::new(tick_hz, self.config.snap_distance);
+        self.match_clock = Some(MatchClock { clock, playout, tick_hz, player });
+    }
+
+    fn own_other(&mut self, own: Option<NetId>) {
+        self.own = own;
+        self.prediction.clear();
+        self.predicted_known = false;
+    }
+
+    fn keep_message(&mut self, now: Time, channel: ChannelId, message: Bytes) {
+        if self.messages.len() < self.config.messages_max {
+            self.messages.push_back((channel, message));
+        } else if self.config.session.channels.kind(channel).is_some_and(ChannelKind::is_reliable) {
+            self.leave(now, LeaveReason::Unread(self.config.messages_max));
+        } else {
+            self.stats.messages_dropped += 1;
+        }
+    }
+
+    /// Whether the session still stands.
+    pub(super) fn stands(&self) -> bool {
+        self.left.is_none() && self.session.state() == SessionState::Connected
+    }
+}
+
+/// The header counts margins in this many parts of a tick.
+const MARGIN_PARTS: f32 = 16.0;
+/// The round trip assumed while none was measured, in microseconds; the server's first feedback puts it right.
+const RTT_GUESS_US: u64 = 100_000;

@@ -1,0 +1,397 @@
+//! The player's clock: which tick it is here, so that each input reaches the server just before it is needed.
+//! Owns: the position in ticks, its dilation, the judgement of the server's feedback. Must never know: inputs, states.
+//!
+//! The server says, for the newest input it used, how early that input arrived (`input_margin`). The client runs a
+//! few percent faster or slower until the *smallest* margin of the last seconds is just above zero. Since feedback is
+//! a round trip old, each sample is first stripped of what was in force when its input was sent: the correction, and
+//! the lag (frames do not fall on ticks, so an input leaves at the first frame after its tick).
+//!
+//! ```text
+//! natural margin    = margin − correction(when that input was sent) + lag(of that input)
+//! wanted correction = reserve + longest lag − lowest natural margin
+//! ```
+//!
+//! so that a correction under way is never counted twice and the loop cannot oscillate (a Smith predictor), and a
+//! player with a low frame rate is as early as his frames are long.
+
+use netcode_wire::{Tick, Time};
+
+use crate::window::Lowest;
+
+/// How the clock behaves. The defaults suit 10 to 128 Hz.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockConfig {
+    /// How early the latest input of the last seconds should arrive, in ticks.
+    pub reserve_ticks: f64,
+    /// Added to the reserve where the link loses datagrams: an input then rides again one tick later.
+    pub loss_reserve_ticks: f64,
+    /// How far the lowest margin may pull the clock above the usual margin, in ticks: one long stall must not make
+    /// every later input late.
+    pub spread_ticks_max: f64,
+    /// The most that time is stretched or squeezed, as a share (0.05 = ±5 %).
+    pub dilation_max: f64,
+    /// Further off than this, in ticks, the clock jumps.
+    pub snap_ticks: f64,
+    /// Ticks that one call of `advance` plays at most; beyond that ticks are skipped, so that a slow frame cannot
+    /// make the next one slower.
+    pub ticks_per_advance_max: u32,
+}
+
+impl Default for ClockConfig {
+    fn default() -> Self {
+        Self {
+            reserve_ticks: 0.5,
+            loss_reserve_ticks: 1.0,
+            spread_ticks_max: 8.0,
+            dilation_max: 0.05,
+            snap_ticks: 10.0,
+            ticks_per_advance_max: 8,
+        }
+    }
+}
+
+/// Ticks that are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Ticks too many for one frame: to be passed over with the input repeated, before the others.
+    pub(crate) skipped: u32,
+    /// Ticks to be played.
+    pub(crate) played: u32,
+}
+
+/// The clock, from the server's welcome on.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    config: ClockConfig,
+    ticks_per_us: f64,
+    at: Time,
+    /// Where the client is, in ticks: tick `t` begins at `t`.
+    position: f64,
+    /// Ticks gained (or lost) over nominal speed since the start.
+    correction: f64,
+    wanted: f64,
+    newest: Tick,
+    /// Correction less lag of each of the last ticks, by tick modulo the length.
+    sent_under: [f64; TICKS_KEPT],
+    lowest: Lowest,
+    /// Samples of `−lag`.
+    lags: Lowest,
+    usual: Option<f64>,
+    samples: u32,
+    last_sampled: Option<Tick>,
+    loss: f32,
+    jumps: u32,
+}
+
+impl Clock {
+    /// Starts from the server's word that it was at `server_tick` when it sent what arrived `now`, over a link of
+    /// round-trip time `rtt_us`. The client must be ahead by the way there and, since `server_tick` is already old,
+    /// the way here.
+    pub(crate) fn start(
+        now: Time,
+        server_tick: Tick,
+        tick_hz: u16,
+        rtt_us: u64,
+        config: ClockConfig,
+    ) -> Self {
+        let ticks_per_us = f64::from(tick_hz.max(1)) / 1e6;
+        let lead = rtt_us as f64 * ticks_per_us + START_MARGIN_TICKS;
+        let position = f64::from(server_tick.0) + lead;
+        Self {
+            config,
+            ticks_per_us,
+            at: now,
+            position,
+            correction: 0.0,
+            wanted: 0.0,
+            newest: Tick(position as u32),
+            sent_under: [0.0; TICKS_KEPT],
+            lowest: Lowest::new(WINDOW_US),
+            lags: Lowest::new(WINDOW_US),
+            usual: None,
+            samples: 0,
+            last_sampled: None,
+            loss: 0.0,
+            jumps: 0,
+        }
+    }
+
+    /// Takes the server's feedback in: the newest input it used, how early (in ticks) that came, and the share of
+    /// our datagrams that the link loses.
+    pub(crate) fn handle_margin(&mut self, now: Time, input: Option<Tick>, margin_ticks: f64, loss: f32) {
+        self.loss = loss;
+        // A snapshot may repeat what an earlier one said; only bad news is worth hearing twice.
+        if input.is_none_or(|tick| self.last_sampled.is_some_and(|last| tick.since(last) <= 0))
+            && margin_ticks >= 0.0
+        {
+            return;
+        }
+        let sent_under = match input {
+            Some(tick) if self.newest.since(tick) < TICKS_KEPT as i32 => self.sent_under[slot(tick)],
+            _ => self.correction,
+        };
+        let natural = margin_ticks - sent_under;
+        self.last_sampled = input.max(self.last_sampled);
+        self.lowest.push(now, natural);
+        self.usual = Some(self.usual.map_or(natural, |usual| usual + (natural - usual) * USUAL_GAIN));
+        self.samples = self.samples.saturating_add(1);
+    }
+
+    /// Moves to `now` and says how many ticks are due; the caller plays them all.
+    pub(crate) fn advance(&mut self, now: Time) -> Due {
+        self.aim(now);
+        let nominal = now.since(self.at).as_micros() as f64 * self.ticks_per_us;
+        self.at = self.at.max(now);
+        let room = nominal * self.config.dilation_max;
+        let step = (self.wanted - self.correction).clamp(-room, room);
+        self.position += nominal + step;
+        self.correction += step;
+        let due = (self.position as u32).saturating_sub(self.newest.0);
+        let played = due.min(self.config.ticks_per_advance_max);
+        for tick in self.newest.0 + due - played + 1..=self.newest.0 + due {
+            // What a jump passed over was not late by a slow frame.
+            let lag = (self.position - f64::from(tick)).min(nominal + step);
+            self.sent_under[slot(Tick(tick))] = self.correction - lag;
+            self.lags.push(now, -lag);
+        }
+        self.newest = Tick(self.newest.0.saturating_add(due));
+        Due { skipped: due - played, played }
+    }
+
+    /// The newest tick that was due.
+    pub(crate) fn newest(&self) -> Tick {
+        self.newest
+    }
+
+    /// How far the next tick has come, 0 to 1.
+    pub(crate) fn fraction(&self) -> f32 {
+        (self.position - f64::from(self.newest.0)).clamp(0.0, 1.0) as f32
+    }
+
+    /// Where the client is, in ticks.
+    pub(crate) fn position(&self) -> f64 {
+        self.position
+    }
+
+    /// How often the clock had to jump instead of gliding.
+    pub(crate) fn jumps(&self) -> u32 {
+        self.jumps
+    }
+
+    /// The latest time at which nothing is due yet.
+    pub(crate) fn next_due(&self) -> Time {
+        let ticks = (f64::from(self.newest.0) + 1.0 - self.position).max(0.0);
+        let slowest = self.ticks_per_us * (1.0 + self.config.dilation_max);
+        self.at + std::time::Duration::from_micros((ticks / slowest) as u64)
+    }
+
+    fn aim(&mut self, now: Time) {
+        self.lowest.turn(now);
+        self.lags.turn(now);
+        let (Some(lowest), Some(usual)) = (self.lowest.value(), self.usual) else {
+            return;
+        };
+        let lowest = lowest.max(usual - self.config.spread_ticks_max);
+        let lossy = if self.loss > LOSSY { self.config.loss_reserve_ticks } else { 0.0 };
+        let longest_lag = -self.lags.value().unwrap_or(0.0);
+        self.wanted = self.config.reserve_ticks + lossy + longest_lag - lowest;
+        let off = self.wanted - self.correction;
+        // The first word of the server replaces a guess, so that it is followed at once.
+        let settling = self.samples <= SETTLING_SAMPLES;
+        let snap = if settling { self.config.snap_ticks.min(1.0) } else { self.config.snap_ticks };
+        if off > snap || off < -self.config.snap_ticks {
+            self.jump(off);
+        }
+    }
+
+    fn jump(&mut self, ticks: f64) {
+        self.position = (self.position + ticks).max(0.0);
+        self.correction = self.wanted;
+        self.jumps += 1;
+        // Too far ahead to wait for time to catch up: those ticks are played again.
+        if f64::from(self.newest.0) - self.position > HOLD_TICKS_MAX {
+            self.newest = Tick(self.position as u32);
+        }
+    }
+}
+
+fn slot(tick: Tick) -> usize {
+    tick.0 as usize % TICKS_KEPT
+}
+
+/// How early the first inputs should be, in ticks, before the server has said anything.
+const START_MARGIN_TICKS: f64 = 2.0;
+/// How long a late input is remembered.
+const WINDOW_US: u64 = 8_000_000;
+/// Ticks of which is remembered how they were sent: a round trip of two seconds at 60 Hz.
+const TICKS_KEPT: usize = 128;
+/// Samples during which a clock that is behind jumps at once.
+const SETTLING_SAMPLES: u32 = 8;
+/// How fast the usual margin follows: about a second at 60 Hz.
+const USUAL_GAIN: f64 = 1.0 / 64.0;
+/// A link that loses more than this share is called lossy.
+const LOSSY: f32 = 0.005;
+/// How many ticks the clock stands still at most when it is ahead.
+const HOLD_TICKS_MAX: f64 = 60.0;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HZ: u16 = 60;
+    const TICK_US: f64 = 1e6 / 60.0;
+
+    /// A server at `now·60` ticks, a link with one way's delay drawn by `delay_us`, and feedback a delay later.
+    struct Bench {
+        clock: Clock,
+        now: Time,
+        flying: Vec<(Time, Tick, f64)>,
+        late: u32,
+    }
+
+    impl Bench {
+        fn new(rtt_guess_us: u64, config: ClockConfig) -> Self {
+            let now = Time::from_secs(100);
+            let clock = Clock::start(now, Tick(6000), HZ, rtt_guess_us, config);
+            Self { clock, now, flying: Vec::new(), late: 0 }
+        }
+
+        fn run(&mut self, ticks: u32, delay_us: &mut dyn FnMut() -> f64) {
+            for _ in 0..ticks {
+                self.now += Duration::from_micros(TICK_US as u64);
+                let before = self.clock.newest();
+                let due = self.clock.advance(self.now);
+                for n in 1..=due.skipped + due.played {
+                    let tick = Tick(before.0 + n);
+                    let arrival = self.now.as_micros() as f64 + delay_us();
+                    let margin = f64::from(tick.0) - arrival / TICK_US;
+                    self.late += u32::from(margin < 0.0);
+                    let back =
+                        Time::from_micros((arrival.max(f64::from(tick.0) * TICK_US) + delay_us()) as u64);
+                    self.flying.push((back, tick, margin));
+                }
+                let now = self.now;
+                let clock = &mut self.clock;
+                self.flying.retain(|(back, tick, margin)| {
+                    if *back <= now {
+                        clock.handle_margin(now, Some(*tick), *margin, 0.0);
+                    }
+                    *back > now
+                });
+            }
+        }
+
+        fn lead(&self) -> f64 {
+            self.clock.position() - self.now.as_micros() as f64 / TICK_US
+        }
+    }
+
+    #[test]
+    fn a_steady_link_settles_at_the_reserve() {
+        let mut bench = Bench::new(60_000, ClockConfig::default());
+        bench.run(1200, &mut || 30_000.0);
+        // One way is 1.8 ticks; inputs leave at the first frame past their tick, up to one frame late.
+        assert!((2.2..3.6).contains(&bench.lead()), "{}", bench.lead());
+        bench.late = 0;
+        bench.run(600, &mut || 30_000.0);
+        assert_eq!(bench.late, 0);
+        assert_eq!(bench.clock.jumps(), 0);
+    }
+
+    #[test]
+    fn a_wrong_guess_is_made_good_by_one_jump() {
+        let mut bench = Bench::new(0, ClockConfig::default());
+        bench.run(30, &mut || 100_000.0);
+        bench.late = 0;
+        bench.run(120, &mut || 100_000.0);
+        assert_eq!(bench.late, 0);
+        assert!(bench.clock.jumps() <= 2, "{}", bench.clock.jumps());
+    }
+
+    #[test]
+    fn jitter_is_covered_by_what_was_lately_seen() {
+        let mut random = 1u64;
+        let mut delay = move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            30_000.0 + (random >> 33) as f64 / f64::from(u32::MAX) * 2.0 * 10_000.0
+        };
+        let mut bench = Bench::new(60_000, ClockConfig::default());
+        bench.run(300, &mut delay);
+        bench.late = 0;
+        bench.run(3600, &mut delay);
+        assert!(bench.late <= 2, "{} of 3600 late", bench.late);
+        assert!(bench.lead() < 5.0, "{}", bench.lead());
+    }
+
+    #[test]
+    fn a_link_that_grows_slower_is_followed_and_one_that_recovers_too() {
+        let mut bench = Bench::new(60_000, ClockConfig::default());
+        bench.run(300, &mut || 30_000.0);
+        let before = bench.lead();
+        bench.run(300, &mut || 80_000.0);
+        assert!((2.5..4.0).contains(&(bench.lead() - before)), "{}", bench.lead() - before);
+        bench.run(1200, &mut || 30_000.0);
+        assert!((bench.lead() - before).abs() < 0.6, "{} after {before}", bench.lead());
+        assert_eq!(bench.clock.jumps(), 0);
+    }
+
+    #[test]
+    fn time_is_never_stretched_by_more_than_five_percent() {
+        let mut bench = Bench::new(60_000, ClockConfig::default());
+        bench.run(120, &mut || 30_000.0);
+        for _ in 0..200 {
+            let (before, at) = (bench.clock.position(), bench.now);
+            bench.run(1, &mut || 90_000.0);
+            let nominal = bench.now.since(at).as_micros() as f64 / TICK_US;
+            let speed = (bench.clock.position() - before) / nominal;
+            assert!((0.949..=1.051).contains(&speed), "{speed}");
+        }
+    }
+
+    #[test]
+    fn more_than_ten_ticks_off_jumps() {
+        let mut bench = Bench::new(60_000, ClockConfig::default());
+        bench.run(120, &mut || 30_000.0);
+        bench.run(60, &mut || 400_000.0);
+        assert!(bench.clock.jumps() >= 1);
+        bench.run(600, &mut || 400_000.0);
+        bench.late = 0;
+        bench.run(300, &mut || 400_000.0);
+        assert_eq!(bench.late, 0);
+    }
+
+    #[test]
+    fn one_long_stall_does_not_cost_more_than_the_spread() {
+        let config = ClockConfig::default();
+        let mut bench = Bench::new(60_000, config);
+        bench.run(600, &mut || 30_000.0);
+        let before = bench.lead();
+        bench.run(1, &mut || 700_000.0);
+        bench.run(120, &mut || 30_000.0);
+        assert!(bench.lead() - before <= config.spread_ticks_max + 1.0, "{}", bench.lead() - before);
+    }
+
+    #[test]
+    fn a_slow_frame_skips_ticks_and_owes_nothing() {
+        let mut clock = Clock::start(Time::ZERO, Tick(0), HZ, 0, ClockConfig::default());
+        let due = clock.advance(Time::from_secs(1));
+        assert_eq!(due, Due { skipped: 52, played: 8 });
+        assert_eq!(clock.advance(Time::from_millis(1001)), Due::default());
+        // Time that runs backwards is time that stands still.
+        assert_eq!(clock.advance(Time::ZERO), Due::default());
+    }
+
+    #[test]
+    fn the_next_due_moment_is_not_too_late() {
+        let mut clock = Clock::start(Time::ZERO, Tick(0), HZ, 0, ClockConfig::default());
+        let mut played = 0;
+        for _ in 0..600 {
+            let due = clock.advance(clock.next_due() + Duration::from_micros(1000));
+            assert!(due.played <= 1 && due.skipped == 0);
+            played += due.played;
+        }
+        assert!(played > 500);
+    }
+}
