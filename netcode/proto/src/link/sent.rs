@@ -1,0 +1,320 @@
+//! Which of our packets are under way and what they carried. Owns acknowledgement and loss of packets; must
+//! never know a channel's queue: it hands back what was carried.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use netcode_wire::Time;
+
+use super::body::{AckBlock, DELAY_UNIT_US, DELAY_UNKNOWN, restore};
+use super::error::LinkError;
+use super::window::{WINDOW, Window};
+
+/// A reliable message, or a piece of one, that a packet carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) id: u64,
+    /// Which piece; [`WHOLE`] for a message in one packet.
+    pub(super) piece: u32,
+    pub(super) channel: u8,
+}
+
+/// The sending side of acknowledgements.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// By rising number. Only packets that elicit acknowledgements.
+    packets: VecDeque<Packet>,
+    /// What they carried, in the same order.
+    carried: VecDeque<Carried>,
+    /// How many were ever removed from the front of `carried`.
+    carried_gone: u64,
+    /// What the packet being composed has carried so far.
+    composing: u32,
+    newest: Option<u64>,
+    /// Every number used lately, with or without acknowledgement.
+    used: Window,
+    newest_acked: Option<(u64, Time)>,
+    in_flight_bytes: u64,
+    in_flight_carried: u64,
+}
+
+#[derive(Debug)]
+struct Packet {
+    seq: u64,
+    at: Time,
+    bytes: u32,
+    carried: u32,
+    carried_from: u64,
+    /// The newest packet that its ack block told of.
+    told: Option<u64>,
+    is_done: bool,
+}
+
+/// What an ack block changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Acked {
+    pub(super) bytes: u64,
+    pub(super) packets: u32,
+    /// Round trip of the newest packet, when it was acknowledged just now.
+    pub(super) sample: Option<Duration>,
+    /// The greatest packet number that the peer now knows we received.
+    pub(super) told: Option<u64>,
+}
+
+impl Sent {
+    /// Notes that the packet being composed carries this.
+    pub(super) fn carry(&mut self, carried: Carried) {
+        self.carried.push_back(carried);
+        self.composing += 1;
+    }
+
+    /// Ends the packet being composed.
+    pub(super) fn commit(&mut self, now: Time, seq: u64, bytes: usize, eliciting: bool, told: Option<u64>) {
+        debug_assert!(self.newest.is_none_or(|newest| seq > newest), "packet numbers rise");
+        if let Some(newest) = self.newest {
+            self.used.age(seq - newest);
+            self.used.set(seq - newest - 1);
+        }
+        self.newest = Some(seq);
+        let carried = std::mem::take(&mut self.composing);
+        if !eliciting {
+            return;
+        }
+        let carried_from = self.carried_gone + self.carried.len() as u64 - u64::from(carried);
+        self.in_flight_bytes += bytes as u64;
+        self.in_flight_carried += u64::from(carried);
+        self.packets.push_back(Packet {
+            seq,
+            at: now,
+            bytes: bytes as u32,
+            carried,
+            carried_from,
+            told,
+            is_done: false,
+        });
+    }
+
+    /// Takes an ack block in; what the acknowledged packets carried is appended to `out`.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Time,
+        block: &AckBlock,
+        out: &mut Vec<Carried>,
+    ) -> Result<Acked, LinkError> {
+        let newest = self.newest_of(block)?;
+        let mut acked = Acked::default();
+        let from = self.packets.partition_point(|packet| packet.seq + WINDOW < newest);
+        for index in from..self.packets.len() {
+            let packet = &self.packets[index];
+            let (seq, at) = (packet.seq, packet.at);
+            if seq > newest {
+                break;
+            }
+            if packet.is_done || !(seq == newest || block.before.get(newest - seq - 1)) {
+                continue;
+            }
+            if seq == newest && block.delay != DELAY_UNKNOWN {
+                let delay = Duration::from_micros(u64::from(block.delay) * DELAY_UNIT_US);
+                acked.sample = Some(now.since(at).saturating_sub(delay));
+            }
+            acked.bytes += u64::from(packet.bytes);
+            acked.packets += 1;
+            acked.told = acked.told.max(packet.told);
+            if self.newest_acked.is_none_or(|(known, _)| seq > known) {
+                self.newest_acked = Some((seq, at));
+            }
+            let carried = self.finish(index);
+            out.extend(self.carried.range(carried));
+        }
+        self.trim();
+        Ok(acked)
+    }
+
+    /// Gives up packets that are certainly or very probably lost: sent `reordering` before one that was
+    /// acknowledged, or `overdue` ago and before one that was acknowledged. Appends (what, in which packet);
+    /// gives packets and bytes.
+    pub(super) fn lose(
+        &mut self,
+        now: Time,
+        reordering: Duration,
+        overdue: Duration,
+        out: &mut Vec<(Carried, u64)>,
+    ) -> (u32, u64) {
+        let Some((acked, acked_at)) = self.newest_acked else { return (0, 0) };
+        self.give_up(out, |packet| {
+            packet.seq < acked && (packet.at + reordering <= acked_at || packet.at + overdue <= now)
+        })
+    }
+
+    /// Gives up every packet sent before `before`, acknowledged successors or not.
+    pub(super) fn lose_before(&mut self, before: Time, out: &mut Vec<(Carried, u64)>) -> (u32, u64) {
+        self.give_up(out, |packet| packet.at <= before)
+    }
+
+    /// When `lose` would next find something without a further acknowledgement.
+    pub(super) fn lose_at(&self, overdue: Duration) -> Option<Time> {
+        let front = self.packets.front()?;
+        let (acked, _) = self.newest_acked?;
+        (front.seq < acked).then(|| front.at + overdue)
+    }
+
+    /// When the newest packet that carries something reliable left, if one is under way.
+    pub(super) fn newest_carrying_at(&self) -> Option<Time> {
+        if self.in_flight_carried == 0 {
+            return None;
+        }
+        self.packets.iter().rev().find(|packet| packet.carried > 0 && !packet.is_done).map(|packet| packet.at)
+    }
+
+    pub(super) fn in_flight_bytes(&self) -> u64 {
+        self.in_flight_bytes
+    }
+
+    /// The whole number of the newest packet that `block` acknowledges, if all that it claims was sent.
+    fn newest_of(&self, block: &AckBlock) -> Result<u64, LinkError> {
+        let sent = self.newest.ok_or(LinkError::AckOfUnsent(u64::from(block.newest)))?;
+        let newest = restore(block.newest, sent);
+        let Some(behind) = sent.checked_sub(newest) else { return Err(LinkError::AckOfUnsent(newest)) };
+        if behind > 0 && behind <= WINDOW && !self.used.get(behind - 1) {
+            return Err(LinkError::AckOfUnsent(newest));
+        }
+        // Claims that reach behind the numbers we remember cannot be checked, and move nothing.
+        let mut claimed = block.before;
+        claimed.age(behind);
+        if claimed.exceeds(&self.used) {
+            return Err(LinkError::AckOfUnsent(newest));
+        }
+        Ok(newest)
+    }
+
+    fn give_up(&mut self, out: &mut Vec<(Carried, u64)>, is_lost: impl Fn(&Packet) -> bool) -> (u32, u64) {
+        let (mut packets, mut bytes) = (0, 0);
+        let newest_acked = self.newest_acked.map_or(u64::MAX, |(seq, _)| seq);
+        for index in 0..self.packets.len() {
+            let packet = &self.packets[index];
+            if packet.is_done {
+                continue;
+            }
+            if !is_lost(packet) {
+                if packet.seq > newest_acked {
+                    break;
+                }
+                continue;
+            }
+            let (seq, size) = (packet.seq, packet.bytes);
+            packets += 1;
+            bytes += u64::from(size);
+            let carried = self.finish(index);
+            out.extend(self.carried.range(carried).map(|carried| (*carried, seq)));
+        }
+        self.trim();
+        (packets, bytes)
+    }
+
+    /// Ends a packet's time under way; gives where in `carried` its part stands.
+    fn finish(&mut self, index: usize) -> Range<usize> {
+        let packet = &mut self.packets[index];
+        packet.is_done = true;
+        self.in_flight_bytes -= u64::from(packet.bytes);
+        self.in_flight_carried -= u64::from(packet.carried);
+        let from = (packet.carried_from - self.carried_gone) as usize;
+        from..from + packet.carried as usize
+    }
+
+    fn trim(&mut self) {
+        while let Some(packet) = self.packets.front().filter(|packet| packet.is_done) {
+            self.carried.drain(..packet.carried as usize);
+            self.carried_gone += u64::from(packet.carried);
+            self.packets.pop_front();
+        }
+    }
+}
+
+/// The piece number of a message that is not cut.
+pub(super) const WHOLE: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Time = Time::from_millis;
+
+    fn block(newest: u64, run: u64) -> AckBlock {
+        let mut before = Window::default();
+        before.fill(0, run);
+        AckBlock { newest: newest as u16, delay: 0, before }
+    }
+
+    /// Packets 10, 12, 14 … each carrying one message of its own number, one a millisecond.
+    fn sent(count: u64) -> Sent {
+        let mut sent = Sent::default();
+        for index in 0..count {
+            let seq = 10 + 2 * index;
+            sent.carry(Carried { id: seq, piece: WHOLE, channel: 1 });
+            sent.commit(MS(index), seq, 100, true, Some(index));
+        }
+        sent
+    }
+
+    #[test]
+    fn an_ack_gives_back_what_was_carried_once() {
+        let mut sent = sent(3);
+        let mut out = Vec::new();
+        let acked = sent.acknowledge(MS(50), &block(12, 0), &mut out).expect("honest");
+        let sample = Some(Duration::from_millis(49));
+        assert_eq!(acked, Acked { bytes: 100, packets: 1, sample, told: Some(1) });
+        assert_eq!(out.iter().map(|carried| carried.id).collect::<Vec<_>>(), [12]);
+        assert_eq!(sent.acknowledge(MS(50), &block(12, 0), &mut out), Ok(Acked::default()));
+        assert_eq!(sent.in_flight_bytes(), 200);
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_acknowledged() {
+        let mut out = Vec::new();
+        let check = |sent: &mut Sent, block: AckBlock, out: &mut Vec<Carried>| {
+            assert!(
+                matches!(sent.acknowledge(MS(9), &block, out), Err(LinkError::AckOfUnsent(_))),
+                "{block:?}"
+            );
+        };
+        check(&mut Sent::default(), block(0, 0), &mut out);
+        let mut sent = sent(300);
+        check(&mut sent, block(609, 0), &mut out);
+        check(&mut sent, block(608, 1), &mut out);
+        check(&mut sent, block(607, 0), &mut out);
+        check(&mut sent, block(400, 3), &mut out);
+        assert!(out.is_empty());
+        assert!(sent.acknowledge(MS(9), &block(608, 0), &mut out).is_ok());
+    }
+
+    #[test]
+    fn loss_needs_a_later_ack_and_time() {
+        let mut sent = sent(20);
+        let (mut acked, mut lost) = (Vec::new(), Vec::new());
+        let ms = Duration::from_millis;
+        assert_eq!(sent.lose(MS(500), ms(4), ms(60), &mut lost), (0, 0));
+        sent.acknowledge(MS(55), &block(22, 0), &mut acked).expect("honest");
+        // 22 left at 6 ms: 10, 12 and 14 left at least 4 ms before it.
+        assert_eq!(sent.lose(MS(55), ms(4), ms(60), &mut lost), (3, 300));
+        assert_eq!(
+            lost.iter().map(|(carried, seq)| (carried.id, *seq)).collect::<Vec<_>>(),
+            [(10, 10), (12, 12), (14, 14)]
+        );
+        assert_eq!(sent.lose_at(ms(60)), Some(MS(63)));
+        lost.clear();
+        assert_eq!(sent.lose(MS(64), ms(4), ms(60), &mut lost), (2, 200));
+        assert_eq!(sent.lose_before(MS(10), &mut lost), (5, 500), "20 and 24 … 30 left by then");
+        assert_eq!(sent.newest_carrying_at(), Some(MS(19)));
+    }
+
+    #[test]
+    fn records_leave_with_their_packets() {
+        let mut sent = sent(50);
+        let mut out = Vec::new();
+        for seq in (10..108).step_by(2) {
+            sent.acknowledge(MS(99), &block(seq, 0), &mut out).expect("honest");
+        }
+        assert_eq!((sent.packets.len(), sent.carried.len(), sent.in_flight_bytes()), (1, 1, 100));
+    }
+}
