@@ -1,1 +1,48 @@
-//! Under construction.
+//! A dedicated game server: an ECS world, a fixed tick, players, replication, lag compensation, lifecycle.
+//!
+//! A game is components, a pure step function, and systems in five [`Stage`]s; everything between a socket and
+//! those systems is this crate's. Begin at [`Server::builder`]; [`prelude`] has all the names.
+//!
+//! Must never know a game's rules. `room` alone knows both the ECS and the netcode; `drive` alone
+//! knows clocks, sockets and threads.
+
+pub mod prelude;
+
+mod builder;
+mod drive;
+mod game_match;
+mod input_ring;
+mod lag;
+mod meter;
+mod options;
+mod outbox;
+mod pacer;
+mod player;
+mod plugin;
+mod room;
+mod scene;
+mod spec;
+mod stage;
+mod status;
+
+pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
+pub use drive::RunError;
+pub use game_match::{
+    Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, match_running,
+};
+pub use input_ring::{Arrival, InputRing, REPEAT_TICKS_MAX, RING_TICKS, Taken};
+pub use lag::{Hit, LagCompensation, Pose, REWIND_MS_MAX, Rewind, segment_meets_circle};
+pub use meter::Meter;
+pub use options::{OptionsError, PROTOCOL_ID_DEFAULT, ServerOptions, TICK_HZ};
+pub use outbox::{OUTBOX_BYTES_MAX, Outbox};
+pub use pacer::{CATCH_UP_TICKS_MAX, Due, Pacer};
+pub use player::{
+    CurrentTick, Dt, FromPlayer, InputOf, Networked, Owner, PlayerDropped, PlayerId, PlayerJoined,
+    PlayerLeft, PlayerResumed,
+};
+pub use plugin::{Plugin, Setup};
+pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, codes};
+pub use scene::{Scene, Shape};
+pub use spec::{format_match_id, parse_match_id};
+pub use stage::{Stage, StageTimes};
+pub use status::{PlayerStatus, Status};

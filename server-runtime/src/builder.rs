@@ -1,0 +1,266 @@
+//! The builder: what a game declares about itself before it runs. Owns declarations only; running them is the
+//! room's and the driver's.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bevy_ecs::component::Mutable;
+use bevy_ecs::message::MessageRegistry;
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::IntoScheduleConfigs;
+use bevy_ecs::system::ScheduleSystem;
+use glam::Vec2;
+use netcode_client::Game;
+use netcode_proto::ChannelId;
+use netcode_snapshot::{Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
+
+use crate::drive::RunError;
+use crate::lag::Pose;
+use crate::options::{ServerOptions, TICK_HZ};
+use crate::player::{InputOf, Networked};
+use crate::plugin::{Plugin, Setup};
+use crate::room::Room;
+use crate::room::extract::Extractor;
+use crate::room::inbound::Inbound;
+use crate::room::interest::Interest;
+use crate::room::poses::PoseSource;
+use crate::scene::{Scene, Shape};
+use crate::stage::Stage;
+
+/// Where every server begins.
+#[derive(Debug)]
+pub struct Server;
+
+/// A [`Game`] whose predicted state is also an ECS component: what a server can run. Implemented for all such.
+pub trait ServerGame: Game<State: Component<Mutability = Mutable>> {}
+
+impl<G: Game<State: Component<Mutability = Mutable>>> ServerGame for G {}
+
+/// Stands where the game will be, until [`ServerBuilder::game`] names it.
+#[derive(Debug)]
+pub enum NoGame {}
+
+/// Declares a server. See [`Server::builder`].
+pub struct ServerBuilder<G = NoGame> {
+    pub(crate) name: String,
+    pub(crate) tick_hz: u16,
+    pub(crate) setup: Setup,
+    pub(crate) schema: SchemaBuilder,
+    pub(crate) extractors: Vec<Extractor>,
+    pub(crate) messages: MessageSetBuilder,
+    pub(crate) inbound: Vec<Inbound>,
+    pub(crate) poses: Vec<PoseSource>,
+    pub(crate) interest: Interest,
+    pub(crate) live_view: Option<LiveView>,
+    pub(crate) ghost: Option<Ghost>,
+    pub(crate) options: ServerOptions,
+    game: PhantomData<fn() -> G>,
+}
+
+/// Draws the world.
+pub(crate) type LiveView = Box<dyn Fn(&mut World) -> Scene + Send>;
+/// Draws a predicted state, given by its quantised columns.
+pub(crate) type Ghost = Arc<dyn Fn(&[u32]) -> Shape + Send + Sync>;
+
+impl Server {
+    /// Begins a server called `name` (in metrics, logs and the live view).
+    ///
+    /// ```no_run
+    /// use server_runtime::prelude::*;
+    ///
+    /// #[derive(Component, Replicate, Clone, PartialEq)]
+    /// #[net(predicted)]
+    /// struct Walker {
+    ///     #[net(range(-50.0..=50.0), step = 0.01)]
+    ///     x: f32,
+    /// }
+    ///
+    /// #[derive(Input, Clone, Default, PartialEq)]
+    /// struct Walk {
+    ///     #[net(range(-1.0..=1.0), step = 0.1)]
+    ///     speed: f32,
+    /// }
+    ///
+    /// struct WalkingGame;
+    ///
+    /// impl Game for WalkingGame {
+    ///     type Input = Walk;
+    ///     type State = Walker;
+    ///     fn step(state: &mut Walker, input: &Walk, ctx: StepContext) {
+    ///         state.x += input.speed * 5.0 * ctx.dt;
+    ///     }
+    ///     fn distance(a: &Walker, b: &Walker) -> f32 {
+    ///         (a.x - b.x).abs()
+    ///     }
+    ///     fn blend(from: &Walker, to: &Walker, t: f32) -> Walker {
+    ///         Walker { x: from.x + (to.x - from.x) * t }
+    ///     }
+    /// }
+    ///
+    /// fn welcome(mut joined: EventReader<PlayerJoined>, mut commands: Commands) {
+    ///     for player in joined.read() {
+    ///         commands.spawn((Walker { x: 0.0 }, Owner(player.player)));
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     Server::builder("walkers")
+    ///         .tick_rate(60)
+    ///         .game::<WalkingGame>()
+    ///         .add_systems(Stage::Receive, welcome)
+    ///         .config(ServerOptions { port: 7777, ..ServerOptions::default() })
+    ///         .run()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn builder(name: impl Into<String>) -> ServerBuilder {
+        ServerBuilder {
+            name: name.into(),
+            tick_hz: 60,
+            setup: Setup::new(),
+            schema: Schema::builder(),
+            extractors: Vec::new(),
+            messages: MessageSet::builder(),
+            inbound: Vec::new(),
+            poses: Vec::new(),
+            interest: Interest::Everyone,
+            live_view: None,
+            ghost: None,
+            options: ServerOptions::default(),
+            game: PhantomData,
+        }
+    }
+}
+
+impl ServerBuilder<NoGame> {
+    /// Names the game: its input, and the component its players predict, which is replicated from here on.
+    #[must_use]
+    pub fn game<G: ServerGame>(mut self) -> ServerBuilder<G> {
+        self.setup.world.register_required_components::<G::State, InputOf<G>>();
+        let named = ServerBuilder {
+            name: self.name,
+            tick_hz: self.tick_hz,
+            setup: self.setup,
+            schema: self.schema,
+            extractors: self.extractors,
+            messages: self.messages,
+            inbound: self.inbound,
+            poses: self.poses,
+            interest: self.interest,
+            live_view: self.live_view,
+            ghost: self.ghost,
+            options: self.options,
+            game: PhantomData,
+        };
+        named.replicate::<G::State>()
+    }
+}
+
+impl<G> ServerBuilder<G> {
+    /// Ticks a second, 10 to 128; 60 unless set. An operator's `--tick-rate` overrides it.
+    ///
+    /// # Panics
+    /// If the rate is out of range.
+    #[must_use]
+    pub fn tick_rate(mut self, hz: u16) -> Self {
+        assert!(TICK_HZ.contains(&hz), "tick rate is {hz}: allowed is 10 to 128 Hz");
+        self.tick_hz = hz;
+        self
+    }
+
+    /// Shows component `T` to clients wherever it is. Register in the same order as in the client's schema.
+    #[must_use]
+    pub fn replicate<T: Replicate + Component>(mut self) -> Self {
+        self.schema = self.schema.component::<T>();
+        self.extractors.push(Extractor::new::<T>(self.extractors.len()));
+        self.setup.world.register_required_components::<T, Networked>();
+        self
+    }
+
+    /// Registers a message type, both ways, on one of the game channels (`channels::GAME_…`). Register in the
+    /// same order as in the client's message set.
+    #[must_use]
+    pub fn message<M: Message>(mut self, channel: ChannelId) -> Self {
+        self.messages = self.messages.message::<M>(channel.0);
+        self.inbound.push(Inbound::new::<M>(channel));
+        MessageRegistry::register_message::<crate::player::FromPlayer<M>>(&mut self.setup.world);
+        self
+    }
+
+    /// Adds a plug-in.
+    #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a builder takes plug-ins like everything else, by value"
+    )]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        plugin.build(&mut self.setup);
+        self
+    }
+
+    /// Adds systems to a stage.
+    #[must_use]
+    pub fn add_systems<M>(
+        mut self,
+        stage: Stage,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> Self {
+        self.setup.add_systems(stage, systems);
+        self
+    }
+
+    /// Lets shots meet component `C`: `pose` gives its circle, or `None` while it cannot be hit (dead). Poses
+    /// are recorded every tick for [`crate::LagCompensation`].
+    #[must_use]
+    pub fn hittable<C: Component>(mut self, pose: fn(&C) -> Option<Pose>) -> Self {
+        self.poses.push(PoseSource::new(&mut self.setup.world, pose));
+        self
+    }
+
+    /// Shows players only what is within `radius` of something they own; what has no `position` of this kind
+    /// is shown to everyone. Without this, everyone sees everything.
+    #[must_use]
+    pub fn visible_within<C: Component>(mut self, radius: f32, position: fn(&C) -> Vec2) -> Self {
+        self.interest = self.interest.with::<C>(radius, position);
+        self
+    }
+
+    /// Draws the world for the live view.
+    #[must_use]
+    pub fn live_view(mut self, draw: impl Fn(&mut World) -> Scene + Send + 'static) -> Self {
+        self.live_view = Some(Box::new(draw));
+        self
+    }
+
+    /// What an operator set.
+    #[must_use]
+    pub fn config(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl<G: ServerGame> ServerBuilder<G> {
+    /// Draws a player's predicted state for the live view: the ghost beside the server's truth.
+    #[must_use]
+    pub fn ghost(mut self, draw: fn(&G::State) -> Shape) -> Self {
+        self.ghost = Some(Arc::new(move |columns| draw(&G::State::restore(columns))));
+        self
+    }
+
+    /// Serves until the match is over or a drain is asked for: opens the ports, tells Agones, ticks. Blocks.
+    ///
+    /// # Errors
+    /// A setting cannot be used, a port is taken, the sidecar cannot be reached, or a system panicked.
+    pub fn run(self) -> Result<(), RunError> {
+        crate::drive::run(self)
+    }
+
+    /// The room alone: no socket, no clock, no thread. For tests and for drivers of your own.
+    ///
+    /// # Errors
+    /// A setting cannot be used.
+    pub fn build(self, addresses: &[std::net::SocketAddr], unix_at_zero_s: u64) -> Result<Room<G>, RunError> {
+        Room::new(self, addresses, unix_at_zero_s)
+    }
+}

@@ -1,0 +1,318 @@
+//! What an operator may set: flags and environment, validated before anything starts. Must never open a
+//! socket or know what a flag is used for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Args;
+use netcode_token::Key;
+
+/// Allowed tick rates, in Hz.
+pub const TICK_HZ: std::ops::RangeInclusive<u16> = 10..=128;
+
+/// Protocol id when none is given: the bytes `TICKWRIG`.
+pub const PROTOCOL_ID_DEFAULT: u64 = 0x5449_434B_5752_4947;
+
+/// Flags and environment of a game server, to flatten into a game's own clap parser.
+///
+/// ```
+/// use clap::Parser;
+/// use server_runtime::ServerOptions;
+///
+/// #[derive(Parser)]
+/// struct Flags {
+///     #[command(flatten)]
+///     server: ServerOptions,
+/// }
+///
+/// let flags = Flags::parse_from(["my-game", "--port", "7777", "--seconds", "60"]);
+/// assert_eq!(flags.server.port, 7777);
+/// ```
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub struct ServerOptions {
+    /// Address to listen on for players.
+    #[arg(long, env = "TICKWRIGHT_BIND", default_value = "0.0.0.0", value_name = "IP")]
+    pub bind: IpAddr,
+    /// UDP port for players; 0 chooses a free one.
+    #[arg(long, env = "TICKWRIGHT_PORT", default_value_t = 0, value_name = "PORT")]
+    pub port: u16,
+    /// Address that players use, when it is another than what this machine sees (NAT, host port); repeatable.
+    #[arg(
+        long = "public-address",
+        env = "TICKWRIGHT_PUBLIC_ADDRESS",
+        value_delimiter = ',',
+        value_name = "IP:PORT"
+    )]
+    pub public_addresses: Vec<SocketAddr>,
+    /// Address of the admin port. It has no password: keep it on loopback.
+    #[arg(long, env = "TICKWRIGHT_ADMIN_BIND", default_value = "127.0.0.1", value_name = "IP")]
+    pub admin_bind: IpAddr,
+    /// Admin port (health, metrics, live view); 0 chooses a free one.
+    #[arg(long, env = "TICKWRIGHT_ADMIN_PORT", default_value_t = 0, value_name = "PORT")]
+    pub admin_port: u16,
+    /// Private key that connect tokens are sealed with: 64 hexadecimal digits.
+    #[arg(long, env = "TICKWRIGHT_KEY", hide_env_values = true, value_name = "HEX")]
+    pub key: Option<String>,
+    /// Protocol id that tokens must name.
+    #[arg(
+        long = "protocol",
+        env = "TICKWRIGHT_PROTOCOL",
+        default_value_t = PROTOCOL_ID_DEFAULT,
+        value_parser = parse_protocol,
+        value_name = "ID"
+    )]
+    pub protocol_id: u64,
+    /// Ticks a second, 10 to 128; the game's own rate unless given.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_TICK_RATE",
+        value_parser = clap::value_parser!(u16).range(10..=128),
+        value_name = "HZ"
+    )]
+    pub tick_rate: Option<u16>,
+    /// Players at once, 1 to 1024.
+    #[arg(
+        long = "clients-max",
+        env = "TICKWRIGHT_CLIENTS_MAX",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        value_name = "N"
+    )]
+    pub clients_max: u16,
+    /// Play without a matchmaker: anyone with a valid token may join at any time. This is also what happens
+    /// when no Agones sidecar is named in the environment.
+    #[arg(long)]
+    pub standalone: bool,
+    /// Length of a stand-alone match, at most 86400; 0 never ends.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_SECONDS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=86_400),
+        value_name = "S"
+    )]
+    pub seconds: u32,
+    /// Seed of a stand-alone match.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Longest wait for the players of an allocated match, 1 to 600.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_WAIT_SECONDS",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u16).range(1..=600),
+        value_name = "S"
+    )]
+    pub wait_seconds: u16,
+    /// How long a dropped player's seat and entities are kept, 0 to 600.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_SEAT_HOLD_SECONDS",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u16).range(0..=600),
+        value_name = "S"
+    )]
+    pub seat_hold_seconds: u16,
+    /// How long an ended match stays to deliver its last messages, 0 to 60.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_GRACE_SECONDS",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(0..=60),
+        value_name = "S"
+    )]
+    pub grace_seconds: u16,
+    /// How long a drain waits for the running match, 0 to 3600.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_DRAIN_SECONDS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(0..=3600),
+        value_name = "S"
+    )]
+    pub drain_seconds: u16,
+    /// Where match results go: the backend's gRPC endpoint.
+    #[arg(long, env = "TICKWRIGHT_BACKEND", value_name = "URL")]
+    pub backend: Option<String>,
+    /// Token that the backend expects from servers.
+    #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub service_token: Option<String>,
+    /// Drain when standard input ends: the parent that holds its other end is gone.
+    #[arg(long)]
+    pub exit_with_parent: bool,
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// A number outside its range.
+    #[error("{key} is {value}: allowed is {allowed}")]
+    OutOfRange {
+        /// The flag.
+        key: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// Nothing was given where something must be.
+    #[error("{key} is missing: {hint}")]
+    Missing {
+        /// The flag and its variable.
+        key: &'static str,
+        /// What to give.
+        hint: &'static str,
+    },
+    /// Text that is not what it should be. The value itself is not shown when it is a secret.
+    #[error("{key} is not usable: {expected}")]
+    Malformed {
+        /// The flag and its variable.
+        key: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl Default for ServerOptions {
+    /// What a command line without flags and an empty environment give.
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::from([0, 0, 0, 0]),
+            port: 0,
+            public_addresses: Vec::new(),
+            admin_bind: IpAddr::from([127, 0, 0, 1]),
+            admin_port: 0,
+            key: None,
+            protocol_id: PROTOCOL_ID_DEFAULT,
+            tick_rate: None,
+            clients_max: 64,
+            standalone: false,
+            seconds: 0,
+            seed: 1,
+            wait_seconds: 20,
+            seat_hold_seconds: 15,
+            grace_seconds: 3,
+            drain_seconds: 5,
+            backend: None,
+            service_token: None,
+            exit_with_parent: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Checks what clap cannot, and everything again for options made in code.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, with what it may be.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        in_range("--tick-rate", self.tick_rate.unwrap_or(60), 10, 128, "10 to 128 Hz")?;
+        in_range("--clients-max", self.clients_max, 1, 1024, "1 to 1024 players")?;
+        in_range("--seconds", self.seconds, 0, 86_400, "0 (never ends) to 86400 seconds")?;
+        in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;
+        in_range("--seat-hold-seconds", self.seat_hold_seconds, 0, 600, "0 to 600 seconds")?;
+        in_range("--grace-seconds", self.grace_seconds, 0, 60, "0 to 60 seconds")?;
+        in_range("--drain-seconds", self.drain_seconds, 0, 3600, "0 to 3600 seconds")?;
+        if let Some(backend) = &self.backend
+            && !(backend.starts_with("http://") || backend.starts_with("https://"))
+        {
+            let expected = "an endpoint like http://127.0.0.1:7070";
+            return Err(OptionsError::Malformed { key: "--backend (TICKWRIGHT_BACKEND)", expected });
+        }
+        self.private_key().map(drop)
+    }
+
+    /// The key that connect tokens are sealed with.
+    ///
+    /// # Errors
+    /// It is missing, or not 64 hexadecimal digits.
+    pub fn private_key(&self) -> Result<Key, OptionsError> {
+        const KEY: &str = "--key (TICKWRIGHT_KEY)";
+        let hint = "give 64 hexadecimal digits, the same to whoever mints connect tokens";
+        let hex = self.key.as_deref().ok_or(OptionsError::Missing { key: KEY, hint })?;
+        let expected = "expected 64 hexadecimal digits";
+        Key::from_hex(hex.trim()).map_err(|_| OptionsError::Malformed { key: KEY, expected })
+    }
+}
+
+fn in_range<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    least: T,
+    most: T,
+    allowed: &'static str,
+) -> Result<(), OptionsError> {
+    if value < least || value > most {
+        return Err(OptionsError::OutOfRange { key, value: value.to_string(), allowed });
+    }
+    Ok(())
+}
+
+/// Reads a protocol id in decimal or, with `0x`, in hexadecimal.
+fn parse_protocol(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "allowed is a 64-bit number, decimal or 0x…".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Flags {
+        #[command(flatten)]
+        server: ServerOptions,
+    }
+
+    fn valid() -> ServerOptions {
+        ServerOptions { key: Some("11".repeat(32)), ..ServerOptions::default() }
+    }
+
+    #[test]
+    fn defaults_are_what_an_empty_command_line_gives() {
+        let parsed = Flags::parse_from(["x"]).server;
+        let fields =
+            |options: &ServerOptions| format!("{:?}", ServerOptions { key: None, ..options.clone() });
+        assert_eq!(fields(&parsed), fields(&ServerOptions::default()));
+        assert_eq!(valid().validate(), Ok(()));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_the_range() {
+        let check = |options: ServerOptions, expected: &str| {
+            let message = options.validate().unwrap_err().to_string();
+            assert_eq!(message, expected);
+        };
+        check(
+            ServerOptions { tick_rate: Some(500), ..valid() },
+            "--tick-rate is 500: allowed is 10 to 128 Hz",
+        );
+        check(
+            ServerOptions { key: Some("abc".into()), ..valid() },
+            "--key (TICKWRIGHT_KEY) is not usable: expected 64 hexadecimal digits",
+        );
+        let missing = ServerOptions { key: None, ..valid() }.validate().unwrap_err().to_string();
+        assert!(missing.starts_with("--key (TICKWRIGHT_KEY) is missing: "), "{missing}");
+        let backend = ServerOptions { backend: Some("localhost".into()), ..valid() };
+        assert!(backend.validate().unwrap_err().to_string().contains("--backend"));
+    }
+
+    #[test]
+    fn clap_names_the_flag_and_the_range() {
+        let message = Flags::try_parse_from(["x", "--tick-rate", "9"]).unwrap_err().to_string();
+        let first = message.lines().next().unwrap();
+        assert!(first.contains("--tick-rate") && first.contains("10..=128"), "{first}");
+    }
+
+    #[test]
+    fn protocol_ids_in_both_spellings() {
+        assert_eq!(parse_protocol("0x5449434B57524947"), Ok(PROTOCOL_ID_DEFAULT));
+        assert_eq!(parse_protocol("17"), Ok(17));
+        assert!(parse_protocol("x").is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! One match: its world, its players, its clock hand. The room is a machine without socket, clock or thread:
+//! datagrams and time go in, datagrams and reports come out. It is the only place that knows both the ECS and
+//! the netcode.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `receive` | sessions → seats, inputs → rings, messages → events |
+//! | `turn` | one tick: the five stages and the framework's own steps |
+//! | `phases` | the match's way from allocated to closed |
+//! | `extract` | world → frame |
+//! | `send` | frame → each client, messages out |
+//! | `report` | what the room tells of itself: status and live view |
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bevy_ecs::prelude::*;
+use netcode_proto::{ClientId, LinkConfig, ServerConfig, Transmit};
+use netcode_snapshot::{Control, History, NetId, Schema};
+use netcode_token::Key;
+use netcode_wire::{BitWriter, Tick, Time};
+
+use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
+use crate::drive::RunError;
+use crate::game_match::{Match, PhaseClock, PhaseLimits, Scoreboard};
+use crate::lag::{LagCompensation, Pose};
+use crate::meter::Meter;
+use crate::options::ServerOptions;
+use crate::outbox::Outbox;
+use crate::player::{CurrentTick, Dt, InputOf, Networked, Owner, PlayerId};
+use crate::stage::Stages;
+
+pub mod codes;
+pub(crate) mod extract;
+pub(crate) mod inbound;
+pub(crate) mod interest;
+pub(crate) mod net_ids;
+mod phases;
+mod players;
+pub(crate) mod poses;
+mod receive;
+mod report;
+mod send;
+mod turn;
+
+pub use phases::{MatchReport, PlayerReport, Report};
+pub(crate) use report::LiveFrame;
+pub use turn::TickPanic;
+
+use extract::Extraction;
+use inbound::Inbound;
+use interest::Interest;
+use players::Players;
+use poses::PoseSource;
+use receive::Early;
+
+/// Our share of the world's `'static` queries.
+type Owned<G> =
+    (Entity, &'static Owner, &'static mut <G as netcode_client::Game>::State, &'static InputOf<G>);
+
+/// One match. See the module's documentation.
+pub struct Room<G: ServerGame> {
+    name: String,
+    tick_hz: u16,
+    world: World,
+    stages: Stages,
+    net: netcode_proto::Server,
+    players: Players<G::Input>,
+    early: Vec<Early>,
+    departed: Vec<PlayerId>,
+    released: Vec<PlayerId>,
+    tick: Tick,
+    tick_at: Time,
+    // the translator
+    schema: Schema,
+    messages_hash: u64,
+    history: History,
+    extraction: Extraction,
+    inbound: Vec<Inbound>,
+    interest: Interest,
+    poses: Vec<PoseSource>,
+    pose_scratch: Vec<(Entity, Pose)>,
+    bits: BitWriter,
+    relevant: Vec<(NetId, f32)>,
+    owned: QueryState<Owned<G>>,
+    owners: QueryState<(Entity, &'static Owner)>,
+    predicted: QueryState<(&'static Owner, &'static Networked), With<G::State>>,
+    predicted_by: HashMap<PlayerId, NetId>,
+    // the match
+    clock: PhaseClock,
+    managed: bool,
+    draining: bool,
+    seat_hold_us: u64,
+    reports: std::collections::VecDeque<Report>,
+    started_at: Time,
+    // what it tells of itself
+    live_view: Option<LiveView>,
+    ghost: Option<Ghost>,
+    pub(crate) meter: Meter,
+    counts: Counts,
+}
+
+/// What the room counts itself.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    refused: u64,
+    malformed: u64,
+    disconnects: u64,
+    messages_dropped: u64,
+    reliable_messages: u64,
+    snapshots_dropped: u64,
+    matches_played: u64,
+    matches_voided: u64,
+    void_reason: Option<String>,
+}
+
+impl<G: ServerGame> Room<G> {
+    /// Builds the room a builder describes. `addresses`: by which tokens may name it, any when empty;
+    /// `unix_at_zero_s`: the wall clock at [`Time::ZERO`], for token expiry.
+    pub(crate) fn new(
+        builder: ServerBuilder<G>,
+        addresses: &[SocketAddr],
+        unix_at_zero_s: u64,
+    ) -> Result<Self, RunError> {
+        let options = &builder.options;
+        options.validate()?;
+        let tick_hz = options.tick_rate.unwrap_or(builder.tick_hz);
+        let net = netcode_proto::Server::new(session_config(options, addresses, unix_at_zero_s)?);
+        let messages = builder.messages.build();
+        let messages_hash = messages.hash();
+        let mut world = builder.setup.world;
+        world.init_resource::<net_ids::NetIds>();
+        world.insert_resource(CurrentTick(Tick(0)));
+        world.insert_resource(Dt(1.0 / f32::from(tick_hz)));
+        world.insert_resource(Match::default());
+        world.insert_resource(Scoreboard::default());
+        world.insert_resource(LagCompensation::new(tick_hz));
+        world.insert_resource(Outbox::new(messages));
+        register_events(&mut world);
+        let extraction = Extraction::new(&mut world, builder.extractors);
+        let ticks = |seconds: u16| u32::from(seconds) * u32::from(tick_hz);
+        let limits = PhaseLimits {
+            waiting_ticks: ticks(options.wait_seconds),
+            grace_ticks: ticks(options.grace_seconds).max(1),
+        };
+        Ok(Self {
+            name: builder.name,
+            tick_hz,
+            stages: builder.setup.stages,
+            net,
+            players: Players::new(),
+            early: Vec::new(),
+            departed: Vec::new(),
+            released: Vec::new(),
+            tick: Tick(0),
+            tick_at: Time::ZERO,
+            schema: builder.schema.build(),
+            messages_hash,
+            history: History::default(),
+            extraction,
+            inbound: builder.inbound,
+            interest: builder.interest,
+            poses: builder.poses,
+            pose_scratch: Vec::new(),
+            bits: BitWriter::new(),
+            relevant: Vec::new(),
+            owned: world.query(),
+            owners: world.query(),
+            predicted: world.query_filtered(),
+            predicted_by: HashMap::new(),
+            clock: PhaseClock { limits, since: Tick(0), play_ticks: 0 },
+            managed: false,
+            draining: false,
+            seat_hold_us: u64::from(options.seat_hold_seconds) * 1_000_000,
+            reports: std::collections::VecDeque::new(),
+            started_at: Time::ZERO,
+            live_view: builder.live_view,
+            ghost: builder.ghost,
+            meter: Meter::new(),
+            counts: Counts::default(),
+            world,
+        })
+    }
+
+    /// A datagram to send; call until `None` after every tick and every idle step.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.net.poll_transmit()
+    }
+
+    /// Ticks a second.
+    pub fn tick_hz(&self) -> u16 {
+        self.tick_hz
+    }
+
+    /// The last simulated tick.
+    pub fn current_tick(&self) -> Tick {
+        self.tick
+    }
+
+    /// The world, for tests and tools. Change it between ticks only.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// Nobody is here or expected soon, so ticks may be left out.
+    pub fn is_idle(&mut self) -> bool {
+        use crate::game_match::Phase;
+        let quiet = self.net.clients_len() == 0 && self.early.is_empty() && self.departed.is_empty();
+        let open = self.current_match().roster.is_empty();
+        quiet && (self.phase() == Phase::Idle || (self.phase() == Phase::Waiting && open && !self.draining))
+    }
+
+    /// Keeps sessions alive between the ticks that are left out.
+    pub fn step_idle(&mut self, now: Time) {
+        self.net.step(now);
+        self.take_events(now);
+        self.net.flush(now);
+    }
+
+    fn current_match(&self) -> &Match {
+        self.world.resource::<Match>()
+    }
+
+    fn send_control(&mut self, now: Time, client: ClientId, control: &Control) {
+        // Full means that the client acknowledges nothing: `send` closes such a client, this one too.
+        if self.net.send(now, client, netcode_proto::channels::CONTROL, &control.to_bytes()).is_err() {
+            self.net.disconnect(now, client, codes::TOO_SLOW);
+        }
+    }
+}
+
+fn session_config(
+    options: &ServerOptions,
+    addresses: &[SocketAddr],
+    unix_at_zero_s: u64,
+) -> Result<ServerConfig, RunError> {
+    let mut config = ServerConfig::new(options.protocol_id, options.private_key()?);
+    config.challenge_key = Key::generate();
+    config.public_addresses = addresses.to_vec();
+    config.clients_max = usize::from(options.clients_max);
+    config.unix_at_zero_s = unix_at_zero_s;
+    config.link = LinkConfig::default();
+    config.seed = u64::from_le_bytes(Key::generate().as_bytes()[..8].try_into().expect("a key has 32 bytes"));
+    Ok(config)
+}
+
+fn register_events(world: &mut World) {
+    use bevy_ecs::message::MessageRegistry;
+
+    use crate::game_match::{MatchEnded, MatchStarted};
+    use crate::player::{PlayerDropped, PlayerJoined, PlayerLeft, PlayerResumed};
+    MessageRegistry::register_message::<PlayerJoined>(world);
+    MessageRegistry::register_message::<PlayerDropped>(world);
+    MessageRegistry::register_message::<PlayerResumed>(world);
+    MessageRegistry::register_message::<PlayerLeft>(world);
+    MessageRegistry::register_message::<MatchStarted>(world);
+    MessageRegistry::register_message::<MatchEnded>(world);
+}

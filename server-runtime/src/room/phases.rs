@@ -1,0 +1,207 @@
+//! The match's way: allocated, waiting, running, ended, closed, or void. Owns the reports that go to whoever
+//! runs the room; must never know Agones or the backend.
+
+use netcode_proto::ClientId;
+use netcode_snapshot::Control;
+use netcode_wire::{Tick, Time};
+use serde::Serialize;
+
+use super::{Room, codes};
+use crate::builder::ServerGame;
+use crate::game_match::{Match, MatchEnded, MatchSpec, MatchStarted, Phase, ScoreLine, Scoreboard, Turn};
+use crate::player::PlayerId;
+
+/// News from a room to whoever runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A match was played to its end.
+    Ended(MatchReport),
+    /// A match was given up: it has no result.
+    Voided {
+        /// The match's id.
+        match_id: u128,
+        /// Why.
+        reason: String,
+    },
+    /// The room has closed: no more ticks.
+    Closed,
+}
+
+/// The result of a match.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MatchReport {
+    /// The match's id.
+    pub match_id: u128,
+    /// When play began.
+    pub started_us: u64,
+    /// When play ended.
+    pub ended_us: u64,
+    /// Everyone on the roster and everyone who played.
+    pub players: Vec<PlayerReport>,
+}
+
+/// One player's part of the result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PlayerReport {
+    /// Who.
+    pub player: PlayerId,
+    /// The scoreboard's line.
+    pub line: ScoreLine,
+    /// 1 is best; equal scores share a place.
+    pub placement: u32,
+    /// Seconds connected.
+    pub seconds_played: f32,
+    /// Not there when the match ended.
+    pub quit: bool,
+}
+
+impl<G: ServerGame> Room<G> {
+    /// Makes this an open server: whoever has a valid token may join; play ends after `seconds` (0: never).
+    pub fn open(&mut self, seed: u64, seconds: u32) {
+        let spec = MatchSpec { seed, seconds, mode: "open".into(), ..MatchSpec::default() };
+        self.begin_waiting(spec);
+    }
+
+    /// Takes an allocated match. Ignored unless the room is idle.
+    pub fn allocate(&mut self, spec: MatchSpec) {
+        if self.phase() == Phase::Idle && !self.draining {
+            self.managed = true;
+            self.begin_waiting(spec);
+        }
+    }
+
+    /// No new players; a running match goes on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let playing = matches!(self.phase(), Phase::Running | Phase::Ended);
+        let open_end = self.clock.play_ticks == 0;
+        if !playing || (open_end && !self.managed) {
+            self.close();
+        }
+    }
+
+    /// Gives the match up: players are told, no result is made.
+    pub fn void(&mut self, now: Time, reason: &str) {
+        let (match_id, phase) = (self.current_match().id, self.phase());
+        if phase < Phase::Ended && (self.managed || phase == Phase::Running) {
+            self.counts.matches_voided += 1;
+            self.counts.void_reason = Some(reason.to_owned());
+            self.reports.push_back(Report::Voided { match_id, reason: reason.to_owned() });
+        }
+        self.dismiss(now, codes::MATCH_VOID);
+        self.close();
+    }
+
+    /// News since the last call.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// Whether the room is done.
+    pub fn is_closed(&self) -> bool {
+        self.current_match().phase == Phase::Closed
+    }
+
+    /// Applies the phase rules to this tick.
+    pub(super) fn turn_phase(&mut self, now: Time) {
+        let connected = self.players.connected();
+        let expected = self.current_match().roster.len();
+        match self.clock.turn(self.current_match(), self.tick, connected, expected) {
+            Turn::Stay => {}
+            Turn::Start => self.start(now),
+            Turn::End => self.end(now),
+            Turn::Close => {
+                self.dismiss(now, codes::MATCH_OVER);
+                self.close();
+            }
+            Turn::Abandon => self.void(now, "no player came in time"),
+        }
+    }
+
+    fn begin_waiting(&mut self, spec: MatchSpec) {
+        self.clock.since = self.tick;
+        self.clock.play_ticks = spec.seconds.saturating_mul(u32::from(self.tick_hz));
+        let mut current = self.world.resource_mut::<Match>();
+        *current = Match {
+            id: spec.match_id,
+            mode: spec.mode,
+            seed: spec.seed,
+            roster: spec.players,
+            phase: Phase::Waiting,
+            ..Match::default()
+        };
+    }
+
+    fn start(&mut self, now: Time) {
+        self.clock.since = self.tick;
+        self.started_at = now;
+        let ends_at = (self.clock.play_ticks > 0).then(|| Tick(self.tick.0 + self.clock.play_ticks));
+        let tick = self.tick;
+        let mut current = self.world.resource_mut::<Match>();
+        current.phase = Phase::Running;
+        current.started_at = Some(tick);
+        current.ends_at = ends_at;
+        self.world.write_message(MatchStarted);
+    }
+
+    fn end(&mut self, now: Time) {
+        self.clock.since = self.tick;
+        self.world.resource_mut::<Match>().phase = Phase::Ended;
+        self.world.write_message(MatchEnded);
+        self.counts.matches_played += 1;
+        let report = self.match_report(now);
+        self.reports.push_back(Report::Ended(report));
+    }
+
+    fn close(&mut self) {
+        if !self.is_closed() {
+            self.world.resource_mut::<Match>().phase = Phase::Closed;
+            self.reports.push_back(Report::Closed);
+        }
+    }
+
+    /// Says goodbye to everyone and ends their connections.
+    fn dismiss(&mut self, now: Time, code: u8) {
+        self.read_links(now);
+        let clients: Vec<ClientId> = self.players.iter().filter_map(super::players::Player::client).collect();
+        for client in &clients {
+            self.send_control(now, *client, &Control::Goodbye { reason: code });
+        }
+        self.net.flush(now);
+        for client in clients {
+            self.net.disconnect(now, client, code);
+        }
+    }
+
+    fn match_report(&mut self, now: Time) -> MatchReport {
+        self.read_links(now);
+        let roster: Vec<PlayerId> =
+            self.current_match().roster.iter().map(|entry| PlayerId(entry.player)).collect();
+        let present: Vec<PlayerId> = self.players.iter().map(|player| player.id).collect();
+        {
+            // Everyone matched into it gets a line, those who never came included.
+            let mut board = self.world.resource_mut::<Scoreboard>();
+            roster.iter().chain(&present).for_each(|player| drop_line(board.line(*player)));
+        }
+        let standings = self.world.resource::<Scoreboard>().standings();
+        let players = standings
+            .into_iter()
+            .map(|(placement, id, line)| {
+                let player = self.players.get_mut(id);
+                let connected_us = player.as_ref().map_or(0, |player| player.totals.sum().connected_us);
+                let here = player.is_some_and(|player| player.client().is_some());
+                let seconds_played = (connected_us as f64 / 1e6) as f32;
+                PlayerReport { player: id, line, placement, seconds_played, quit: !here }
+            })
+            .collect();
+        MatchReport {
+            match_id: self.current_match().id,
+            started_us: self.started_at.as_micros(),
+            ended_us: now.as_micros(),
+            players,
+        }
+    }
+}
+
+/// The line exists now; nothing is written to it.
+fn drop_line(_: &mut ScoreLine) {}

@@ -1,0 +1,250 @@
+//! What the room tells of itself: the status document and the live view's feed. Reads everything, changes
+//! nothing but its own marks.
+
+use netcode_client::Game;
+use netcode_wire::Time;
+use serde::Serialize;
+
+use super::Room;
+use super::players::{Player, SeatState};
+use crate::builder::ServerGame;
+use crate::game_match::Phase;
+use crate::outbox::Outbox;
+use crate::player::PlayerId;
+use crate::scene::{Scene, Shape};
+use crate::spec::format_match_id;
+use crate::stage::Stage;
+use crate::status::{PlayerStatus, Status};
+
+/// One picture for all viewers, and each client's lens to choose from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveFrame {
+    /// The JSON object without its closing brace.
+    pub(crate) base: String,
+    /// Player id as text, and the JSON object of that client.
+    pub(crate) clients: Vec<(String, String)>,
+}
+
+/// The feed's fields that do not depend on the viewer.
+#[derive(Serialize)]
+struct LiveBase<'a> {
+    t: u32,
+    ms: f64,
+    p99: f64,
+    players: usize,
+    down: f64,
+    up: f64,
+    phase: &'a str,
+    left: Option<f64>,
+    bounds: [f32; 2],
+    shapes: Vec<Shape>,
+}
+
+/// The feed's fields of one client.
+#[derive(Serialize)]
+struct LiveClient<'a> {
+    player: String,
+    name: &'a str,
+    connected: bool,
+    ghost: Option<&'a Shape>,
+    truth: Option<&'a Shape>,
+    error: f32,
+    rtt: f64,
+    mispredictions: u64,
+    late: u64,
+    margin: f64,
+    down: f64,
+    up: f64,
+}
+
+impl<G: ServerGame> Room<G> {
+    /// Takes a reading of every connection; call it a few times a second.
+    pub(super) fn read_links(&mut self, now: Time) {
+        for player in self.players.iter_mut() {
+            let Some(client) = player.client() else { continue };
+            if let Some(stats) = self.net.stats(client) {
+                player.totals.read(stats, now.as_micros().saturating_sub(player.since.as_micros()));
+            }
+        }
+    }
+
+    /// Takes readings and turns them into rates over the last `seconds`.
+    pub fn mark_rates(&mut self, now: Time, seconds: f64) {
+        self.read_links(now);
+        self.players.iter_mut().for_each(|player| player.totals.mark_rates(seconds));
+    }
+
+    /// The status at `now`.
+    pub fn status(&mut self, now: Time) -> Status {
+        self.read_links(now);
+        let sums = self.players.sums();
+        let (late_inputs_total, missed_inputs_total) = self.players.inputs();
+        let (phase, left_s) = (self.phase(), self.left_s());
+        let match_id = match self.current_match().id {
+            0 => String::new(),
+            id => format_match_id(id),
+        };
+        let queued = self.players.iter().map(|player| player.totals.link.queued_bytes as u64).sum();
+        Status {
+            name: self.name.clone(),
+            phase: phase.name().into(),
+            match_id,
+            tick: self.tick.0,
+            tick_hz: self.tick_hz,
+            uptime_s: now.as_micros() as f64 / 1e6,
+            left_s,
+            tick_p50_ms: self.meter.tick_ms(0.5),
+            tick_p99_ms: self.meter.tick_ms(0.99),
+            tick_max_ms: self.meter.tick_max_ms(),
+            ticks: self.meter.ticks(),
+            stage_p99_ms: Stage::ALL
+                .iter()
+                .map(|stage| (stage.name().to_owned(), self.meter.stage_ms(*stage, 0.99)))
+                .collect(),
+            lateness_p999_ms: self.meter.lateness_ms(0.999),
+            players: self.players.iter().map(player_status).collect(),
+            players_connected: self.players.connected(),
+            disconnects: self.counts.disconnects,
+            bytes_down_total: sums.bytes_down,
+            bytes_up_total: sums.bytes_up,
+            packets_down_total: sums.packets_down,
+            packets_up_total: sums.packets_up,
+            packets_lost_total: sums.packets_lost,
+            late_inputs_total,
+            missed_inputs_total,
+            mispredictions_total: sums.mispredictions,
+            reliable_messages_total: self.counts.reliable_messages,
+            reliable_queued_bytes: queued,
+            messages_dropped_total: self.counts.messages_dropped + self.world.resource::<Outbox>().dropped(),
+            drops: self.drops(),
+            matches_played: self.counts.matches_played,
+            matches_voided: self.counts.matches_voided,
+            void_reason: self.counts.void_reason.clone(),
+            ..Status::default()
+        }
+    }
+
+    /// The live view's picture at `now`.
+    pub(crate) fn live_frame(&mut self) -> LiveFrame {
+        let scene = match &self.live_view {
+            Some(draw) => draw(&mut self.world),
+            None => Scene::default(),
+        };
+        let (down, up) = self
+            .players
+            .iter()
+            .fold((0.0, 0.0), |(down, up), player| (down + player.totals.rate.0, up + player.totals.rate.1));
+        let base = LiveBase {
+            t: self.tick.0,
+            ms: self.meter.tick_ms(0.5),
+            p99: self.meter.tick_ms(0.99),
+            players: self.players.connected(),
+            down,
+            up,
+            phase: self.phase().name(),
+            left: self.left_s(),
+            bounds: scene.bounds,
+            shapes: scene.shapes,
+        };
+        let mut base = serde_json::to_string(&base).expect("plain data serialises");
+        base.pop();
+        let here = self.players.iter().filter(|player| player.state != SeatState::Left);
+        LiveFrame { base, clients: here.map(live_client).collect() }
+    }
+
+    /// Compares what clients said they predicted with the truth of the same tick, once the server has it.
+    pub(super) fn compare_telemetry(&mut self) {
+        let Some(draw) = &self.ghost else { return };
+        let Some(component) = self.schema.id_of::<G::State>() else { return };
+        for player in self.players.iter_mut() {
+            let Some(net_id) = player.owns else { continue };
+            while player.telemetry.front().is_some_and(|front| front.tick.since(self.tick) <= 0) {
+                let Some(account) = player.telemetry.pop_front() else { break };
+                let frame = self.history.frame(account.tick);
+                let Some(columns) = frame.and_then(|frame| frame.columns(net_id, component)) else {
+                    continue;
+                };
+                if columns.len() != account.predicted.len() {
+                    continue;
+                }
+                player.lens.ghost = Some(draw(&account.predicted));
+                player.lens.truth = Some(draw(columns));
+                player.lens.error = distance::<G>(&account.predicted, columns);
+            }
+        }
+    }
+
+    fn left_s(&mut self) -> Option<f64> {
+        let current = self.current_match();
+        let ends_at = current.ends_at.filter(|_| current.phase == Phase::Running)?;
+        Some(f64::from(ends_at.since(self.tick).max(0)) / f64::from(self.tick_hz))
+    }
+
+    fn drops(&self) -> std::collections::BTreeMap<String, u64> {
+        let net = self.net.counters();
+        [
+            ("datagram_malformed", net.dropped_malformed),
+            ("datagram_unknown", net.dropped_unknown),
+            ("datagram_replayed", net.dropped_replayed),
+            ("datagram_forged", net.dropped_forged),
+            ("datagram_unexpected", net.dropped_unexpected),
+            ("request_invalid", net.requests_invalid),
+            ("request_expired", net.requests_expired),
+            ("request_reused", net.requests_reused),
+            ("request_overflowed", net.requests_overflowed),
+            ("denied", net.denied),
+            ("outbox_overflowed", net.outbox_overflowed),
+            ("seat_refused", self.counts.refused),
+            ("message_malformed", self.counts.malformed),
+            ("snapshot_unsent", self.counts.snapshots_dropped),
+            ("input_too_early", self.players.iter().map(|player| player.ring.too_early()).sum()),
+        ]
+        .map(|(cause, count)| (cause.to_owned(), count))
+        .into()
+    }
+}
+
+fn distance<G: Game>(predicted: &[u32], truth: &[u32]) -> f32 {
+    use netcode_snapshot::Replicate;
+    G::distance(&G::State::restore(predicted), &G::State::restore(truth))
+}
+
+fn player_status<I: Clone + Default>(player: &Player<I>) -> PlayerStatus {
+    let sum = player.totals.sum();
+    let PlayerId(id) = player.id;
+    PlayerStatus {
+        player: id.to_string(),
+        name: player.name.clone(),
+        connected: player.client().is_some(),
+        rtt_ms: player.totals.link.rtt_us as f64 / 1000.0,
+        loss: f64::from(player.totals.link.loss),
+        connected_s: sum.connected_us as f64 / 1e6,
+        bytes_down_s: player.totals.rate.0,
+        bytes_up_s: player.totals.rate.1,
+        bytes_down_total: sum.bytes_down,
+        bytes_up_total: sum.bytes_up,
+        mispredictions: sum.mispredictions,
+        late_inputs: player.ring.late(),
+        missed_inputs: player.ring.missed(),
+        input_margin_ticks: player.margin_ticks,
+    }
+}
+
+fn live_client<I: Clone + Default>(player: &Player<I>) -> (String, String) {
+    let id = player.id.0.to_string();
+    let client = LiveClient {
+        player: id.clone(),
+        name: &player.name,
+        connected: player.client().is_some(),
+        ghost: player.lens.ghost.as_ref(),
+        truth: player.lens.truth.as_ref(),
+        error: player.lens.error,
+        rtt: player.totals.link.rtt_us as f64 / 1000.0,
+        mispredictions: player.totals.sum().mispredictions,
+        late: player.ring.late(),
+        margin: player.margin_ticks,
+        down: player.totals.rate.0,
+        up: player.totals.rate.1,
+    };
+    (id, serde_json::to_string(&client).expect("plain data serialises"))
+}

@@ -1,0 +1,129 @@
+//! Everything that goes out: messages, ownership, snapshots, one datagram a client a tick. Must never know the
+//! game.
+
+use bevy_ecs::entity::Entity;
+use glam::Vec2;
+use netcode_proto::{ClientId, SendError, channels};
+use netcode_snapshot::{Control, Feedback, NetId};
+use netcode_wire::Time;
+
+use super::interest::PRIORITY_OWN;
+use super::{Room, codes};
+use crate::builder::ServerGame;
+use crate::outbox::{Outbox, Outgoing};
+use crate::player::{Owner, PlayerId};
+
+/// A snapshot is written with at least this much room: a header and what must not wait.
+const SNAPSHOT_BYTES_MIN: usize = 128;
+
+impl<G: ServerGame> Room<G> {
+    /// Says to every client what this tick has to say.
+    pub(super) fn send(&mut self, now: Time) {
+        self.send_messages(now);
+        self.tell_owners(now);
+        let clients: Vec<(PlayerId, ClientId)> =
+            self.players.iter().filter_map(|player| Some((player.id, player.client()?))).collect();
+        let sight = self.survey();
+        for (id, client) in clients {
+            self.send_snapshot(now, id, client, &sight);
+        }
+        self.net.flush(now);
+    }
+
+    /// What systems put into the outbox.
+    pub(super) fn send_messages(&mut self, now: Time) {
+        let outgoing: Vec<Outgoing> = self.world.resource_mut::<Outbox>().drain().collect();
+        for message in outgoing {
+            let reliable = message.channel.0 >= channels::GAME_RELIABLE_UNORDERED.0;
+            let to = self.players.iter().filter(|player| message.to.includes(player.id));
+            let clients: Vec<ClientId> = to.filter_map(super::players::Player::client).collect();
+            for client in clients {
+                self.counts.reliable_messages += u64::from(reliable);
+                match self.net.send(now, client, message.channel, &message.bytes) {
+                    Ok(()) => {}
+                    // A reliable message may not be lost silently: who cannot take it is let go.
+                    Err(SendError::ChannelFull) if reliable => {
+                        self.net.disconnect(now, client, codes::TOO_SLOW)
+                    }
+                    Err(_) => self.counts.messages_dropped += 1,
+                }
+            }
+        }
+    }
+
+    /// Tells each client which entity it predicts, when that changes.
+    fn tell_owners(&mut self, now: Time) {
+        self.predicted_by.clear();
+        for (owner, networked) in self.predicted.iter(&self.world) {
+            // Of several the first by id: the choice must not depend on the order of storage.
+            let held = self.predicted_by.entry(owner.0).or_insert(networked.0);
+            *held = (*held).min(networked.0);
+        }
+        let mut news = Vec::new();
+        for player in self.players.iter_mut() {
+            let owns = self.predicted_by.get(&player.id).copied();
+            let Some(client) = player.client().filter(|_| player.owns != owns) else { continue };
+            player.owns = owns;
+            news.push((client, owns.map_or(Control::OwnsNothing, |net_id| Control::Owns { net_id })));
+        }
+        for (client, control) in news {
+            self.send_control(now, client, &control);
+        }
+    }
+
+    /// Where everything is and whose it is, once for all clients.
+    fn survey(&self) -> Vec<Sight> {
+        let look = |(id, entity): &(NetId, Entity)| {
+            let entity = self.world.entity(*entity);
+            let owner = entity.get::<Owner>().map(|owner| owner.0);
+            Sight { id: *id, owner, position: self.interest.position(entity) }
+        };
+        self.extraction.entities().iter().map(look).collect()
+    }
+
+    fn send_snapshot(&mut self, now: Time, id: PlayerId, client: ClientId, sight: &[Sight]) {
+        self.choose_relevant(id, sight);
+        let budget_bytes = self.net.budget_bytes(client).max(SNAPSHOT_BYTES_MIN);
+        let Some(player) = self.players.get_mut(id) else { return };
+        let late = player.ring.late();
+        let feedback = Feedback {
+            input_tick: player.simulated_input,
+            input_margin: player.margin_sixteenths.clamp(-2047, 2047) as i16,
+            late_inputs: u8::try_from(late - player.late_reported).unwrap_or(u8::MAX),
+        };
+        player.late_reported = late;
+        self.bits.clear();
+        player.view.encode(
+            &self.schema,
+            &self.history,
+            &self.relevant,
+            feedback,
+            budget_bytes * 8,
+            &mut self.bits,
+        );
+        if self.net.send(now, client, channels::STATE, self.bits.as_bytes()).is_err() {
+            self.counts.snapshots_dropped += 1;
+        }
+    }
+
+    /// Fills `relevant` with what this player is shown.
+    fn choose_relevant(&mut self, id: PlayerId, sight: &[Sight]) {
+        let own = |seen: &&Sight| seen.owner == Some(id);
+        let eyes: Vec<Vec2> = sight.iter().filter(own).filter_map(|seen| seen.position).collect();
+        self.relevant.clear();
+        for seen in sight {
+            let priority = match seen.owner == Some(id) {
+                true => Some(PRIORITY_OWN),
+                false => self.interest.priority(&eyes, seen.position),
+            };
+            self.relevant.extend(priority.map(|priority| (seen.id, priority)));
+        }
+    }
+}
+
+/// What the survey notes of an entity.
+pub(super) struct Sight {
+    id: NetId,
+    owner: Option<PlayerId>,
+    position: Option<Vec2>,
+}

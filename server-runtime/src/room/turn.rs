@@ -1,0 +1,159 @@
+//! One tick: the five stages, and what the framework does before each. A panic in a system stops at this
+//! border: it voids the match, not the process's order.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use bevy_ecs::message::MessageRegistry;
+use bevy_ecs::prelude::*;
+use netcode_client::StepContext;
+use netcode_snapshot::Replicate;
+use netcode_wire::Time;
+
+use super::{Room, poses};
+use crate::builder::ServerGame;
+use crate::input_ring::Taken;
+use crate::lag::LagCompensation;
+use crate::player::{InputOf, Owner};
+use crate::stage::{Stage, StageTimes};
+
+/// A system panicked; the match cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a system panicked in stage {stage} at tick {tick}: {message}")]
+pub struct TickPanic {
+    /// The stage's name.
+    pub stage: &'static str,
+    /// The tick.
+    pub tick: u32,
+    /// What the panic said.
+    pub message: String,
+}
+
+impl<G: ServerGame> Room<G> {
+    /// Simulates the next tick, which was due at `due`, and queues what it has to say to every client.
+    ///
+    /// # Errors
+    /// A system panicked. The match has been voided; tick no more, but poll what is left to send.
+    pub fn tick(&mut self, now: Time, due: Time) -> Result<(), TickPanic> {
+        self.tick = self.tick.next();
+        self.tick_at = due;
+        self.publish_tick();
+        let mut times = StageTimes::default();
+        for stage in Stage::ALL {
+            let began = Instant::now();
+            let ran = catch_unwind(AssertUnwindSafe(|| self.run_stage(stage, now)));
+            if let Err(panic) = ran {
+                let message = panic_text(panic.as_ref());
+                let panic = TickPanic { stage: stage.name(), tick: self.tick.0, message };
+                self.void(now, &panic.to_string());
+                return Err(panic);
+            }
+            times.0[stage.index()] = began.elapsed();
+        }
+        self.meter.tick(&times);
+        Ok(())
+    }
+
+    fn run_stage(&mut self, stage: Stage, now: Time) {
+        match stage {
+            Stage::Receive => {
+                self.rotate_events();
+                self.net.step(now);
+                self.receive(now);
+                self.turn_phase(now);
+            }
+            Stage::Input => self.hand_out_inputs(),
+            Stage::Simulate => self.step_owned(),
+            Stage::Resolve => {
+                poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
+            }
+            Stage::Replicate => {}
+        }
+        self.stages.run(stage, &mut self.world);
+        if stage == Stage::Replicate {
+            self.snap_owned();
+            self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+            self.compare_telemetry();
+            self.send(now);
+            self.despawn_departed();
+        }
+    }
+
+    /// Events live for two ticks.
+    fn rotate_events(&mut self) {
+        let last_change = self.world.change_tick();
+        self.world.resource_scope(|world, mut registry: Mut<'_, MessageRegistry>| {
+            registry.run_updates(world, last_change);
+        });
+    }
+
+    /// Each player's input of this tick goes onto what the player owns.
+    fn hand_out_inputs(&mut self) {
+        let tick = self.tick;
+        let mut inputs: std::collections::HashMap<_, InputOf<G>> = std::collections::HashMap::new();
+        let lag = self.world.resource::<LagCompensation>();
+        for player in self.players.iter_mut().filter(|player| player.client().is_some()) {
+            let (sample, taken) = player.ring.take(tick);
+            if taken == Taken::Fresh {
+                player.simulated_input = Some(tick);
+            }
+            let previous = std::mem::replace(&mut player.previous, sample.input.clone());
+            let rewind = lag.rewind(sample.rewind_ticks);
+            let fresh = taken == Taken::Fresh;
+            inputs.insert(player.id, InputOf { current: sample.input, previous, fresh, rewind });
+        }
+        let mut query = self.world.query::<(&Owner, &mut InputOf<G>)>();
+        for (owner, mut slot) in query.iter_mut(&mut self.world) {
+            // Nobody connected: neutral.
+            *slot = match inputs.get(&owner.0) {
+                Some(input) => InputOf {
+                    current: input.current.clone(),
+                    previous: input.previous.clone(),
+                    fresh: input.fresh,
+                    rewind: input.rewind,
+                },
+                None => InputOf::default(),
+            };
+        }
+    }
+
+    /// The step that server and clients share, for everything a player owns.
+    fn step_owned(&mut self) {
+        let context = StepContext { tick: self.tick, dt: 1.0 / f32::from(self.tick_hz) };
+        for (_, _, mut state, input) in self.owned.iter_mut(&mut self.world) {
+            G::step(&mut state, &input.current, context);
+            state.snap();
+        }
+    }
+
+    /// Systems may have moved what players predict off the wire's grid; both sides must go on from the same bits.
+    fn snap_owned(&mut self) {
+        for (_, _, mut state, _) in self.owned.iter_mut(&mut self.world) {
+            state.snap();
+        }
+    }
+
+    /// What belonged to players who left goes with them.
+    fn despawn_departed(&mut self) {
+        if self.departed.is_empty() {
+            return;
+        }
+        let departed = std::mem::take(&mut self.departed);
+        // Someone may have come back within the tick.
+        let gone = |owner: &Owner| departed.contains(&owner.0);
+        let entities: Vec<Entity> = self
+            .owners
+            .iter(&self.world)
+            .filter(|(_, owner)| gone(owner))
+            .map(|(entity, _)| entity)
+            .collect();
+        for entity in entities {
+            self.world.despawn(entity);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+}

@@ -1,0 +1,115 @@
+//! What a server says about itself: one document for `/status.json`, for the line printed at exit, and the
+//! source of `/metrics`. Plain data; must never know how a figure is measured.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A server's state and figures. Counts are over the process's whole life; `_s` rates are over the last second.
+/// At exit it is printed on standard output as `{"final":{…}}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The game's name.
+    pub name: String,
+    /// `idle`, `waiting`, `running`, `ended` or `closed`.
+    pub phase: String,
+    /// UUID text; empty without a match.
+    pub match_id: String,
+    /// The last simulated tick.
+    pub tick: u32,
+    /// Ticks a second.
+    pub tick_hz: u16,
+    /// Seconds since the process started serving.
+    pub uptime_s: f64,
+    /// Seconds of play left; `None` without an end.
+    pub left_s: Option<f64>,
+    /// Median time a tick takes, milliseconds.
+    pub tick_p50_ms: f64,
+    /// 99th percentile of the time a tick takes.
+    pub tick_p99_ms: f64,
+    /// Longest tick.
+    pub tick_max_ms: f64,
+    /// Ticks measured.
+    pub ticks: u64,
+    /// 99th percentile of each stage, by the stage's name.
+    pub stage_p99_ms: BTreeMap<String, f64>,
+    /// 99.9th percentile of how late ticks start.
+    pub lateness_p999_ms: f64,
+    /// Deadlines that passed before their tick could start.
+    pub overruns: u64,
+    /// Of those, ticks given up.
+    pub skipped_ticks: u64,
+    /// Everyone who ever had a seat.
+    pub players: Vec<PlayerStatus>,
+    /// Players connected now.
+    pub players_connected: usize,
+    /// Connections that ended other than by the player's or the match's wish.
+    pub disconnects: u64,
+    /// Datagram bytes sent to players.
+    pub bytes_down_total: u64,
+    /// Datagram bytes received from players.
+    pub bytes_up_total: u64,
+    /// Datagrams sent to players.
+    pub packets_down_total: u64,
+    /// Datagrams received from players.
+    pub packets_up_total: u64,
+    /// Datagrams sent to players that were lost.
+    pub packets_lost_total: u64,
+    /// Inputs that came after their tick.
+    pub late_inputs_total: u64,
+    /// Ticks simulated without a player's own input.
+    pub missed_inputs_total: u64,
+    /// Corrections of own movement that clients reported.
+    pub mispredictions_total: u64,
+    /// Messages sent on reliable channels.
+    pub reliable_messages_total: u64,
+    /// Bytes waiting in all reliable queues now.
+    pub reliable_queued_bytes: u64,
+    /// Messages dropped because a queue was full.
+    pub messages_dropped_total: u64,
+    /// What was thrown away at the border, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// Matches played to their end.
+    pub matches_played: u64,
+    /// Matches given up, with the last reason in `void_reason`.
+    pub matches_voided: u64,
+    /// Why the last match was given up.
+    pub void_reason: Option<String>,
+    /// What became of the last result: `submitted`, `duplicate`, `refused`, `unsent: …`, or `none`.
+    pub result: String,
+}
+
+/// One player's part of [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlayerStatus {
+    /// Account id as decimal text (JavaScript cannot hold 64 bits).
+    pub player: String,
+    /// Display name.
+    pub name: String,
+    /// Has a connection now.
+    pub connected: bool,
+    /// Smoothed round-trip time of the last connection, milliseconds.
+    pub rtt_ms: f64,
+    /// Lost datagrams down, 0..=1.
+    pub loss: f64,
+    /// Seconds connected in all.
+    pub connected_s: f64,
+    /// Bytes a second to the player over the last second.
+    pub bytes_down_s: f64,
+    /// Bytes a second from the player over the last second.
+    pub bytes_up_s: f64,
+    /// Bytes to the player in all.
+    pub bytes_down_total: u64,
+    /// Bytes from the player in all.
+    pub bytes_up_total: u64,
+    /// Corrections of own movement, as the client reports them.
+    pub mispredictions: u64,
+    /// Inputs that came after their tick.
+    pub late_inputs: u64,
+    /// Ticks simulated without the player's own input.
+    pub missed_inputs: u64,
+    /// How early the newest input came, in ticks, smoothed; negative is late.
+    pub input_margin_ticks: f64,
+}
