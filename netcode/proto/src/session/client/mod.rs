@@ -1,64 +1,146 @@
-//! The client's half of a session.
-use super::{ClientConfig, ClientState, ConnectError, Counters, Transmit};
-use crate::{ChannelId, LinkStats, SendError};
-use bytes::Bytes;
-use netcode_wire::Time;
-use std::net::SocketAddr;
+//! The client's half of a session: what it holds and what it tells. The verbs live in the files beside it:
+//! `receive`, `transmit`, `timer`.
+//!
+//! Must never know a socket, a tick or what a message means.
 
-/// A netcode 1.02 client: one session with one of a token's servers.
+mod receive;
+mod timer;
+mod transmit;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use netcode_token::PublicToken;
+use netcode_wire::Time;
+
+use super::packet::{CHALLENGE_TEXT_LEN, REQUEST_LEN, Request};
+use super::peer::{Peer, packet_keys};
+use super::phase::{ClientCause, ClientPhase};
+use super::wire::Wire;
+use super::{ClientConfig, ClientState, ConnectError, Counters, DisconnectReason};
+use crate::{ChannelId, Link, LinkStats};
+
+/// A netcode 1.02 client: one session with the first of a token's servers that takes it.
+///
+/// A tick of its owner: every received datagram to [`Client::handle_datagram`]; [`Client::step`];
+/// [`Client::poll_message`] until empty; [`Client::send`]; [`Client::flush`]; [`Client::poll_transmit`] until
+/// empty.
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
+    wire: Wire,
+    peer: Peer,
+    phase: ClientPhase,
+    /// Why it is over; meaningful in `Disconnected` only.
+    reason: DisconnectReason,
+    servers: Vec<SocketAddr>,
+    /// Which of the servers is tried, or was reached.
+    server: usize,
+    request: Box<[u8; REQUEST_LEN]>,
+    /// What the server wants to see again.
+    challenge: Box<[u8; CHALLENGE_TEXT_LEN]>,
+    index: Option<u32>,
+    /// How long the token lives, counted from `began_at`: so the clocks of client and backend need not agree.
+    token_life: Duration,
+    began_at: Time,
+    /// When this step of the handshake began.
+    phase_at: Time,
+    /// When this step of the handshake was last sent.
+    asked_at: Time,
 }
 
-#[allow(missing_docs, clippy::unimplemented, unused_variables, reason = "the shape, published first")]
 impl Client {
+    /// Begins a session: the first request is queued at once.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the token cannot be read or is for another protocol.
     pub fn connect(now: Time, token: &[u8], config: ClientConfig) -> Result<Self, ConnectError> {
-        Ok(Self { config })
+        let token = PublicToken::decode(token)?;
+        if token.protocol_id != config.protocol_id {
+            return Err(ConnectError::WrongProtocol { token: token.protocol_id, ours: config.protocol_id });
+        }
+        let (seal, open) = packet_keys(&token.client_to_server, &token.server_to_client);
+        let link = Link::new(&config.channels, config.link.clone());
+        let request = Request::encode(token.protocol_id, token.expire_unix_s, &token.nonce, &token.private);
+        let mut client = Self {
+            wire: Wire::new(config.protocol_id),
+            peer: Peer::new(now, seal, open, token.timeout_s, link),
+            phase: ClientPhase::Requesting,
+            reason: DisconnectReason::ByUs(0),
+            servers: token.servers,
+            server: 0,
+            request,
+            challenge: Box::new([0; CHALLENGE_TEXT_LEN]),
+            index: None,
+            token_life: Duration::from_secs(token.expire_unix_s - token.create_unix_s),
+            began_at: now,
+            phase_at: now,
+            asked_at: now,
+            config,
+        };
+        client.ask(now);
+        Ok(client)
     }
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        let _ = &self.config;
-        unimplemented!()
-    }
-    pub fn step(&mut self, now: Time) {
-        unimplemented!()
-    }
-    #[must_use]
-    pub fn state(&self) -> ClientState {
-        unimplemented!()
-    }
-    /// Before the handshake is over, messages wait.
-    pub fn send(&mut self, now: Time, channel: ChannelId, message: &[u8]) -> Result<(), SendError> {
-        unimplemented!()
-    }
+
+    /// The next message from the server; also after the end, until none is left.
     pub fn poll_message(&mut self) -> Option<(ChannelId, Bytes)> {
-        unimplemented!()
+        self.peer.link.receive()
     }
-    pub fn flush(&mut self, now: Time) {
-        unimplemented!()
+
+    /// Where the session stands.
+    #[must_use]
+    pub const fn state(&self) -> ClientState {
+        match self.phase {
+            ClientPhase::Requesting | ClientPhase::Responding => ClientState::Connecting,
+            ClientPhase::Connected => ClientState::Connected,
+            ClientPhase::Disconnected => ClientState::Disconnected(self.reason),
+        }
     }
-    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        unimplemented!()
-    }
-    pub fn disconnect(&mut self, now: Time) {
-        unimplemented!()
-    }
+
+    /// What the link measures.
     #[must_use]
     pub fn stats(&self) -> LinkStats {
-        unimplemented!()
+        self.peer.link.stats()
     }
+
+    /// What came, went and was dropped.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        unimplemented!()
+    pub const fn counters(&self) -> &Counters {
+        &self.wire.counters
     }
+
     /// The slot that the server gave; `None` before the session stands.
     #[must_use]
-    pub fn client_index(&self) -> Option<u32> {
-        unimplemented!()
+    pub const fn client_index(&self) -> Option<u32> {
+        self.index
     }
+
     /// The server that is being tried, or that answered.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
-        unimplemented!()
+        self.servers[self.server]
+    }
+
+    /// Moves by `cause`, if the phase lets it: the one place where the phase changes. `reason` counts if it ends here.
+    fn advance(&mut self, now: Time, cause: ClientCause, reason: DisconnectReason) -> bool {
+        let Some(phase) = self.phase.after(cause) else {
+            return false;
+        };
+        if matches!(cause, ClientCause::DeniedTryNext | ClientCause::SilenceTryNext) {
+            self.server += 1;
+        }
+        if phase != self.phase || phase == ClientPhase::Requesting {
+            self.phase_at = now;
+        }
+        if phase == ClientPhase::Disconnected {
+            self.reason = reason;
+        }
+        self.phase = phase;
+        true
+    }
+
+    fn has_next_server(&self) -> bool {
+        self.server + 1 < self.servers.len()
     }
 }

@@ -1,84 +1,157 @@
-//! The server's half of all sessions.
-use super::{ClientId, Counters, ServerConfig, ServerEvent, Transmit};
-use crate::{ChannelId, LinkStats, SendError};
-use bytes::Bytes;
-use netcode_wire::Time;
+//! The server's half of all sessions: what it holds and what it tells. The verbs live in the files beside it:
+//! `admit`, `receive`, `transmit`, `timer`.
+//!
+//! Must never know a socket, a tick or what a message means.
+
+mod admit;
+mod receive;
+mod table;
+mod timer;
+mod tokens;
+mod transmit;
+
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use netcode_wire::Time;
+
+use self::admit::Pending;
+use self::table::SessionTable;
+use self::tokens::TokenTable;
+use super::challenge::Challenger;
+use super::hash::KeyedHash;
+use super::peer::GLOBAL_SEQUENCE;
+use super::wire::Wire;
+use super::{BODY_BYTES_MAX, ClientId, Counters, ServerConfig, ServerEvent};
+use crate::{ChannelId, Link, LinkStats};
+
 /// A netcode 1.02 server: any number of clients behind one socket that it never sees.
+///
+/// A tick of its owner: every received datagram to [`Server::handle_datagram`]; [`Server::step`];
+/// [`Server::poll_event`] and [`Server::poll_message`] until empty; [`Server::send`]; [`Server::flush`];
+/// [`Server::poll_transmit`] until empty.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
+    wire: Wire,
+    challenger: Challenger,
+    /// Next sequence for what belongs to no session.
+    global_sequence: u64,
+    pending: HashMap<SocketAddr, Pending, KeyedHash>,
+    tokens: TokenTable,
+    sessions: SessionTable,
+    events: VecDeque<ServerEvent>,
+    farewells: HashMap<ClientId, Farewell, KeyedHash>,
+    now: Time,
+    sweep_at: Time,
 }
 
-#[allow(missing_docs, clippy::unimplemented, unused_variables, reason = "the shape, published first")]
+/// What remains of a session until its end was told: its messages can still be read.
+#[derive(Debug)]
+struct Farewell {
+    player: u64,
+    link: Link,
+    told: bool,
+}
+
 impl Server {
+    /// A server without clients.
+    ///
+    /// # Panics
+    /// When `clients_max` is not in `1..=65_535`.
     #[must_use]
     pub fn new(config: ServerConfig) -> Self {
-        Self { config }
+        assert!((1..=65_535).contains(&config.clients_max), "a server has 1 to 65,535 slots");
+        let hash = KeyedHash::new(&config.challenge_key, config.seed);
+        // A token may name several servers, and each seals under its keys: random starts keep their sequences apart.
+        let global_sequence = GLOBAL_SEQUENCE | (hash.of(config.seed) >> 2);
+        Self {
+            wire: Wire::new(config.protocol_id),
+            challenger: Challenger::new(&config.challenge_key),
+            global_sequence,
+            pending: HashMap::with_hasher(hash),
+            // Four tokens a slot within their life, and room for a small server's rush.
+            tokens: TokenTable::new(config.clients_max * 4 + 1024, hash),
+            sessions: SessionTable::new(config.clients_max, hash),
+            events: VecDeque::new(),
+            farewells: HashMap::with_hasher(hash),
+            now: Time::ZERO,
+            sweep_at: Time::ZERO,
+            config,
+        }
     }
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        let _ = &self.config;
-        unimplemented!()
-    }
-    pub fn step(&mut self, now: Time) {
-        unimplemented!()
-    }
+
+    /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
-        unimplemented!()
+        let event = self.events.pop_front()?;
+        if let ServerEvent::Disconnected { client, .. } = &event
+            && let Some(farewell) = self.farewells.get_mut(client)
+        {
+            farewell.told = true;
+        }
+        Some(event)
     }
+
+    /// The next message of `client`; also of one that is gone, until the `step` after its end was polled.
     pub fn poll_message(&mut self, client: ClientId) -> Option<(ChannelId, Bytes)> {
-        unimplemented!()
+        match self.sessions.get_mut(client) {
+            Some(session) => session.peer.link.receive(),
+            None => self.farewells.get_mut(&client)?.link.receive(),
+        }
     }
-    /// A client that is gone takes nothing and fails nothing: its Disconnected event tells.
-    pub fn send(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        channel: ChannelId,
-        message: &[u8],
-    ) -> Result<(), SendError> {
-        unimplemented!()
-    }
-    pub fn flush(&mut self, now: Time) {
-        unimplemented!()
-    }
-    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        unimplemented!()
-    }
-    pub fn disconnect(&mut self, now: Time, client: ClientId, code: u8) {
-        unimplemented!()
-    }
+
+    /// Everyone connected, by slot.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> + '_ {
-        std::iter::empty()
+        self.sessions.iter().map(|(client, _)| client)
     }
+
+    /// How many are connected.
     #[must_use]
     pub fn clients_len(&self) -> usize {
-        unimplemented!()
+        self.sessions.len()
     }
+
+    /// Which player `client` is: the client id of its token. Also of one that is gone, as long as its messages
+    /// can be read.
     #[must_use]
     pub fn player(&self, client: ClientId) -> Option<u64> {
-        unimplemented!()
+        let live = self.sessions.get(client).map(|session| session.player);
+        live.or_else(|| self.farewells.get(&client).map(|farewell| farewell.player))
     }
+
+    /// Which client a player is, if connected.
     #[must_use]
     pub fn client_of_player(&self, player: u64) -> Option<ClientId> {
-        unimplemented!()
+        self.sessions.of_player(player)
     }
+
+    /// Where a connected client is.
     #[must_use]
     pub fn address(&self, client: ClientId) -> Option<SocketAddr> {
-        unimplemented!()
+        self.sessions.get(client).map(|session| session.address)
     }
+
+    /// What the link to a connected client measures.
     #[must_use]
     pub fn stats(&self, client: ClientId) -> Option<LinkStats> {
-        unimplemented!()
+        self.sessions.get(client).map(|session| session.peer.link.stats())
     }
+
+    /// What came, went and was dropped.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        unimplemented!()
+        &self.wire.counters
     }
-    /// Bytes of state that fit into this tick's datagram to `client`, beside what is queued.
+
+    /// Bytes of state that fit into this tick's datagram to `client`, beside what is queued; 0 when it is gone.
     #[must_use]
     pub fn budget_bytes(&self, client: ClientId) -> usize {
-        unimplemented!()
+        let session = self.sessions.get(client);
+        session.map_or(0, |session| session.peer.link.room_bytes(self.now, BODY_BYTES_MAX))
+    }
+
+    fn unix_s(&self, now: Time) -> u64 {
+        self.config.unix_at_zero_s.saturating_add(now.as_micros() / 1_000_000)
     }
 }

@@ -1,0 +1,86 @@
+//! What comes in: which packet it is and what it does to the session. Must never know a timer.
+
+use std::net::SocketAddr;
+
+use netcode_wire::Time;
+
+use super::Client;
+use crate::session::DisconnectReason;
+use crate::session::packet::{Head, PacketType};
+use crate::session::phase::{ClientCause, ClientPhase};
+
+impl Client {
+    /// Takes in a datagram, opening it in place. Whatever is wrong with it is counted; nothing else happens.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        self.wire.note_received(datagram.len());
+        if from != self.server() {
+            self.wire.counters.dropped_unknown += 1;
+            return;
+        }
+        let Some(head) = Head::decode(datagram) else {
+            self.wire.counters.dropped_malformed += 1;
+            return;
+        };
+        if !self.expects(head.kind) {
+            self.wire.counters.dropped_unexpected += 1;
+            return;
+        }
+        match head.kind {
+            PacketType::Denied | PacketType::Challenge => self.handle_handshake(now, datagram, head),
+            _ => self.handle_session_packet(now, datagram, head),
+        }
+    }
+
+    /// Whether a packet of this type can mean anything now. What cannot is not even opened: a packet dropped for
+    /// coming too early must not be marked as seen.
+    fn expects(&self, kind: PacketType) -> bool {
+        let cause = match kind {
+            PacketType::Denied => ClientCause::Denied,
+            PacketType::Challenge => ClientCause::Challenge,
+            PacketType::KeepAlive => ClientCause::KeepAlive,
+            PacketType::Payload => ClientCause::Payload,
+            PacketType::Disconnect => ClientCause::PeerDisconnect,
+            PacketType::Response => return false,
+        };
+        self.phase.after(cause).is_some()
+    }
+
+    fn handle_handshake(&mut self, now: Time, datagram: &mut [u8], head: Head) {
+        let Some(text) = self.peer.open_handshake(&mut self.wire, datagram, head) else { return };
+        if head.kind == PacketType::Challenge {
+            self.challenge.copy_from_slice(text);
+            if self.advance(now, ClientCause::Challenge, DisconnectReason::Denied) {
+                self.ask(now);
+            }
+            return;
+        }
+        let cause = if self.has_next_server() { ClientCause::DeniedTryNext } else { ClientCause::Denied };
+        if self.advance(now, cause, DisconnectReason::Denied) && self.phase == ClientPhase::Requesting {
+            self.ask(now);
+        }
+    }
+
+    fn handle_session_packet(&mut self, now: Time, datagram: &mut [u8], head: Head) {
+        let Some(text) = self.peer.open(now, &mut self.wire, datagram, head) else { return };
+        let was_connected = self.phase == ClientPhase::Connected;
+        match head.kind {
+            PacketType::Disconnect => {
+                self.advance(now, ClientCause::PeerDisconnect, DisconnectReason::ByPeer);
+            }
+            PacketType::Payload => match self.peer.link.handle_body(now, head.sequence, text) {
+                Ok(()) => {
+                    self.advance(now, ClientCause::Payload, DisconnectReason::ByPeer);
+                }
+                Err(error) => self.leave(now, ClientCause::Misbehaviour, DisconnectReason::Misbehaved(error)),
+            },
+            _ => {
+                self.index = text.first_chunk().map(|index| u32::from_le_bytes(*index));
+                if self.advance(now, ClientCause::KeepAlive, DisconnectReason::ByPeer) && !was_connected {
+                    self.peer.restart_timers(now);
+                    // The server repeats itself until it hears from us.
+                    self.send_keep_alive(now);
+                }
+            }
+        }
+    }
+}

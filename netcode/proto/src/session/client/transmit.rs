@@ -1,0 +1,68 @@
+//! What goes out: the handshake's steps, bodies, keep-alives, goodbyes. Must never know what came in.
+
+use netcode_wire::Time;
+
+use super::Client;
+use crate::session::packet::{PacketType, keep_alive_text};
+use crate::session::phase::{ClientCause, ClientPhase};
+use crate::session::{DisconnectReason, Transmit};
+use crate::{ChannelId, SendError};
+
+impl Client {
+    /// Queues a message to the server. Before the handshake is over, messages wait.
+    ///
+    /// # Errors
+    /// As the link says: the channel is full or absent, or the message too long.
+    pub fn send(&mut self, now: Time, channel: ChannelId, message: &[u8]) -> Result<(), SendError> {
+        self.peer.link.send(now, channel, message)
+    }
+
+    /// Composes what the server is due: one datagram, more only where the budget needs it, none where nothing
+    /// waits or the session does not stand.
+    pub fn flush(&mut self, now: Time) {
+        if self.phase == ClientPhase::Connected {
+            let server = self.server();
+            self.peer.flush(now, &mut self.wire, server);
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.wire.poll()
+    }
+
+    /// Ends the session: what the link has ready goes out once more, then ten disconnect packets.
+    pub fn disconnect(&mut self, now: Time) {
+        self.flush(now);
+        self.leave(now, ClientCause::HostDisconnect, DisconnectReason::ByUs(0));
+    }
+
+    /// Ends the session by our own decision; a server that may hold a slot for us is told.
+    pub(super) fn leave(&mut self, now: Time, cause: ClientCause, reason: DisconnectReason) {
+        let may_have_slot = matches!(self.phase, ClientPhase::Responding | ClientPhase::Connected);
+        if self.advance(now, cause, reason) && may_have_slot {
+            let server = self.server();
+            self.peer.send_disconnects(now, &mut self.wire, server);
+        }
+    }
+
+    /// Sends this step of the handshake.
+    pub(super) fn ask(&mut self, now: Time) {
+        self.asked_at = now;
+        let server = self.server();
+        match self.phase {
+            ClientPhase::Requesting => self.wire.send_clear(server, self.request.as_slice()),
+            ClientPhase::Responding => {
+                self.peer.send(now, &mut self.wire, server, PacketType::Response, self.challenge.as_slice());
+            }
+            ClientPhase::Connected | ClientPhase::Disconnected => {}
+        }
+    }
+
+    /// A keep-alive from a client says its slot for form's sake: the server goes by the address.
+    pub(super) fn send_keep_alive(&mut self, now: Time) {
+        let text = keep_alive_text(self.index.unwrap_or(0), 0);
+        let server = self.server();
+        self.peer.send(now, &mut self.wire, server, PacketType::KeepAlive, &text);
+    }
+}

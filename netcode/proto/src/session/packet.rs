@@ -1,0 +1,321 @@
+//! Packets as bytes: prefix, sequence, sealed text, tag. Must never know a session's state.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | prefix: type in the low 4 bits, length of the sequence (1 to 8) in the high 4 |
+//! | 1–8 | sequence, little-endian, high zero bytes left out |
+//! | n | text, sealed |
+//! | 16 | tag |
+//!
+//! The request alone has another form; see [`Request`].
+
+use netcode_token::aead::{PacketKey, TAG_LEN};
+use netcode_token::{NONCE_LEN, PRIVATE_LEN, VERSION};
+use netcode_wire::{ByteReader, ByteWriter, WireError};
+
+use super::challenge::SEALED_CHALLENGE_LEN;
+
+/// The types of sealed packets, by their number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PacketType {
+    Denied = 1,
+    Challenge = 2,
+    Response = 3,
+    KeepAlive = 4,
+    Payload = 5,
+    Disconnect = 6,
+}
+
+impl PacketType {
+    /// The type with this number; the request (0) is not sealed and not among them.
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::Denied, Self::Challenge, Self::Response, Self::KeepAlive, Self::Payload, Self::Disconnect]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether a text of `len` bytes can be of this type.
+    fn fits(self, len: usize) -> bool {
+        match self {
+            Self::Denied | Self::Disconnect => len == 0,
+            Self::Challenge | Self::Response => len == CHALLENGE_TEXT_LEN,
+            Self::KeepAlive => len == KEEP_ALIVE_TEXT_LEN,
+            Self::Payload => (1..=PAYLOAD_MAX).contains(&len),
+        }
+    }
+}
+
+/// What stands in clear before the sealed text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: PacketType,
+    pub(crate) sequence: u64,
+    prefix: u8,
+    /// Prefix and sequence, bytes.
+    len: usize,
+}
+
+impl Head {
+    /// Reads the head of a datagram whose whole length fits its type.
+    pub(crate) fn decode(datagram: &[u8]) -> Option<Self> {
+        let (&prefix, rest) = datagram.split_first()?;
+        let kind = PacketType::from_number(prefix & 0x0f)?;
+        let sequence_len = usize::from(prefix >> 4);
+        if !(1..=8).contains(&sequence_len) {
+            return None;
+        }
+        // Checked before anything is split off: what remains holds at least a tag.
+        let text_len = rest.len().checked_sub(sequence_len + TAG_LEN)?;
+        if !kind.fits(text_len) {
+            return None;
+        }
+        let mut sequence = [0; 8];
+        sequence[..sequence_len].copy_from_slice(&rest[..sequence_len]);
+        Some(Self { kind, sequence: u64::from_le_bytes(sequence), prefix, len: 1 + sequence_len })
+    }
+}
+
+/// Seals and opens the packets of one protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealer {
+    /// Version, protocol id, and a place for the prefix.
+    associated: [u8; ASSOCIATED_LEN],
+}
+
+impl Sealer {
+    pub(crate) fn new(protocol_id: u64) -> Self {
+        let mut associated = [0; ASSOCIATED_LEN];
+        associated[..13].copy_from_slice(&VERSION);
+        associated[13..21].copy_from_slice(&protocol_id.to_le_bytes());
+        Self { associated }
+    }
+
+    /// Appends the sealed packet to `out`.
+    pub(crate) fn seal(
+        &self,
+        out: &mut Vec<u8>,
+        key: &PacketKey,
+        kind: PacketType,
+        sequence: u64,
+        text: &[u8],
+    ) {
+        let sequence_len = sequence_len(sequence);
+        let prefix = kind as u8 | (sequence_len as u8) << 4;
+        out.push(prefix);
+        out.extend_from_slice(&sequence.to_le_bytes()[..sequence_len]);
+        let start = out.len();
+        out.extend_from_slice(text);
+        let tag = key.seal(sequence, &self.associated(prefix), &mut out[start..]);
+        out.extend_from_slice(&tag);
+    }
+
+    /// Opens the packet in place and gives its text; `None` when it is not authentic.
+    pub(crate) fn open<'a>(
+        &self,
+        datagram: &'a mut [u8],
+        key: &PacketKey,
+        head: Head,
+    ) -> Option<&'a mut [u8]> {
+        key.open(head.sequence, &self.associated(head.prefix), &mut datagram[head.len..]).ok()
+    }
+
+    fn associated(&self, prefix: u8) -> [u8; ASSOCIATED_LEN] {
+        let mut associated = self.associated;
+        associated[ASSOCIATED_LEN - 1] = prefix;
+        associated
+    }
+}
+
+/// How many bytes of a sequence are written: at least one, also for zero.
+pub(crate) fn sequence_len(sequence: u64) -> usize {
+    (8 - sequence.leading_zeros() as usize / 8).max(1)
+}
+
+/// A connection request: the one packet in clear.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 1 | 0 |
+/// | 13 | version |
+/// | 8 | protocol id |
+/// | 8 | token's expiry, unix seconds |
+/// | 24 | token's nonce |
+/// | 1024 | token's private part, sealed |
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) expire_unix_s: u64,
+    pub(crate) nonce: [u8; NONCE_LEN],
+    pub(crate) private: &'a mut [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Whether a datagram claims to be a request; everything else is checked by `decode`.
+    pub(crate) fn is_claimed(datagram: &[u8]) -> bool {
+        datagram.first() == Some(&0)
+    }
+
+    /// Reads a request of this version and protocol.
+    pub(crate) fn decode(datagram: &'a mut [u8], protocol_id: u64) -> Option<Self> {
+        if datagram.len() != REQUEST_LEN {
+            return None;
+        }
+        let (head, private) = datagram.split_at_mut(REQUEST_LEN - PRIVATE_LEN);
+        let mut input = ByteReader::new(&head[1..]);
+        let ours = input.array() == Ok(VERSION) && input.u64() == Ok(protocol_id);
+        let (expire_unix_s, nonce) = (input.u64().ok()?, input.array().ok()?);
+        ours.then_some(Self { expire_unix_s, nonce, private })
+    }
+
+    /// Writes a request.
+    pub(crate) fn encode(
+        protocol_id: u64,
+        expire_unix_s: u64,
+        nonce: &[u8; NONCE_LEN],
+        private: &[u8; PRIVATE_LEN],
+    ) -> Box<[u8; REQUEST_LEN]> {
+        let mut bytes = Box::new([0; REQUEST_LEN]);
+        let written = write_request(bytes.as_mut_slice(), protocol_id, expire_unix_s, nonce, private);
+        written.expect("the request's length is the sum of its fields");
+        bytes
+    }
+}
+
+fn write_request(
+    out: &mut [u8],
+    protocol_id: u64,
+    expire_unix_s: u64,
+    nonce: &[u8],
+    private: &[u8],
+) -> Result<(), WireError> {
+    let mut writer = ByteWriter::new(out);
+    writer.u8(0)?;
+    writer.slice(&VERSION)?;
+    writer.u64(protocol_id)?;
+    writer.u64(expire_unix_s)?;
+    writer.slice(nonce)?;
+    writer.slice(private)
+}
+
+/// A keep-alive's text: the client's slot and how many slots there are.
+pub(crate) fn keep_alive_text(index: u32, clients_max: u32) -> [u8; KEEP_ALIVE_TEXT_LEN] {
+    let mut text = [0; KEEP_ALIVE_TEXT_LEN];
+    text[..4].copy_from_slice(&index.to_le_bytes());
+    text[4..].copy_from_slice(&clients_max.to_le_bytes());
+    text
+}
+
+/// Length of a connection request, bytes.
+pub(crate) const REQUEST_LEN: usize = 1 + 13 + 8 + 8 + NONCE_LEN + PRIVATE_LEN;
+/// A challenge's and a response's text: the challenge's sequence, then the sealed challenge.
+pub(crate) const CHALLENGE_TEXT_LEN: usize = 8 + SEALED_CHALLENGE_LEN;
+const KEEP_ALIVE_TEXT_LEN: usize = 8;
+/// The longest payload that the standard allows, bytes.
+const PAYLOAD_MAX: usize = 1200;
+const ASSOCIATED_LEN: usize = 13 + 8 + 1;
+
+const _: () = assert!(REQUEST_LEN == 1078, "the standard's figure");
+const _: () = assert!(super::BODY_BYTES_MAX <= PAYLOAD_MAX);
+// Whatever a request earns is shorter than the request: nobody can be flooded through us.
+const _: () = assert!(1 + 8 + CHALLENGE_TEXT_LEN + TAG_LEN < REQUEST_LEN);
+
+#[cfg(test)]
+mod tests {
+    use netcode_token::Key;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> PacketKey {
+        PacketKey::new(&Key::from_bytes(std::array::from_fn(|place| place as u8)))
+    }
+
+    /// Keep-alives written by the reference implementation: (sequence, bytes).
+    fn golden() -> Vec<(u64, Vec<u8>)> {
+        let text = include_str!("../../../token/tests/netcode-1.02-vectors.txt");
+        let lines = text.lines().filter_map(|line| line.strip_prefix("PKT "));
+        let unhex = |hex: &str| -> Vec<u8> {
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        };
+        lines
+            .map(|line| {
+                (line.split(' ').next().unwrap().parse().unwrap(), unhex(line.rsplit(' ').next().unwrap()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_reference_packets_are_ours() {
+        let sealer = Sealer::new(0x1234_5678_90AB_CDEF);
+        assert_eq!(golden().len(), 10);
+        for (sequence, mut bytes) in golden() {
+            let mut sealed = Vec::new();
+            sealer.seal(&mut sealed, &key(), PacketType::KeepAlive, sequence, &keep_alive_text(3, 32));
+            assert_eq!(sealed, bytes);
+            let head = Head::decode(&bytes).unwrap();
+            assert_eq!((head.kind, head.sequence), (PacketType::KeepAlive, sequence));
+            assert_eq!(sealer.open(&mut bytes, &key(), head).unwrap(), keep_alive_text(3, 32));
+        }
+    }
+
+    #[test]
+    fn a_sequence_takes_one_to_eight_bytes() {
+        let check = |sequence, expected| assert_eq!(sequence_len(sequence), expected, "{sequence}");
+        check(0, 1);
+        for bytes in 1..8 {
+            check((1 << (8 * bytes)) - 1, bytes);
+            check(1 << (8 * bytes), bytes + 1);
+        }
+        check(u64::MAX, 8);
+    }
+
+    #[test]
+    fn lengths_are_checked_before_every_split() {
+        let head_of = |prefix: u8, len: usize| {
+            let mut datagram = vec![0; len];
+            datagram[0] = prefix;
+            Head::decode(&datagram).map(|head| head.kind)
+        };
+        assert_eq!(Head::decode(&[]), None);
+        for prefix in 0..=255 {
+            for len in 1..18 {
+                assert_eq!(head_of(prefix, len), None, "{prefix:#x} {len}");
+            }
+        }
+        assert_eq!(head_of(0x16, 18), Some(PacketType::Disconnect));
+        assert_eq!(head_of(0x06, 18), None, "no sequence");
+        assert_eq!(head_of(0x96, 26), None, "nine bytes of sequence");
+        assert_eq!(head_of(0x17, 18), None, "no such type");
+        assert_eq!(head_of(0x10, 18), None, "a request is not sealed");
+        assert_eq!(head_of(0x15, 18), None, "an empty payload");
+        assert_eq!(head_of(0x85, 9 + 1200 + 16), Some(PacketType::Payload));
+        assert_eq!(head_of(0x85, 9 + 1201 + 16), None);
+        assert_eq!(head_of(0x14, 26), Some(PacketType::KeepAlive));
+        assert_eq!(head_of(0x14, 27), None);
+        assert_eq!(head_of(0x12, 326), Some(PacketType::Challenge));
+        assert_eq!(head_of(0x13, 325), None);
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..1300), protocol in any::<u64>()) {
+            if let Some(head) = Head::decode(&bytes) {
+                prop_assert_eq!(Sealer::new(protocol).open(&mut bytes, &key(), head), None);
+            }
+            prop_assert!(Request::decode(&mut bytes, protocol).is_none());
+        }
+
+        #[test]
+        fn packets_survive_the_round_trip_and_no_flip(sequence in any::<u64>(), text in prop::collection::vec(any::<u8>(), 1..60), flip in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let (sealer, mut sealed) = (Sealer::new(9), Vec::new());
+            sealer.seal(&mut sealed, &key(), PacketType::Payload, sequence, &text);
+            let mut flipped = sealed.clone();
+            flipped[flip.index(sealed.len())] ^= 1u8 << bit;
+            let opened = Head::decode(&flipped).and_then(|head| sealer.open(&mut flipped, &key(), head).map(|_| ()));
+            prop_assert_eq!(opened, None);
+            let head = Head::decode(&sealed).unwrap();
+            prop_assert_eq!(head.sequence, sequence);
+            prop_assert_eq!(&*sealer.open(&mut sealed, &key(), head).unwrap(), &text[..]);
+        }
+    }
+}

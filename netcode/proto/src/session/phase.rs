@@ -1,0 +1,200 @@
+//! The states of a session and who may move them: pure functions, the one place where a transition is allowed.
+//!
+//! The tables are in `netcode/STATES.md`; a test reads them and compares every pair. Must never know a packet's
+//! bytes, a key or a clock.
+
+/// Where the server stands with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerPhase {
+    /// A stranger: nothing is kept.
+    Absent,
+    /// It has shown a token and was sent a challenge.
+    Challenged,
+    /// It has answered the challenge; it may not know yet.
+    Unconfirmed,
+    /// It has sent something that only a connected client sends.
+    Confirmed,
+}
+
+/// What can happen to a peer of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerCause {
+    /// A valid request.
+    Request,
+    /// A valid request while no slot is free.
+    RequestDenied,
+    /// A valid response.
+    Response,
+    /// A valid response while no slot is free.
+    ResponseDenied,
+    /// A handshake that nobody went on with.
+    Lapse,
+    /// A keep-alive.
+    KeepAlive,
+    /// A payload.
+    Payload,
+    /// A disconnect packet.
+    PeerDisconnect,
+    /// Nothing for the token's timeout.
+    Silence,
+    /// A newer session of the same player, or at the same address.
+    Takeover,
+    /// A body that breaks the link's rules.
+    Misbehaviour,
+    /// The application's wish.
+    HostDisconnect,
+}
+
+impl ServerPhase {
+    /// The phase after `cause`; `None` when the cause is not for this phase and is dropped.
+    pub(crate) const fn after(self, cause: ServerCause) -> Option<Self> {
+        use ServerCause as C;
+        use ServerPhase::{Absent, Challenged, Confirmed, Unconfirmed};
+        Some(match (self, cause) {
+            (Absent | Challenged, C::Request) => Challenged,
+            (Absent | Challenged, C::RequestDenied) => Absent,
+            (Challenged, C::Response) => Unconfirmed,
+            (Challenged, C::ResponseDenied | C::Lapse) => Absent,
+            (Unconfirmed | Confirmed, C::KeepAlive | C::Payload) => Confirmed,
+            (
+                Unconfirmed | Confirmed,
+                C::PeerDisconnect | C::Silence | C::Takeover | C::Misbehaviour | C::HostDisconnect,
+            ) => Absent,
+            _ => return None,
+        })
+    }
+}
+
+/// Where a client stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientPhase {
+    /// Sending requests to one of the token's servers.
+    Requesting,
+    /// Sending responses to its challenge.
+    Responding,
+    /// The session stands.
+    Connected,
+    /// Over.
+    Disconnected,
+}
+
+/// What can happen to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCause {
+    /// A challenge.
+    Challenge,
+    /// A keep-alive.
+    KeepAlive,
+    /// A payload.
+    Payload,
+    /// A refusal, and the token names another server.
+    DeniedTryNext,
+    /// A refusal by the last server.
+    Denied,
+    /// Nothing for the token's timeout, and the token names another server.
+    SilenceTryNext,
+    /// Nothing for the token's timeout from the last server.
+    Silence,
+    /// The token's life is over.
+    Expiry,
+    /// A disconnect packet.
+    PeerDisconnect,
+    /// A body that breaks the link's rules.
+    Misbehaviour,
+    /// The application's wish.
+    HostDisconnect,
+}
+
+impl ClientPhase {
+    /// The phase after `cause`; `None` when the cause is not for this phase and is dropped.
+    pub(crate) const fn after(self, cause: ClientCause) -> Option<Self> {
+        use ClientCause as C;
+        use ClientPhase::{Connected, Disconnected, Requesting, Responding};
+        Some(match (self, cause) {
+            (Requesting, C::Challenge) => Responding,
+            (Responding, C::KeepAlive) => Connected,
+            (Requesting | Responding, C::DeniedTryNext | C::SilenceTryNext) => Requesting,
+            (Requesting | Responding, C::Denied | C::Expiry) => Disconnected,
+            (Connected, C::KeepAlive | C::Payload) => Connected,
+            (Connected, C::PeerDisconnect | C::Misbehaviour) => Disconnected,
+            (Requesting | Responding | Connected, C::Silence | C::HostDisconnect) => Disconnected,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER_PHASES: [ServerPhase; 4] =
+        [ServerPhase::Absent, ServerPhase::Challenged, ServerPhase::Unconfirmed, ServerPhase::Confirmed];
+    const SERVER_CAUSES: [ServerCause; 12] = [
+        ServerCause::Request,
+        ServerCause::RequestDenied,
+        ServerCause::Response,
+        ServerCause::ResponseDenied,
+        ServerCause::Lapse,
+        ServerCause::KeepAlive,
+        ServerCause::Payload,
+        ServerCause::PeerDisconnect,
+        ServerCause::Silence,
+        ServerCause::Takeover,
+        ServerCause::Misbehaviour,
+        ServerCause::HostDisconnect,
+    ];
+    const CLIENT_PHASES: [ClientPhase; 4] =
+        [ClientPhase::Requesting, ClientPhase::Responding, ClientPhase::Connected, ClientPhase::Disconnected];
+    const CLIENT_CAUSES: [ClientCause; 11] = [
+        ClientCause::Challenge,
+        ClientCause::KeepAlive,
+        ClientCause::Payload,
+        ClientCause::DeniedTryNext,
+        ClientCause::Denied,
+        ClientCause::SilenceTryNext,
+        ClientCause::Silence,
+        ClientCause::Expiry,
+        ClientCause::PeerDisconnect,
+        ClientCause::Misbehaviour,
+        ClientCause::HostDisconnect,
+    ];
+
+    /// The rows `| from | cause | to |` of the table under `heading` in STATES.md, sorted.
+    fn documented(heading: &str) -> Vec<[String; 3]> {
+        let text = include_str!("../../../STATES.md");
+        let section =
+            text.split("\n## ").find(|section| section.starts_with(heading)).expect("the section exists");
+        let rows = section.lines().filter_map(|line| {
+            let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+            let code = |cell: &str| Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_string());
+            (cells.len() >= 4).then(|| Some([code(cells[0])?, code(cells[1])?, code(cells[2])?]))?
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn the_server_moves_as_documented_and_not_otherwise() {
+        let pairs = SERVER_PHASES.into_iter().flat_map(|from| SERVER_CAUSES.map(|cause| (from, cause)));
+        let moves = pairs.filter_map(|(from, cause)| {
+            from.after(cause).map(|to| [format!("{from:?}"), format!("{cause:?}"), format!("{to:?}")])
+        });
+        let mut moves: Vec<_> = moves.collect();
+        moves.sort();
+        assert_eq!(moves, documented("Server"));
+        assert_eq!(moves.len(), 21);
+    }
+
+    #[test]
+    fn the_client_moves_as_documented_and_not_otherwise() {
+        let pairs = CLIENT_PHASES.into_iter().flat_map(|from| CLIENT_CAUSES.map(|cause| (from, cause)));
+        let moves = pairs.filter_map(|(from, cause)| {
+            from.after(cause).map(|to| [format!("{from:?}"), format!("{cause:?}"), format!("{to:?}")])
+        });
+        let mut moves: Vec<_> = moves.collect();
+        moves.sort();
+        assert_eq!(moves, documented("Client"));
+        assert_eq!(moves.len(), 20);
+    }
+}

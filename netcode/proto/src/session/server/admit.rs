@@ -1,0 +1,201 @@
+//! From stranger to client: requests, challenges, responses. Owns who may come in; must never know what a
+//! client does once it is in.
+//!
+//! A stranger costs no memory before its token proved authentic, and whatever it is sent is shorter than what
+//! it sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use netcode_token::aead::{PacketKey, TAG_LEN};
+use netcode_token::{PrivateToken, USER_DATA_LEN, open_private};
+use netcode_wire::Time;
+
+use super::Server;
+use super::table::Session;
+use super::tokens::TokenMark;
+use crate::Link;
+use crate::session::packet::{Head, PacketType, Request};
+use crate::session::peer::{Peer, packet_keys};
+use crate::session::phase::{ServerCause, ServerPhase};
+use crate::session::{DisconnectReason, ServerEvent};
+
+/// An address that has shown a token and was challenged.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    player: u64,
+    mark: TokenMark,
+    expire_unix_s: u64,
+    timeout_s: i32,
+    user_data: Box<[u8; USER_DATA_LEN]>,
+    client_to_server: PacketKey,
+    server_to_client: PacketKey,
+    requested_at: Time,
+}
+
+impl Pending {
+    /// Whether nobody went on with it for [`PENDING_LIFE`].
+    pub(crate) fn has_lapsed(&self, now: Time) -> bool {
+        now.since(self.requested_at) >= PENDING_LIFE
+    }
+}
+
+impl Server {
+    pub(super) fn handle_request(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        let unix_s = self.unix_s(now);
+        let Some(request) = Request::decode(datagram, self.config.protocol_id) else {
+            self.wire.counters.requests_invalid += 1;
+            return;
+        };
+        if request.expire_unix_s <= unix_s {
+            self.wire.counters.requests_expired += 1;
+            return;
+        }
+        let mark = mark_of(request.private);
+        // The cheap check first; a forged mark proves nothing and earns nothing but this.
+        if !self.tokens.allows(&mark, from) {
+            self.wire.counters.requests_reused += 1;
+            return;
+        }
+        let (nonce, expire_unix_s) = (request.nonce, request.expire_unix_s);
+        let key = &self.config.private_key;
+        match open_private(request.private, &nonce, self.config.protocol_id, expire_unix_s, key) {
+            Ok(token) if self.is_named_by(&token) => self.challenge(now, from, token, mark, expire_unix_s),
+            _ => self.wire.counters.requests_invalid += 1,
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        token: PrivateToken,
+        mark: TokenMark,
+        expire_unix_s: u64,
+    ) {
+        let (client_to_server, server_to_client) =
+            packet_keys(&token.client_to_server, &token.server_to_client);
+        let handshake =
+            if self.pending.contains_key(&from) { ServerPhase::Challenged } else { ServerPhase::Absent };
+        if self.refuses(token.client_id, expire_unix_s, from) {
+            if handshake.after(ServerCause::RequestDenied) == Some(ServerPhase::Absent) {
+                self.pending.remove(&from);
+            }
+            self.deny(from, &server_to_client);
+            return;
+        }
+        let known = handshake == ServerPhase::Challenged;
+        let has_room = known || self.pending.len() < self.pending_max();
+        if !has_room || !self.tokens.claim(mark, from, expire_unix_s) {
+            self.wire.counters.requests_overflowed += 1;
+            return;
+        }
+        if handshake.after(ServerCause::Request) != Some(ServerPhase::Challenged) {
+            return;
+        }
+        let text = self.challenger.seal(token.client_id, &token.user_data);
+        let sequence = self.next_global_sequence();
+        self.wire.send(from, &server_to_client, PacketType::Challenge, sequence, &text);
+        let pending = Pending {
+            player: token.client_id,
+            mark,
+            expire_unix_s,
+            timeout_s: token.timeout_s,
+            user_data: token.user_data,
+            client_to_server,
+            server_to_client,
+            requested_at: now,
+        };
+        self.pending.insert(from, pending);
+    }
+
+    pub(super) fn handle_response(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8], head: Head) {
+        let Some(pending) = self.pending.get(&from) else {
+            self.wire.counters.dropped_unknown += 1;
+            return;
+        };
+        let text = self.wire.sealer.open(datagram, &pending.client_to_server, head);
+        let player = text.and_then(|text| self.challenger.open(text));
+        if player != Some(pending.player) {
+            self.wire.counters.dropped_forged += 1;
+            return;
+        }
+        if self.events.len() >= self.events_max() {
+            self.wire.counters.requests_overflowed += 1;
+            return;
+        }
+        let Some(pending) = self.pending.remove(&from) else { return };
+        let refused = self.refuses(pending.player, pending.expire_unix_s, from);
+        let cause = if refused { ServerCause::ResponseDenied } else { ServerCause::Response };
+        match ServerPhase::Challenged.after(cause) {
+            Some(ServerPhase::Absent) => self.deny(from, &pending.server_to_client),
+            Some(phase) => self.admit(now, from, pending, phase),
+            None => self.wire.counters.dropped_unexpected += 1,
+        }
+    }
+
+    fn admit(&mut self, now: Time, from: SocketAddr, pending: Pending, phase: ServerPhase) {
+        let earlier = [self.sessions.of_player(pending.player), self.sessions.at_address(&from)];
+        for client in earlier.into_iter().flatten() {
+            self.close(now, client, ServerCause::Takeover, DisconnectReason::Superseded);
+        }
+        self.tokens.spend(&pending.mark);
+        let link = Link::new(&self.config.channels, self.config.link.clone());
+        let (seal, open) = (pending.server_to_client, pending.client_to_server);
+        let client = self.sessions.insert(Session {
+            player: pending.player,
+            address: from,
+            phase,
+            expire_unix_s: pending.expire_unix_s,
+            keep_alive_at: now,
+            peer: Peer::new(now, seal, open, pending.timeout_s, link),
+        });
+        self.wire.counters.connected += 1;
+        let (player, user_data) = (pending.player, pending.user_data);
+        self.events.push_back(ServerEvent::Connected { client, player, user_data });
+        self.send_keep_alive(now, client);
+    }
+
+    fn deny(&mut self, to: SocketAddr, key: &PacketKey) {
+        let sequence = self.next_global_sequence();
+        self.wire.send(to, key, PacketType::Denied, sequence, &[]);
+        self.wire.counters.denied += 1;
+    }
+
+    /// Whether a valid token is refused: it is older than the session of the same player, or there is no slot.
+    fn refuses(&self, player: u64, expire_unix_s: u64, from: SocketAddr) -> bool {
+        let session = self.sessions.of_player(player).and_then(|client| self.sessions.get(client));
+        match session {
+            Some(session) => session.expire_unix_s > expire_unix_s,
+            None => self.sessions.is_full() && self.sessions.at_address(&from).is_none(),
+        }
+    }
+
+    fn is_named_by(&self, token: &PrivateToken) -> bool {
+        let ours = &self.config.public_addresses;
+        ours.is_empty() || token.servers.iter().any(|server| ours.contains(server))
+    }
+
+    fn next_global_sequence(&mut self) -> u64 {
+        let sequence = self.global_sequence;
+        self.global_sequence += 1;
+        sequence
+    }
+
+    /// Handshakes under way at most: full, new ones are not answered until others end.
+    fn pending_max(&self) -> usize {
+        self.config.clients_max * 2 + 64
+    }
+
+    /// Events waiting to be polled at most: full, nobody is admitted until they are.
+    fn events_max(&self) -> usize {
+        self.config.clients_max * 4 + 64
+    }
+}
+
+fn mark_of(private: &[u8]) -> TokenMark {
+    *private.last_chunk::<TAG_LEN>().expect("the private part is 1024 bytes")
+}
+
+// A client asks ten times a second: one that was silent for this long has gone elsewhere.
+const PENDING_LIFE: Duration = Duration::from_secs(5);

@@ -1,0 +1,82 @@
+//! What goes out: bodies, keep-alives, goodbyes. Must never know why a session ends.
+
+use netcode_wire::Time;
+
+use super::{Farewell, Server};
+use crate::session::packet::{PacketType, keep_alive_text};
+use crate::session::phase::{ServerCause, ServerPhase};
+use crate::session::{ClientId, DisconnectReason, ServerEvent, Transmit};
+use crate::{ChannelId, SendError};
+
+impl Server {
+    /// Queues a message to `client`. A client that is gone takes nothing and fails nothing: its
+    /// [`ServerEvent::Disconnected`] tells.
+    ///
+    /// # Errors
+    /// As the link says: the channel is full or absent, or the message too long.
+    pub fn send(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        channel: ChannelId,
+        message: &[u8],
+    ) -> Result<(), SendError> {
+        match self.sessions.get_mut(client) {
+            Some(session) => session.peer.link.send(now, channel, message),
+            None => Ok(()),
+        }
+    }
+
+    /// Composes what every client is due: one datagram each, more only where the budget needs it, none where
+    /// nothing waits. Call it once a tick.
+    pub fn flush(&mut self, now: Time) {
+        self.now = now;
+        for (_, session) in self.sessions.iter_mut() {
+            session.peer.flush(now, &mut self.wire, session.address);
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.wire.poll()
+    }
+
+    /// Ends a session: what its link has ready goes out once more, then ten disconnect packets. `code` comes back
+    /// in the event; the other end learns it only from a message sent before.
+    pub fn disconnect(&mut self, now: Time, client: ClientId, code: u8) {
+        if let Some(session) = self.sessions.get_mut(client) {
+            session.peer.flush(now, &mut self.wire, session.address);
+            self.close(now, client, ServerCause::HostDisconnect, DisconnectReason::ByUs(code));
+        }
+    }
+
+    pub(super) fn send_keep_alive(&mut self, now: Time, client: ClientId) {
+        let text = keep_alive_text(client.index() as u32, self.config.clients_max as u32);
+        if let Some(session) = self.sessions.get_mut(client) {
+            session.keep_alive_at = now;
+            session.peer.send(now, &mut self.wire, session.address, PacketType::KeepAlive, &text);
+        }
+    }
+
+    /// Ends a session if its phase lets `cause` end it. The peer is told unless it said so itself or is silent.
+    pub(super) fn close(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        cause: ServerCause,
+        reason: DisconnectReason,
+    ) {
+        let phase = self.sessions.get(client).and_then(|session| session.phase.after(cause));
+        if phase != Some(ServerPhase::Absent) {
+            return;
+        }
+        let Some(mut session) = self.sessions.remove(client) else { return };
+        if !matches!(cause, ServerCause::PeerDisconnect | ServerCause::Silence) {
+            session.peer.send_disconnects(now, &mut self.wire, session.address);
+        }
+        self.wire.counters.disconnected += 1;
+        self.events.push_back(ServerEvent::Disconnected { client, reason });
+        let (player, link) = (session.player, session.peer.link);
+        self.farewells.insert(client, Farewell { player, link, told: false });
+    }
+}

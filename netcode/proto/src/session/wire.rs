@@ -1,0 +1,88 @@
+//! The way out that all sessions of one side share: seal, queue, count. Must never know a session's state.
+
+use std::net::SocketAddr;
+
+use netcode_token::aead::PacketKey;
+
+use super::outbox::Outbox;
+use super::packet::{PacketType, Sealer};
+use super::{Counters, Transmit};
+
+/// Sealer, outbox and counters of one server or client.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) sealer: Sealer,
+    pub(crate) counters: Counters,
+    /// Where bodies are composed before they are sealed.
+    pub(crate) body: Vec<u8>,
+    outbox: Outbox,
+}
+
+impl Wire {
+    pub(crate) fn new(protocol_id: u64) -> Self {
+        let body = Vec::with_capacity(super::BODY_BYTES_MAX);
+        Self {
+            sealer: Sealer::new(protocol_id),
+            counters: Counters::default(),
+            body,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Seals `text` and queues it; gives the datagram's length.
+    pub(crate) fn send(
+        &mut self,
+        to: SocketAddr,
+        key: &PacketKey,
+        kind: PacketType,
+        sequence: u64,
+        text: &[u8],
+    ) -> usize {
+        let sealer = &self.sealer;
+        queue(&mut self.outbox, &mut self.counters, to, |out| sealer.seal(out, key, kind, sequence, text))
+    }
+
+    /// Seals what is in `body` as a payload and queues it; gives the datagram's length.
+    pub(crate) fn send_body(&mut self, to: SocketAddr, key: &PacketKey, sequence: u64) -> usize {
+        let (sealer, body) = (&self.sealer, &self.body);
+        let write = |out: &mut Vec<u8>| sealer.seal(out, key, PacketType::Payload, sequence, body);
+        queue(&mut self.outbox, &mut self.counters, to, write)
+    }
+
+    /// Queues bytes as they are.
+    pub(crate) fn send_clear(&mut self, to: SocketAddr, bytes: &[u8]) {
+        queue(&mut self.outbox, &mut self.counters, to, |out| out.extend_from_slice(bytes));
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Transmit<'_>> {
+        self.outbox.poll()
+    }
+
+    /// Counts a datagram that came in.
+    pub(crate) fn note_received(&mut self, bytes: usize) {
+        self.counters.datagrams_in += 1;
+        self.counters.bytes_in += bytes as u64;
+    }
+}
+
+fn queue(
+    outbox: &mut Outbox,
+    counters: &mut Counters,
+    to: SocketAddr,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> usize {
+    let mut written = 0;
+    let queued = outbox.push(to, |out| {
+        let start = out.len();
+        write(out);
+        written = out.len() - start;
+    });
+    match queued {
+        true => {
+            counters.datagrams_out += 1;
+            counters.bytes_out += written as u64;
+        }
+        false => counters.outbox_overflowed += 1,
+    }
+    written
+}
