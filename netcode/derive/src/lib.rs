@@ -1,27 +1,69 @@
-//! `#[derive(Replicate)]`, `#[derive(Input)]`, `#[derive(Message)]`, `#[derive(Enumeration)]`.
+//! `#[derive(Replicate)]`, `#[derive(Input)]`, `#[derive(Message)]`, `#[derive(Enumeration)]`: from a game's
+//! types to their columns and bits.
+//!
+//! Owns the attribute language below and nothing else: what the derived code calls lives in
+//! `netcode_snapshot::support`. Must never know how columns travel.
+//!
+//! # Attributes of a field
+//!
+//! | attribute | on | columns |
+//! |---|---|---|
+//! | `#[net(range(-64.0..=64.0), step = 0.005)]` | `f32`, `Vec2`, `Vec3` | one a component, on a grid |
+//! | `#[net(angle, bits = 12)]` | `f32`, radians | one, wraps |
+//! | `#[net(quat, bits = 10)]` | `Quat` | smallest three: 2 + 3 × bits |
+//! | `#[net(raw)]` | `f32`, `Vec2`, `Vec3` | 32 bits a component, exact |
+//! | none, or `#[net(bits = 10)]` | `u8`, `u16`, `u32` | one; greater values are held at the greatest |
+//! | none, or `#[net(signed, bits = 10)]` | `i8`, `i16`, `i32` | one, offset by half its range |
+//! | `#[net(opaque)]` (with or without `bits`) | unsigned | one that is never near its last value: a name, a seed |
+//! | none | `u64`, `i64` | two of 32 bits |
+//! | none | `bool`, `NetId` | one |
+//! | `#[net(enumeration)]` | an enum with `#[derive(Enumeration)]` | one |
+//! | `#[net(max = 64)]` | `String`, `Vec<u8>`, `Vec<T: Message>`; messages only | |
+//! | none | any `T: Message`, `Option<T>`, plain `f32`; messages only | |
+//!
+//! # Attributes of a struct
+//!
+//! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; and, where
+//! `netcode_snapshot` has another name, `#[net(crate = path::to::it)]`.
+
+mod attributes;
+mod columns;
+mod enumeration;
+mod input;
+mod message;
+mod replicate;
+mod shape;
 
 use proc_macro::TokenStream;
+use syn::DeriveInput;
 
-/// Under construction.
+/// Derives `netcode_snapshot::Replicate`.
 #[proc_macro_derive(Replicate, attributes(net))]
-pub fn replicate(_input: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn derive_replicate(input: TokenStream) -> TokenStream {
+    expand(input, replicate::expand)
 }
 
-/// Under construction.
+/// Derives `netcode_snapshot::Input`. The type must also be `Clone + Default + PartialEq`.
 #[proc_macro_derive(Input, attributes(net))]
-pub fn input(_input: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn derive_input(input: TokenStream) -> TokenStream {
+    expand(input, input::expand)
 }
 
-/// Under construction.
+/// Derives `netcode_snapshot::Message`, for structs and for enums.
 #[proc_macro_derive(Message, attributes(net))]
-pub fn message(_input: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn derive_message(input: TokenStream) -> TokenStream {
+    expand(input, message::expand)
 }
 
-/// Under construction.
-#[proc_macro_derive(Enumeration)]
-pub fn enumeration(_input: TokenStream) -> TokenStream {
-    TokenStream::new()
+/// Derives `netcode_snapshot::Enumeration`, for enums without data. The type must also be `Copy`.
+#[proc_macro_derive(Enumeration, attributes(net))]
+pub fn derive_enumeration(input: TokenStream) -> TokenStream {
+    expand(input, enumeration::expand)
+}
+
+fn expand(input: TokenStream, by: fn(&DeriveInput) -> syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    syn::parse::<DeriveInput>(input)
+        .and_then(|input| by(&input))
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }

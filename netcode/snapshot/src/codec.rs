@@ -41,7 +41,7 @@ impl ColumnCode {
         let (short, middling) = match field.kind {
             FieldKind::Opaque => (0, 0),
             _ if bits < 5 => (0, 0),
-            _ => ((bits * 2 + 4) / 5, (bits * 2).div_ceil(3)),
+            _ => ((bits * 2).div_ceil(5), (bits * 2).div_ceil(3)),
         };
         Self { bits, max: field.max, short, middling }
     }

@@ -187,14 +187,19 @@ impl Frame {
         self.rows.push(Row { id, stamp, parts: (first_part as u32, self.parts.len() as u32) });
     }
 
-    /// Adds a copy of another frame's entity, stamp and all.
-    pub(crate) fn copy(&mut self, id: NetId, entity: Entity<'_>) {
-        let first_part = self.next_part();
-        for part in entity.parts {
-            let columns = entity.part_columns(part);
-            self.add_part(part.component, columns.len()).copy_from_slice(columns);
+    /// Adds a run of this frame's rows, stamps and all, to the end of another frame. Parts and values of a run
+    /// lie side by side only where no sort moved a row, so each row is copied by itself.
+    pub(crate) fn copy_rows(&self, rows: &[Row], to: &mut Self) {
+        for row in rows {
+            let first_part = to.next_part();
+            for part in &self.parts[row.parts.0 as usize..row.parts.1 as usize] {
+                let (start, len) = (part.start as usize, part.len as usize);
+                let new_start = to.values.len() as u32;
+                to.values.extend_from_slice(&self.values[start..start + len]);
+                to.parts.push(Part { start: new_start, ..*part });
+            }
+            to.seal(row.id, row.stamp, first_part);
         }
-        self.seal(id, entity.stamp, first_part);
     }
 
     /// Stamps what is as it was in `before` with the stamp it had there.

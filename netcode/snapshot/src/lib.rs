@@ -34,6 +34,7 @@ mod frame;
 mod history;
 mod id;
 mod receiver;
+mod record;
 mod replicate;
 mod schema;
 #[doc(hidden)]

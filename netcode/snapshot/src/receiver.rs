@@ -2,7 +2,8 @@
 
 use netcode_wire::{BitReader, Tick};
 
-use crate::{Ack, ENTITIES_MAX, Frame, RECEIVER_TICKS, Schema, SnapshotError, SnapshotHeader, codec};
+use crate::record::{Action, IdReader};
+use crate::{Ack, ENTITIES_MAX, Frame, NetId, RECEIVER_TICKS, Schema, SnapshotError, SnapshotHeader, codec};
 
 /// What a receiver lets a server make it keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +51,20 @@ impl Receiver {
         schema: &Schema,
         from: &mut BitReader<'_>,
     ) -> Result<SnapshotHeader, SnapshotError> {
-        let _ = (schema, from, codec::decode_whole, codec::decode_change, &self.scratch, self.limits);
-        unimplemented!()
+        let header = SnapshotHeader::decode(from)?;
+        if self.ack.is_some_and(|ack| ack.newest >= header.tick) {
+            return Err(SnapshotError::Stale(header.tick));
+        }
+        let mut next = std::mem::take(&mut self.scratch);
+        let applied = self.apply(schema, header, from, &mut next);
+        if applied.is_ok() {
+            let dropped = self.frames[place(header.tick)].replace(next);
+            self.scratch = dropped.unwrap_or_default();
+            self.ack = Some(self.ack.map_or(Ack::only(header.tick), |ack| ack.advance(header.tick)));
+        } else {
+            self.scratch = next;
+        }
+        applied.map(|()| header)
     }
 
     /// Which snapshots were decoded: goes into every [`InputPacket`](crate::InputPacket).
@@ -69,7 +82,7 @@ impl Receiver {
     /// The frame of a tick, when it was decoded and is still held.
     #[must_use]
     pub fn frame(&self, tick: Tick) -> Option<&Frame> {
-        self.frames[tick.0 as usize % RECEIVER_TICKS].as_ref().filter(|frame| frame.tick() == tick)
+        self.frames[place(tick)].as_ref().filter(|frame| frame.tick() == tick)
     }
 
     /// The frames still held, oldest first: what interpolation looks through.
@@ -80,4 +93,68 @@ impl Receiver {
             self.frame(Tick(tick))
         })
     }
+
+    fn apply(
+        &self,
+        schema: &Schema,
+        header: SnapshotHeader,
+        from: &mut BitReader<'_>,
+        next: &mut Frame,
+    ) -> Result<(), SnapshotError> {
+        let baseline = match header.baseline {
+            Some(tick) => Some(self.frame(tick).ok_or(SnapshotError::UnknownBaseline(tick))?),
+            None => None,
+        };
+        next.clear(header.tick);
+        let mut kept = Kept { latest: self.latest(), place: 0 };
+        let mut ids = IdReader::default();
+        while let Some((id, action)) = ids.decode(from)? {
+            kept.copy_before(id, next);
+            self.hold_limit(next, 1)?;
+            let first_part = next.next_part();
+            match action {
+                Action::Gone => continue,
+                Action::Whole => codec::decode_whole(schema, next, from)?,
+                Action::Change => {
+                    let before = baseline.and_then(|frame| frame.find(id));
+                    let before = before.ok_or(SnapshotError::UnknownEntity(id))?;
+                    codec::decode_change(schema, &before, next, from)?;
+                }
+            }
+            next.seal(id, header.tick, first_part);
+        }
+        kept.copy_rest(next);
+        self.hold_limit(next, 0)
+    }
+
+    fn hold_limit(&self, next: &Frame, more: usize) -> Result<(), SnapshotError> {
+        let limit = self.limits.entities_max;
+        if next.len() + more > limit { Err(SnapshotError::TooManyEntities(limit)) } else { Ok(()) }
+    }
+}
+
+/// What the newest frame shows and the snapshot does not mention.
+struct Kept<'a> {
+    latest: Option<&'a Frame>,
+    place: usize,
+}
+
+impl Kept<'_> {
+    /// Copies the entities below `id`, and passes over `id` itself.
+    fn copy_before(&mut self, id: NetId, next: &mut Frame) {
+        let Some(latest) = self.latest else { return };
+        let rows = &latest.rows()[self.place..];
+        let below = rows.iter().take_while(|row| row.id < id).count();
+        latest.copy_rows(&rows[..below], next);
+        self.place += below + usize::from(rows.get(below).is_some_and(|row| row.id == id));
+    }
+
+    fn copy_rest(&mut self, next: &mut Frame) {
+        let Some(latest) = self.latest else { return };
+        latest.copy_rows(&latest.rows()[self.place..], next);
+    }
+}
+
+fn place(tick: Tick) -> usize {
+    tick.0 as usize % RECEIVER_TICKS
 }

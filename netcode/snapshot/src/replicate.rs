@@ -1,8 +1,8 @@
 //! The traits that a game's types implement by derive. Must never know how columns become bits in a packet.
 
-use netcode_wire::{BitReader, BitWriter, WireError};
+use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
-use crate::Field;
+use crate::{Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
 /// `#[derive(Replicate)]`.
@@ -81,4 +81,63 @@ pub trait Enumeration: Copy + Send + Sync + 'static {
 
     /// The variant at a place; a place past the end gives the last variant.
     fn from_index(index: u32) -> Self;
+}
+
+/// Plain values are messages too, so that lists and options of them need no type of their own.
+macro_rules! plain_messages {
+    ($($type:ty, $bits:literal, $value:ident => $write:expr, $read:expr;)*) => {$(
+        impl Message for $type {
+            const NAME: &'static str = stringify!($type);
+
+            fn encode(&self, out: &mut BitWriter) {
+                let $value = *self;
+                out.write_bits($write, $bits);
+            }
+
+            fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError> {
+                let $value = from.read_bits($bits)?;
+                Ok($read)
+            }
+        }
+    )*};
+}
+
+plain_messages! {
+    u8, 8, value => u64::from(value), value as u8;
+    u16, 16, value => u64::from(value), value as u16;
+    u32, 32, value => u64::from(value), value as u32;
+    u64, 64, value => value, value;
+    i8, 8, value => value as u64, value as i8;
+    i16, 16, value => value as u64, value as i16;
+    i32, 32, value => value as u64, value as i32;
+    i64, 64, value => value as u64, value as i64;
+    bool, 1, value => u64::from(value), value == 1;
+    f32, 32, value => u64::from(value.to_bits()), f32::from_bits(value as u32);
+    NetId, 32, value => u64::from(value.0), NetId(value as u32);
+    Tick, 32, value => u64::from(value.0), Tick(value as u32);
+}
+
+impl Message for () {
+    const NAME: &'static str = "()";
+
+    fn encode(&self, _: &mut BitWriter) {}
+
+    fn decode(_: &mut BitReader<'_>) -> Result<Self, WireError> {
+        Ok(())
+    }
+}
+
+impl<T: Message> Message for Option<T> {
+    const NAME: &'static str = "Option";
+
+    fn encode(&self, out: &mut BitWriter) {
+        out.write_bool(self.is_some());
+        if let Some(message) = self {
+            message.encode(out);
+        }
+    }
+
+    fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError> {
+        if from.read_bool()? { T::decode(from).map(Some) } else { Ok(None) }
+    }
 }

@@ -1,0 +1,134 @@
+//! Reads `#[net(…)]`. Owns the words of the attribute language; must never know which word suits which type.
+
+use proc_macro2::Span;
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Attribute, Expr, LitInt, LitStr, Path, RangeLimits};
+
+/// What `#[net(…)]` says of a field.
+#[derive(Default)]
+pub(crate) struct FieldAttributes {
+    pub(crate) range: Option<(Expr, Expr)>,
+    pub(crate) step: Option<Expr>,
+    pub(crate) bits: Option<(u32, Span)>,
+    pub(crate) max: Option<Expr>,
+    pub(crate) angle: Option<Span>,
+    pub(crate) quat: Option<Span>,
+    pub(crate) raw: Option<Span>,
+    pub(crate) signed: Option<Span>,
+    pub(crate) opaque: Option<Span>,
+    pub(crate) enumeration: Option<Span>,
+}
+
+/// What `#[net(…)]` says of a type.
+pub(crate) struct TypeAttributes {
+    pub(crate) krate: Path,
+    pub(crate) predicted: bool,
+    pub(crate) interpolated: bool,
+}
+
+impl FieldAttributes {
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
+        let mut found = Self::default();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
+            attribute.parse_nested_meta(|meta| {
+                let word = meta.path.require_ident()?.to_string();
+                let span = meta.path.span();
+                match word.as_str() {
+                    "range" => {
+                        let inner;
+                        syn::parenthesized!(inner in meta.input);
+                        once(&mut found.range, bounds(&inner)?, span)
+                    }
+                    "step" => once(&mut found.step, meta.value()?.parse()?, span),
+                    "max" => once(&mut found.max, meta.value()?.parse()?, span),
+                    "bits" => {
+                        let literal: LitInt = meta.value()?.parse()?;
+                        once(&mut found.bits, (literal.base10_parse()?, literal.span()), span)
+                    }
+                    "angle" => once(&mut found.angle, span, span),
+                    "quat" => once(&mut found.quat, span, span),
+                    "raw" => once(&mut found.raw, span, span),
+                    "signed" => once(&mut found.signed, span, span),
+                    "opaque" => once(&mut found.opaque, span, span),
+                    "enumeration" => once(&mut found.enumeration, span, span),
+                    _ => Err(meta.error(FIELD_WORDS)),
+                }
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Every word that is set and is not among `allowed`, with its place: nothing is ignored in silence.
+    pub(crate) fn refuse_but(&self, allowed: &[&str], what: &str) -> syn::Result<()> {
+        let set = [
+            ("range", self.range.as_ref().map(|(min, _)| min.span())),
+            ("step", self.step.as_ref().map(Spanned::span)),
+            ("bits", self.bits.map(|(_, span)| span)),
+            ("max", self.max.as_ref().map(Spanned::span)),
+            ("angle", self.angle),
+            ("quat", self.quat),
+            ("raw", self.raw),
+            ("signed", self.signed),
+            ("opaque", self.opaque),
+            ("enumeration", self.enumeration),
+        ];
+        for (word, span) in set {
+            if let Some(span) = span
+                && !allowed.contains(&word)
+            {
+                return Err(syn::Error::new(span, format!("`{word}` means nothing for {what}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TypeAttributes {
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
+        let krate = syn::parse_quote!(::netcode_snapshot);
+        let mut found = Self { krate, predicted: false, interpolated: true };
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("predicted") {
+                    found.predicted = true;
+                } else if meta.path.is_ident("crate") {
+                    found.krate = meta.value()?.parse()?;
+                } else if meta.path.is_ident("interpolate") {
+                    let how: LitStr = meta.value()?.parse()?;
+                    found.interpolated = match how.value().as_str() {
+                        "linear" => true,
+                        "none" => false,
+                        _ => return Err(syn::Error::new(how.span(), "expected \"linear\" or \"none\"")),
+                    };
+                } else {
+                    return Err(meta.error(TYPE_WORDS));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+}
+
+fn once<T>(place: &mut Option<T>, value: T, span: Span) -> syn::Result<()> {
+    match place.replace(value) {
+        Some(_) => Err(syn::Error::new(span, "said twice")),
+        None => Ok(()),
+    }
+}
+
+fn bounds(input: ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
+    let expression: Expr = input.parse()?;
+    let span = expression.span();
+    let wrong = || syn::Error::new(span, "expected both bounds, the last included: `range(-64.0..=64.0)`");
+    let Expr::Range(range) = expression else { return Err(wrong()) };
+    match (range.start, range.limits, range.end) {
+        (Some(min), RangeLimits::Closed(_), Some(max)) => Ok((*min, *max)),
+        _ => Err(wrong()),
+    }
+}
+
+const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `angle`, `quat`, `raw`, `bits = …`, \
+                           `signed`, `opaque`, `enumeration`, `max = …`";
+const TYPE_WORDS: &str = "expected one of `predicted`, `interpolate = \"linear\" | \"none\"`, `crate = path`";

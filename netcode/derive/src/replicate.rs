@@ -1,0 +1,102 @@
+//! `#[derive(Replicate)]`. Must never know how a column is made.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::DeriveInput;
+
+use crate::attributes::TypeAttributes;
+use crate::columns::{blend, columns, entries, struct_fields};
+use crate::shape::For;
+
+pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let fields = struct_fields(input, "Replicate")?;
+    let TypeAttributes { krate, predicted, interpolated } = TypeAttributes::read(&input.attrs)?;
+    let entries = entries(fields, For::Columns)?;
+    let (ident, name) = (&input.ident, input.ident.to_string());
+    let shared = columns(ident, &entries, &krate).items;
+    let blends = entries.iter().map(|entry| {
+        let (member, value) = (&entry.member, blend(entry, interpolated, &krate));
+        quote!(#member: #value)
+    });
+    Ok(quote! {
+        const _: () = {
+            #shared
+
+            impl #krate::Replicate for #ident {
+                const NAME: &'static str = #name;
+                const FIELDS: &'static [#krate::Field] = &FIELDS;
+                const PREDICTED: bool = #predicted;
+                const INTERPOLATED: bool = #interpolated;
+
+                fn quantise(&self, out: &mut [u32]) {
+                    quantise(self, &mut out[..FIELDS.len()]);
+                }
+
+                fn restore(columns: &[u32]) -> Self {
+                    restore(&columns[..FIELDS.len()])
+                }
+
+                #[allow(unused_variables, reason = "a type without fields has nothing to blend")]
+                fn interpolate(from: &Self, to: &Self, t: f32) -> Self {
+                    #ident { #(#blends),* }
+                }
+            }
+        };
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_str;
+
+    /// The first thing a programmer is told about a declaration; empty when it is right.
+    fn told(declaration: &str) -> String {
+        let input = parse_str(declaration).expect("the declaration is Rust");
+        super::expand(&input).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn mistakes_are_told_in_the_words_of_the_attributes() {
+        let check = |field: &str, expected: &str| {
+            let said = told(&format!("struct Ship {{ {field} }}"));
+            assert!(said.contains(expected), "{field}: {said:?}");
+        };
+        check("pos: f32", "a float says how it is rounded: `#[net(range(-64.0..=64.0), step = 0.005)]`");
+        check("pos: glam::Vec2", "a float says how it is rounded");
+        check("#[net(range(-1.0..=1.0))] pos: f32", "a range needs `step = …`");
+        check("#[net(step = 0.1)] pos: f32", "a step needs `range(min..=max)`");
+        check("#[net(range(-1.0..1.0), step = 0.1)] pos: f32", "the last included");
+        check("#[net(range(1.0), step = 0.1)] pos: f32", "expected both bounds");
+        check("#[net(angle)] heading: f32", "an angle needs `bits = …`");
+        check("#[net(angle, bits = 12)] heading: Vec2", "an angle is one `f32`");
+        check("#[net(angle, bits = 40)] heading: f32", "expected 1 to 20 bits");
+        check("turn: Quat", "`#[net(quat, bits = 10)]`");
+        check("#[net(bits = 9)] hp: u8", "this integer has 1 to 8 bits");
+        check("#[net(signed)] hp: u8", "`signed` on an unsigned integer");
+        check("#[net(range(0.0..=1.0), step = 1.0)] hp: u8", "`range` means nothing for an unsigned integer");
+        check("#[net(bits = 2)] alive: bool", "`bits` means nothing for a flag");
+        check("#[net(colour = 2)] alive: bool", "expected one of `range(min..=max)`");
+        check("#[net(bits = 2, bits = 3)] hp: u8", "said twice");
+        check("name: String", "no columns for this type");
+        check("mode: Mode", "`#[net(enumeration)]`");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let input = parse_str("struct Ship { a: f32, b: String, c: u8 }").expect("the declaration is Rust");
+        let error = super::expand(&input).expect_err("two fields are wrong");
+        assert_eq!(error.into_iter().count(), 2);
+    }
+
+    #[test]
+    fn only_plain_structs_are_taken() {
+        assert!(told("enum Ship { A }").contains("derived for structs"));
+        assert!(told("struct Ship<T> { a: T }").contains("without parameters"));
+        assert!(
+            told("#[net(interpolate = \"cubic\")] struct Ship;").contains("expected \"linear\" or \"none\"")
+        );
+        assert!(told("#[net(fast)] struct Ship;").contains("expected one of `predicted`"));
+        assert_eq!(told("#[net(predicted, interpolate = \"none\")] struct Ship(u8, bool);"), "");
+        assert_eq!(told("struct Marker;"), "");
+    }
+}
