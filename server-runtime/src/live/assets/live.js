@@ -15,11 +15,10 @@ const hsl = (hue, light = 62, alpha = 1) => `hsl(${hue} 82% ${light}% / ${alpha}
 const mix = (a, b, t) => a + (b - a) * t;
 const mixAngle = (a, b, t) => a + Math.atan2(Math.sin(b - a), Math.cos(b - a)) * t;
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
-const isMe = (shape) => watched !== null && playerOf(shape) === watched;
-const playerOf = (shape) => String(shape.player ?? shape.id);
+const isMe = (shape) => watched !== null && shape.label === watched.name;
 
 let frames = []; // {at: ms of arrival, feed}, oldest first
-let watched = null; // the player whose client is shown, as the server confirmed it
+let watched = null; // {player, name}: whose client is shown, as the server confirmed it
 let moves = 0; // frames in which some ship was elsewhere than before
 let bursts = []; // {x, y, hue, at}: ships that were lost
 let sparks = []; // {x, y, at}: shots that met something
@@ -39,7 +38,7 @@ function connect() {
   socket.onopen = () => {
     failures = 0;
     showLink("up", "live");
-    if (watched) ask(watched);
+    if (watched) ask(watched.player);
   };
   socket.onmessage = (event) => receive(JSON.parse(event.data));
   socket.onclose = () => {
@@ -47,6 +46,13 @@ function connect() {
     showLink("down", "reconnecting");
     setTimeout(connect, wait);
   };
+}
+
+/** Asks to watch the client of the player who is shown under this name: the feed names ships, status.json players. */
+async function watch(name) {
+  const status = await (await fetch("status.json")).json();
+  const found = status.players.find((player) => player.name === name && player.connected);
+  if (found) ask(found.player);
 }
 
 function ask(player) {
@@ -65,7 +71,7 @@ function receive(feed) {
   frames.push({ at: performance.now(), feed });
   if (frames.length > FRAMES_MAX) frames.shift();
   if (before) compare(before, feed);
-  if (feed.client) watched = String(feed.client.player);
+  if (feed.client) watched = { player: feed.client.player, name: feed.client.name };
   for (const key of ["ms", "down", "up"]) keep(series[key], feed[key] ?? 0);
   keep(series.error, feed.client?.error ?? 0);
   showNews(feed);
@@ -136,15 +142,14 @@ function showEnd(feed) {
 /** One row a ship, best first. Rows are kept and moved, so that a click never lands on a row that was just replaced. */
 function showPlayers(feed) {
   const body = $("players");
-  const rows = new Map([...body.rows].map((row) => [row.dataset.player, row]));
+  const rows = new Map([...body.rows].map((row) => [row.dataset.ship, row]));
   ranked(feed).forEach((ship, index) => {
-    const player = playerOf(ship);
-    const row = rows.get(player) ?? newRow(player);
-    rows.delete(player);
+    const row = rows.get(String(ship.id)) ?? newRow(ship);
+    rows.delete(String(ship.id));
     const hp = clamp(ship.hp ?? 1, 0, 1);
     row.className = isMe(ship) ? "watched" : "";
     row.cells[0].firstChild.style.background = hsl(ship.hue ?? 200);
-    row.cells[0].lastChild.textContent = ship.label ?? player;
+    row.cells[0].lastChild.textContent = ship.label ?? ship.id;
     const bar = row.cells[1].firstChild.firstChild;
     bar.style.width = `${hp * 100}%`;
     bar.style.background = hp > 0.5 ? colour.good : hp > 0.25 ? colour.warn : colour.bad;
@@ -154,11 +159,11 @@ function showPlayers(feed) {
   for (const row of rows.values()) row.remove();
 }
 
-function newRow(player) {
+function newRow(ship) {
   const row = document.createElement("tr");
-  row.dataset.player = player;
+  row.dataset.ship = ship.id;
   row.innerHTML = '<td class="name"><i></i><span></span></td><td><span class="bar"><i></i></span></td><td></td>';
-  row.addEventListener("click", () => ask(player));
+  row.addEventListener("click", () => watch(ship.label));
   return row;
 }
 

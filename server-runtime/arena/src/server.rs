@@ -1,0 +1,219 @@
+//! The dedicated server's systems: each asks the world, applies a rule, writes the world. Never knows a packet, a
+//! connection or a clock; what is true about the game stands in [`crate::rules`].
+#![allow(elided_lifetimes_in_paths, reason = "systems are read by their components, not by their borrows")]
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use server_runtime::prelude::*;
+
+use crate::components::{Pickup, Ship, Shot, Vitals};
+use crate::game::ArenaGame;
+use crate::layout::SPOTS;
+use crate::live::{Callsign, KillFeed, draw, ghost};
+use crate::messages::{Hit, Kill, MatchEnd, Place};
+use crate::rules::{self, RESTOCK_TICKS, SHIP_RADIUS, SHOT_RADIUS, SHOT_TICKS, TICK_HZ};
+
+/// The arena's dedicated server.
+#[derive(Parser, Debug)]
+#[command(name = "arena-server", version)]
+struct Flags {
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+/// Runs a dedicated server until its match is over or it is told to stop. `args` begin with the program's name.
+///
+/// # Errors
+/// A flag cannot be used, a port is taken, or the sidecar cannot be reached.
+pub fn server_main(args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
+    let flags = Flags::parse_from(args);
+    Ok(server(flags.server).run()?)
+}
+
+/// The whole game, declared: what travels, what can be hit, what runs when.
+#[must_use]
+pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
+    Server::builder("arena")
+        .tick_rate(TICK_HZ)
+        .game::<ArenaGame>()
+        .replicate::<Vitals>()
+        .replicate::<Shot>()
+        .replicate::<Pickup>()
+        .message::<Hit>(channels::GAME_UNRELIABLE)
+        .message::<Kill>(channels::GAME_RELIABLE_UNORDERED)
+        .message::<MatchEnd>(channels::GAME_RELIABLE_ORDERED)
+        .hittable::<Ship>(|ship| ship.flies().then_some(Pose::new(ship.pos, SHIP_RADIUS)))
+        .plugin(Arena)
+        .live_view(draw)
+        .ghost(ghost)
+        .config(options)
+}
+
+struct Arena;
+
+impl Plugin for Arena {
+    fn build(&self, setup: &mut Setup) {
+        let everything = (0..SPOTS.len()).map(|spot| (Tick(0), spot)).collect();
+        setup
+            .insert_resource(Larder(everything))
+            .init_resource::<KillFeed>()
+            .add_systems(Stage::Receive, (join, start_over).chain())
+            .add_systems(Stage::Simulate, (fire, restock))
+            .add_systems(Stage::Resolve, (fly_shots, take_pickups, keep_score).chain().run_if(match_running))
+            .add_systems(Stage::Replicate, tell_result);
+    }
+}
+
+/// Whose shot this is.
+#[derive(Component)]
+pub(crate) struct FiredBy {
+    pub(crate) player: PlayerId,
+    pub(crate) ship: Entity,
+}
+
+/// Where pick-ups are missing, and the tick from which each lies there again.
+#[derive(Resource)]
+struct Larder(Vec<(Tick, usize)>);
+
+/// Which of [`SPOTS`] a pick-up lies at.
+#[derive(Component)]
+struct Spot(usize);
+
+/// A ship for everyone who takes a seat.
+fn join(mut joined: EventReader<PlayerJoined>, ships: Query<&Ship>, mut commands: Commands) {
+    let mut taken: Vec<Vec2> = ships.iter().map(|ship| ship.pos).collect();
+    for join in joined.read() {
+        let berth = rules::berth(taken.iter().copied());
+        taken.push(berth);
+        let callsign = Callsign::new(&join.name, join.seat);
+        commands.spawn((Owner(join.player), Ship::at(berth), Vitals::default(), callsign));
+    }
+}
+
+/// When play begins everyone is back at a berth, with nothing scored.
+fn start_over(mut started: EventReader<MatchStarted>, mut ships: Query<(&mut Ship, &mut Vitals)>) {
+    if started.read().next().is_none() {
+        return;
+    }
+    let mut taken = Vec::new();
+    for (mut ship, mut vitals) in &mut ships {
+        let berth = rules::berth(taken.iter().copied());
+        taken.push(berth);
+        *ship = Ship { life: ship.life.wrapping_add(1), ..Ship::at(berth) };
+        *vitals = Vitals::default();
+    }
+}
+
+/// The framework has moved the ships; those that pulled the trigger get their shot. It lives in its shooter's time:
+/// its `Rewind` is fixed now, and for its whole flight it meets the others where its shooter saw them.
+fn fire(
+    tick: Res<CurrentTick>,
+    ships: Query<(Entity, &Ship, &InputOf<ArenaGame>, &Owner)>,
+    mut commands: Commands,
+) {
+    for (ship, state, input, owner) in ships.iter().filter(|(_, ship, ..)| rules::fired(ship)) {
+        let shot = rules::shot_from(state, tick.0.0);
+        commands.spawn((shot, input.rewind, FiredBy { player: owner.0, ship }));
+    }
+}
+
+/// Shots fly until they meet a ship, a rock or the edge, or are spent.
+fn fly_shots(
+    (tick, dt, seen): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>),
+    shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
+    mut ships: Query<(&mut Ship, &mut Vitals, &Owner)>,
+    (mut outbox, mut feed): (ResMut<Outbox>, ResMut<KillFeed>),
+    mut commands: Commands,
+) {
+    for (entity, shot, rewind, by) in &shots {
+        let age = tick.0.0.saturating_sub(shot.born);
+        let (from, to) = (shot.at(age.saturating_sub(1) as f32 * dt.0), shot.at(age as f32 * dt.0));
+        let stopped = rules::blocked(from, to, SHOT_RADIUS);
+        let met = seen.sweep(*rewind, from, to, SHOT_RADIUS, |ship| ship == by.ship);
+        let met = met.filter(|met| stopped.is_none_or(|at| met.fraction < at));
+        let struck = met.is_some_and(|met| strike(by, met.entity, &mut ships, &mut outbox, &mut feed));
+        if struck || stopped.is_some() || age >= SHOT_TICKS {
+            commands.entity(entity).despawn();
+        }
+    }
+}
+
+/// Applies one hit. False when shooter or target have gone since the picture was taken: the shot flies on.
+fn strike(
+    by: &FiredBy,
+    target: Entity,
+    ships: &mut Query<(&mut Ship, &mut Vitals, &Owner)>,
+    outbox: &mut Outbox,
+    feed: &mut KillFeed,
+) -> bool {
+    let berth = rules::berth(ships.iter().filter(|(ship, ..)| ship.flies()).map(|(ship, ..)| ship.pos));
+    let Ok([(_, mut shooter, _), (mut ship, mut vitals, victim)]) = ships.get_many_mut([by.ship, target])
+    else {
+        return false;
+    };
+    if !ship.flies() {
+        return false;
+    }
+    let lost = rules::hit(&mut shooter, &mut vitals);
+    let health = if lost { 0 } else { u32::from(vitals.health) };
+    outbox.broadcast(&Hit { shooter: by.player.0, victim: victim.0.0, health });
+    if lost {
+        *ship = rules::wreck(&ship, berth);
+        outbox.broadcast(&Kill { killer: by.player.0, victim: victim.0.0 });
+        feed.add(by.player, victim.0);
+    }
+    true
+}
+
+/// Who flies over a pick-up has it.
+fn take_pickups(
+    tick: Res<CurrentTick>,
+    pickups: Query<(Entity, &Pickup, &Spot)>,
+    mut ships: Query<(&Ship, &mut Vitals)>,
+    mut larder: ResMut<Larder>,
+    mut commands: Commands,
+) {
+    for (entity, pickup, spot) in &pickups {
+        if ships.iter_mut().any(|(ship, mut vitals)| rules::take(ship, &mut vitals, pickup)) {
+            commands.entity(entity).despawn();
+            larder.0.push((tick.0.offset(RESTOCK_TICKS as i32), spot.0));
+        }
+    }
+}
+
+/// Puts back what was taken long enough ago.
+fn restock(tick: Res<CurrentTick>, mut larder: ResMut<Larder>, mut commands: Commands) {
+    larder.0.retain(|(due, spot)| {
+        let is_due = tick.0.since(*due) >= 0;
+        if is_due {
+            commands.spawn((Pickup { pos: SPOTS[*spot], heals: spot % 3 == 2 }, Spot(*spot)));
+        }
+        !is_due
+    });
+}
+
+/// The scoreboard is what the framework submits as the match's result.
+fn keep_score(ships: Query<(&Owner, &Vitals)>, mut board: ResMut<Scoreboard>) {
+    for (owner, vitals) in &ships {
+        let (kills, deaths) = (u32::from(vitals.kills), u32::from(vitals.deaths));
+        *board.line(owner.0) = ScoreLine { score: i64::from(vitals.score), kills, deaths };
+    }
+}
+
+/// The final table, for everyone who is still there.
+fn tell_result(mut ended: EventReader<MatchEnded>, board: Res<Scoreboard>, mut outbox: ResMut<Outbox>) {
+    if ended.read().next().is_some() {
+        outbox.broadcast(&MatchEnd { standings: standings(&board) });
+    }
+}
+
+/// A scoreboard as the lines of the final table, best first.
+#[must_use]
+pub fn standings(board: &Scoreboard) -> Vec<Place> {
+    let line = |(placement, player, line): (u32, PlayerId, ScoreLine)| {
+        let score = u32::try_from(line.score).unwrap_or(0);
+        Place { placement, player: player.0, score, kills: line.kills, deaths: line.deaths }
+    };
+    board.standings().into_iter().map(line).collect()
+}

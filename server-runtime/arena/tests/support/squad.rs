@@ -1,0 +1,104 @@
+//! Players with real sockets: netcode clients flown by pilots, all on one thread. Never knows the server's inside.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arena::ArenaGame;
+use arena::pilot::{Pilot, Sight};
+use netcode_client::{Client, ClientConfig, ClientState};
+use netcode_token::{Seat, TokenSpec, mint};
+use netcode_transport::{Carrier, UdpCarrier};
+use netcode_wire::Time;
+
+use super::server::ServerProcess;
+
+/// Protocol id of a server that was not told another: the bytes `TICKWRIG`.
+const PROTOCOL_ID: u64 = 0x5449_434B_5752_4947;
+const NAMES: [&str; 8] = ["Astra", "Borealis", "Comet", "Dione", "Europa", "Faye", "Ganymede", "Halley"];
+
+/// Players that play until they are told to stop.
+pub struct Squad {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Outcome>>,
+}
+
+/// How one of them fared.
+#[derive(Debug)]
+pub struct Outcome {
+    pub connected: bool,
+    pub mispredictions: u64,
+}
+
+struct Member {
+    client: Client<ArenaGame>,
+    carrier: UdpCarrier,
+    pilot: Pilot,
+}
+
+impl Squad {
+    pub fn start(server: &ServerProcess, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut members: Vec<Member> = (0..count).map(|index| Member::connect(server, index)).collect();
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let start = Instant::now();
+            while !told.load(Ordering::Relaxed) {
+                let now = Time::ZERO + start.elapsed();
+                members.iter_mut().for_each(|member| member.advance(now));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            members.iter().map(Member::outcome).collect()
+        });
+        Self { stop, thread }
+    }
+
+    pub fn stop(self) -> Vec<Outcome> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the players' thread does not panic")
+    }
+}
+
+impl Member {
+    fn connect(server: &ServerProcess, index: usize) -> Self {
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let player = 1000 + index as u64;
+        let name = NAMES[index % NAMES.len()].to_owned();
+        let seat = Seat { match_id: 0, player, team: 0, rating_milli: 25_000, name };
+        let spec = TokenSpec {
+            protocol_id: PROTOCOL_ID,
+            create_unix_s: unix_s,
+            expire_unix_s: unix_s + 60,
+            timeout_s: 10,
+            client_id: player,
+            servers: vec![server.udp],
+            user_data: seat.encode(),
+        };
+        let token = mint(&spec, &server.key).unwrap();
+        let mut config = ClientConfig::new(PROTOCOL_ID);
+        config.session.unix_at_zero_s = unix_s;
+        config.session.seed = player;
+        config.messages = arena::messages();
+        config.telemetry = true;
+        let client = Client::connect(Time::ZERO, &token[..], arena::schema(), config).unwrap();
+        let carrier = UdpCarrier::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self { client, carrier, pilot: Pilot::new(player) }
+    }
+
+    fn advance(&mut self, now: Time) {
+        let Self { client, carrier, pilot } = self;
+        carrier.receive(&mut |from, datagram| client.handle_datagram(now, from, datagram));
+        client.advance(now, &mut |_, view| pilot.decide(&Sight::of(view)));
+        while client.poll_message().is_some() {}
+        while let Some(transmit) = client.poll_transmit() {
+            carrier.send(transmit.to, transmit.bytes);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let connected = matches!(self.client.state(), ClientState::Connected);
+        Outcome { connected, mispredictions: self.client.stats().mispredictions }
+    }
+}
