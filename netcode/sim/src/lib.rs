@@ -1,8 +1,14 @@
-//! The weather: a seeded virtual network, pairs and clusters of real state machines on it, and the laws
-//! that every run must keep. No sockets, no sleeps, no clock.
+//! The weather: a seeded virtual network, pairs of real state machines on it, and the laws that every run
+//! must keep. No sockets, no sleeps, no clock: a run is a function of its seed.
 
 mod conditioner;
+mod laws;
+mod link_pair;
+mod link_run;
 mod profile;
 
 pub use conditioner::{Conditioner, ConditionerStats};
+pub use laws::{Ledger, Violation};
+pub use link_pair::LinkPair;
+pub use link_run::{RunReport, run_links};
 pub use profile::{Burst, Profile, ProfileError};

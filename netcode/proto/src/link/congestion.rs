@@ -105,12 +105,6 @@ impl Congestion {
         self.window
     }
 
-    /// When `may_send` turns true.
-    pub(super) fn ready_at(&self, now: Time) -> Time {
-        let missing = (1 - self.tokens_at(now)).max(0).cast_unsigned();
-        now + Duration::from_micros((missing * 1_000_000).div_ceil(self.rate_bytes_per_s.max(1)))
-    }
-
     fn judge(&mut self, rtt: &Rtt) {
         let Round { acked, lost, rtt_least, .. } = self.round;
         let sent = acked + lost;
@@ -176,7 +170,6 @@ mod tests {
                 congestion.on_send(now, 1000);
                 sent += 1000;
             }
-            assert!(congestion.ready_at(now) > now);
         }
         assert!((1_000_000..=1_012_000).contains(&sent), "{sent}");
     }
