@@ -1,0 +1,10 @@
+DROP TABLE board_outbox;
+DROP TABLE board_entries;
+DROP TABLE live_players;
+DROP TABLE match_players;
+DROP TABLE matches;
+DROP TABLE ratings;
+DROP TABLE service_keys;
+DROP TABLE refresh_tokens;
+DROP TABLE refresh_families;
+DROP TABLE accounts;

@@ -1,0 +1,66 @@
+//! The schema's versions, embedded in the binary: `migrations/ENGINE/NNNN_NAME.{up,down}.sql`.
+//!
+//! Each is applied once, in a transaction, with its checksum kept; Postgres holds an advisory lock, and for
+//! SQLite the transaction's own lock serves. It must never know what the tables are for.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::StoreError;
+use super::db::{Db, Engine};
+
+/// One version for both engines.
+struct Version {
+    number: i64,
+    name: &'static str,
+    sqlite: (&'static str, &'static str),
+    postgres: (&'static str, &'static str),
+}
+
+macro_rules! version {
+    ($number:literal, $name:literal) => {
+        Version {
+            number: $number,
+            name: $name,
+            sqlite: version!(@files "sqlite", $name),
+            postgres: version!(@files "postgres", $name),
+        }
+    };
+    (@files $engine:literal, $name:literal) => {
+        (
+            include_str!(concat!("../../migrations/", $engine, "/", $name, ".up.sql")),
+            include_str!(concat!("../../migrations/", $engine, "/", $name, ".down.sql")),
+        )
+    };
+}
+
+const VERSIONS: &[Version] = &[version!(1, "0001_base")];
+
+pub(super) async fn up(db: &Db) -> Result<(), StoreError> {
+    match db.engine() {
+        Engine::Sqlite { write, .. } => migrator(|v| v.sqlite).run(write).await?,
+        Engine::Postgres(pool) => migrator(|v| v.postgres).run(pool).await?,
+    }
+    Ok(())
+}
+
+pub(super) async fn down(db: &Db) -> Result<(), StoreError> {
+    match db.engine() {
+        Engine::Sqlite { write, .. } => migrator(|v| v.sqlite).undo(write, 0).await?,
+        Engine::Postgres(pool) => migrator(|v| v.postgres).undo(pool, 0).await?,
+    }
+    Ok(())
+}
+
+fn migrator(files: impl Fn(&Version) -> (&'static str, &'static str)) -> Migrator {
+    let both = |version: &Version| {
+        let (up, down) = files(version);
+        let one = |kind, sql: &'static str| {
+            Migration::new(version.number, Cow::Borrowed(version.name), kind, sql.into_sql_str(), false)
+        };
+        [one(MigrationType::ReversibleUp, up), one(MigrationType::ReversibleDown, down)]
+    };
+    Migrator::with_migrations(VERSIONS.iter().flat_map(both).collect())
+}
