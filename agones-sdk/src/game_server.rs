@@ -2,7 +2,7 @@
 //! Must never know: where the object came from.
 
 use crate::proto::sdk::GameServer;
-use crate::proto::sdk::game_server::{ObjectMeta, Spec, Status, spec};
+use crate::proto::sdk::game_server::{ObjectMeta, Status};
 use crate::state::State;
 
 /// What a game server's own labels and annotations are prefixed with.
@@ -66,10 +66,6 @@ impl GameServer {
 
     pub(crate) fn status_mut(&mut self) -> &mut Status {
         self.status.get_or_insert_default()
-    }
-
-    pub(crate) fn health(&self) -> Option<&spec::Health> {
-        self.spec.as_ref().and_then(|Spec { health }| health.as_ref())
     }
 }
 

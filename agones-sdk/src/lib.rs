@@ -8,6 +8,7 @@
 pub mod allocation;
 mod backoff;
 pub mod client;
+mod command;
 pub mod fleet;
 mod game_server;
 pub mod proto;

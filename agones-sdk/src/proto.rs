@@ -3,6 +3,7 @@
 #![allow(
     missing_docs,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     unused_qualifications,
     unreachable_pub,
     clippy::needless_pass_by_value,

@@ -1,0 +1,196 @@
+//! Owns: the SDK's three gRPC services over the shared model. Must never know: a rule.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::WatchStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::capacity;
+use super::refusal::Refusal;
+use super::shared::{Shared, unix_now};
+use crate::proto::alpha::sdk_server::{Sdk as AlphaSdk, SdkServer as AlphaServer};
+use crate::proto::beta::sdk_server::{Sdk as BetaSdk, SdkServer as BetaServer};
+use crate::proto::sdk::sdk_server::{Sdk as StableSdk, SdkServer as StableServer};
+use crate::proto::sdk::{Duration, Empty, GameServer, KeyValue};
+use crate::proto::{alpha, beta};
+use crate::state::State;
+
+type Reply<T> = Result<Response<T>, Status>;
+
+/// Serves until the sidecar stops.
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    let stopped = shared.stopped();
+    let service = Service { shared };
+    let served = Server::builder()
+        .add_service(StableServer::new(service.clone()))
+        .add_service(BetaServer::new(service.clone()))
+        .add_service(AlphaServer::new(service))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
+        .await;
+    if let Err(error) = served {
+        tracing::warn!(%error, "sidecar's gRPC server ended");
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    shared: Arc<Shared>,
+}
+
+impl Service {
+    fn refuse(&self, refusal: &Refusal) -> Status {
+        refusal.status(self.shared.strict_errors)
+    }
+
+    fn capacity_call<T>(
+        &self,
+        rule: impl FnOnce(&mut crate::proto::sdk::game_server::Status, i64) -> Result<T, Refusal>,
+    ) -> Reply<T> {
+        let result = self.shared.change(|model, _| {
+            let capacity_max = model.list_capacity_max();
+            model.edit(|server| rule(server.status_mut(), capacity_max))
+        });
+        result.map(Response::new).map_err(|refusal| self.refuse(&refusal))
+    }
+}
+
+#[tonic::async_trait]
+impl StableSdk for Service {
+    async fn ready(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.change(|model, _| model.set_state(State::Ready));
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn allocate(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.change(|model, _| model.allocate(unix_now()));
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn shutdown(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.change(|model, _| model.set_state(State::Shutdown));
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn health(&self, request: Request<Streaming<Empty>>) -> Reply<Empty> {
+        let mut pings = request.into_inner();
+        let stopped = self.shared.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                ping = pings.message() => match ping? {
+                    Some(Empty {}) => self.shared.change(|model, _| model.handle_ping()),
+                    None => return Ok(Response::new(Empty {})),
+                },
+                () = &mut stopped => return Err(Status::unavailable("sidecar is stopping")),
+            }
+        }
+    }
+
+    async fn get_game_server(&self, _: Request<Empty>) -> Reply<GameServer> {
+        Ok(Response::new(GameServer::clone(&self.shared.current())))
+    }
+
+    type WatchGameServerStream = Pin<Box<dyn Stream<Item = Result<GameServer, Status>> + Send>>;
+
+    async fn watch_game_server(&self, _: Request<Empty>) -> Reply<Self::WatchGameServerStream> {
+        let versions = WatchStream::new(self.shared.subscribe());
+        let versions = versions.map(|server| Ok(GameServer::clone(&server)));
+        Ok(Response::new(versions.take_until(self.shared.stopped()).boxed()))
+    }
+
+    async fn set_label(&self, request: Request<KeyValue>) -> Reply<Empty> {
+        let KeyValue { key, value } = request.into_inner();
+        self.shared.change(|model, _| model.set_label(&key, &value));
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn set_annotation(&self, request: Request<KeyValue>) -> Reply<Empty> {
+        let KeyValue { key, value } = request.into_inner();
+        self.shared.change(|model, _| model.set_annotation(&key, &value));
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn reserve(&self, request: Request<Duration>) -> Reply<Empty> {
+        let seconds = request.into_inner().seconds;
+        let reserved = self.shared.change(|model, now| model.reserve(seconds, now));
+        reserved.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
+    }
+}
+
+#[tonic::async_trait]
+impl BetaSdk for Service {
+    async fn get_counter(&self, request: Request<beta::GetCounterRequest>) -> Reply<beta::Counter> {
+        let name = request.into_inner().name;
+        self.capacity_call(|status, _| capacity::counter(status, &name))
+    }
+
+    async fn update_counter(&self, request: Request<beta::UpdateCounterRequest>) -> Reply<beta::Counter> {
+        let Some(update) = request.into_inner().counter_update_request else {
+            return Err(self.refuse(&Refusal::Invalid("CounterUpdateRequest cannot be nil".into())));
+        };
+        self.capacity_call(|status, _| capacity::update_counter(status, &update))
+    }
+
+    async fn get_list(&self, request: Request<beta::GetListRequest>) -> Reply<beta::List> {
+        let name = request.into_inner().name;
+        self.capacity_call(|status, _| capacity::list(status, &name))
+    }
+
+    async fn update_list(&self, request: Request<beta::UpdateListRequest>) -> Reply<beta::List> {
+        let beta::UpdateListRequest { list: Some(list), update_mask: Some(mask) } = request.into_inner()
+        else {
+            return Err(self.refuse(&Refusal::Invalid("List and UpdateMask cannot be nil".into())));
+        };
+        self.capacity_call(|status, max| capacity::update_list(status, &list, &mask.paths, max))
+    }
+
+    async fn add_list_value(&self, request: Request<beta::AddListValueRequest>) -> Reply<beta::List> {
+        let beta::AddListValueRequest { name, value } = request.into_inner();
+        self.capacity_call(|status, _| capacity::add_list_value(status, &name, &value))
+    }
+
+    async fn remove_list_value(&self, request: Request<beta::RemoveListValueRequest>) -> Reply<beta::List> {
+        let beta::RemoveListValueRequest { name, value } = request.into_inner();
+        self.capacity_call(|status, _| capacity::remove_list_value(status, &name, &value))
+    }
+}
+
+/// Player tracking is off, as it is upstream unless a gate is opened.
+pub(super) const PLAYER_TRACKING: Refusal = Refusal::NotEnabled("PlayerTracking");
+
+#[tonic::async_trait]
+impl AlphaSdk for Service {
+    async fn player_connect(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn player_disconnect(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn set_player_capacity(&self, _: Request<alpha::Count>) -> Reply<alpha::Empty> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn get_player_capacity(&self, _: Request<alpha::Empty>) -> Reply<alpha::Count> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn get_player_count(&self, _: Request<alpha::Empty>) -> Reply<alpha::Count> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn is_player_connected(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+
+    async fn get_connected_players(&self, _: Request<alpha::Empty>) -> Reply<alpha::PlayerIdList> {
+        Err(self.refuse(&PLAYER_TRACKING))
+    }
+}

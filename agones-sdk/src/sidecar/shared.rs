@@ -1,0 +1,112 @@
+//! Owns: the one model that gRPC, HTTP and the timers share, and the publishing of its changes.
+//! Must never know: how a change was asked for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Notify, watch};
+
+use super::SidecarConfig;
+use super::health::HealthPolicy;
+use super::model::Model;
+use crate::proto::sdk::GameServer;
+use crate::proto::sdk::game_server::spec;
+
+/// The model behind its lock, and who is told of changes.
+#[derive(Debug)]
+pub(super) struct Shared {
+    model: Mutex<Model>,
+    published: watch::Sender<Arc<GameServer>>,
+    timers: Notify,
+    stop: watch::Sender<bool>,
+    pub(super) strict_errors: bool,
+}
+
+impl Shared {
+    pub(super) fn new(config: SidecarConfig) -> Self {
+        let mut server = config.game_server;
+        server.spec.get_or_insert_default().health = Some(health_spec(config.health));
+        let published = watch::Sender::new(Arc::new(server.clone()));
+        Self {
+            model: Mutex::new(Model::new(server, config.manner, config.health, Instant::now())),
+            published,
+            timers: Notify::new(),
+            stop: watch::Sender::new(false),
+            strict_errors: config.strict_errors,
+        }
+    }
+
+    /// Runs `change` alone with the model; publishes the object if it became another.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut Model, Instant) -> R) -> R {
+        // A panic inside a change leaves a model that is whole: every rule assigns last.
+        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = model.version();
+        let result = change(&mut model, Instant::now());
+        if model.version() != version {
+            // Published under the lock, so that versions are seen in their order.
+            self.published.send_replace(Arc::new(model.server().clone()));
+            self.timers.notify_one();
+        }
+        result
+    }
+
+    pub(super) fn current(&self) -> Arc<GameServer> {
+        self.published.borrow().clone()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<GameServer>> {
+        self.published.subscribe()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves once [`Shared::stop`] was called.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error means that the sender is gone, and with it the sidecar.
+            let _ = stop.wait_for(|&stop| stop).await;
+        }
+    }
+}
+
+/// Ends reservations and judges health until the sidecar stops.
+pub(super) async fn keep_time(shared: Arc<Shared>) {
+    let stopped = shared.stopped();
+    tokio::pin!(stopped);
+    loop {
+        let due = shared.change(|model, now| {
+            model.step(now);
+            model.due()
+        });
+        let timer = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = timer => {}
+            () = shared.timers.notified() => {}
+            () = &mut stopped => return,
+        }
+    }
+}
+
+/// Time since the Unix epoch; zero if the clock is before it.
+pub(crate) fn unix_now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// As the object says it: whole seconds, rounded up.
+fn health_spec(policy: HealthPolicy) -> spec::Health {
+    let seconds = |duration: Duration| i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+    spec::Health {
+        disabled: policy.disabled,
+        period_seconds: seconds(policy.period),
+        failure_threshold: i32::try_from(policy.failure_threshold).unwrap_or(i32::MAX),
+        initial_delay_seconds: seconds(policy.initial_delay),
+    }
+}
