@@ -1,1 +1,22 @@
-//! Under construction.
+//! The headless swarm, and the whole journey in one command.
+//!
+//! - [`cli`]: what may be asked for, and the exit code.
+//! - [`demo`]: the whole journey: backend, fleet, servers, 32 bots, the first page, the final table.
+//! - [`swarm`]: many players in one process: each a real [`netcode_client::Client`] over its own UDP socket, behind a
+//!   simulated network.
+//! - [`journey`]: one bot's life: register, log in, queue, play, queue again.
+//! - [`backend`]: the REST calls of that life.
+//! - [`report`]: the figures, the table and the JSON.
+//! - [`role`]: hidden roles: this same executable as backend, fleet or game server, so that one build is enough.
+//!
+//! A bot knows what a player's machine knows, nothing more: it sees the server through the client crate and the
+//! services through their public REST.
+
+pub mod backend;
+pub mod cli;
+pub mod demo;
+pub mod journey;
+mod names;
+pub mod report;
+pub mod role;
+pub mod swarm;

@@ -1,0 +1,355 @@
+//! What the demo's children are told, that they live, and how they end.
+//!
+//! Order of start: backend (it must say where results go), then fleet (its servers are told). Order of stop: fleet
+//! first, so that last results still find a backend. A child that dies in between is started again at the same
+//! address: accounts, ratings and boards are in its files.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail};
+use netcode_token::Key;
+use serde::Deserialize;
+use tokio::sync::{Mutex, mpsc};
+
+use super::processes::{Process, Ready, Recipe, free_tcp};
+use crate::{
+    cli::DemoArgs,
+    report::{Distribution, distribution},
+    role::Role,
+};
+
+/// Pause before a dead child is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// A child that dies this often in a row without living [`STABLE_AFTER`] ends the demo.
+const RESTARTS_MAX: u32 = 20;
+/// How long a child must live to count as stable.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// How often the start is tried when somebody else took a port that was free a moment ago.
+const START_TRIES: u32 = 3;
+
+/// Backend and fleet, running.
+#[derive(Debug)]
+pub struct Stack {
+    state: PathBuf,
+    backend: SocketAddr,
+    fleet_http: SocketAddr,
+    http: reqwest::Client,
+    guards: Mutex<Option<Guards>>,
+    incidents: Mutex<Option<mpsc::Receiver<anyhow::Result<String>>>>,
+}
+
+#[derive(Debug)]
+struct Guards {
+    backend: Guard,
+    fleet: Guard,
+}
+
+/// One game server as `/gameservers.json` of the fleet lists it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GameServerRow {
+    /// Its name.
+    pub name: String,
+    /// Its Agones state.
+    pub state: String,
+    /// Where its live view is.
+    pub admin: Option<String>,
+    /// Its UDP port.
+    pub port: Option<u16>,
+    /// Its process.
+    pub pid: Option<u32>,
+}
+
+impl Stack {
+    /// Starts everything and waits until it serves.
+    pub async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+        let state = state_dir(args)?;
+        let mut tries = 1;
+        loop {
+            match Self::start_in(args, state.clone()).await {
+                Err(error) if tries < START_TRIES && format!("{error:#}").contains("in use") => tries += 1,
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_in(args: &DemoArgs, state: PathBuf) -> anyhow::Result<Self> {
+        let fleet_grpc = free_tcp()?;
+        let fleet_http = free_tcp()?;
+        let secrets = Secrets::new();
+        let mut backend_recipe = backend_recipe(args, &state, &secrets, fleet_grpc, fleet_http);
+        let backend = backend_recipe.start().await?;
+        let Ready { http: Some(http), grpc: Some(grpc), .. } = backend.ready else {
+            bail!("the backend's ready line lacks an address");
+        };
+        // Started again, it must be found where it was.
+        set_flag(&mut backend_recipe.args, "--listen", http);
+        set_flag(&mut backend_recipe.args, "--grpc-listen", grpc);
+        let fleet_recipe = fleet_recipe(args, &state, &secrets, fleet_grpc, fleet_http, grpc)?;
+        let fleet = fleet_recipe.start().await?;
+        let (sender, receiver) = mpsc::channel(16);
+        let guards = Guards {
+            backend: Guard::watch(backend, backend_recipe, sender.clone()),
+            fleet: Guard::watch(fleet, fleet_recipe, sender),
+        };
+        Ok(Self {
+            state,
+            backend: http,
+            fleet_http,
+            http: reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?,
+            guards: Mutex::new(Some(guards)),
+            incidents: Mutex::new(Some(receiver)),
+        })
+    }
+
+    /// Where everything is kept.
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// Base URL of the REST API.
+    pub fn backend_url(&self) -> String {
+        format!("http://{}", self.backend)
+    }
+
+    /// The fleet's game servers now; empty while the fleet is away.
+    pub async fn game_servers(&self) -> Vec<GameServerRow> {
+        let url = format!("http://{}/gameservers.json", self.fleet_http);
+        let Ok(answer) = self.http.get(url).send().await else { return Vec::new() };
+        answer.json().await.unwrap_or_default()
+    }
+
+    /// The servers in a few words.
+    pub async fn summary(&self) -> String {
+        let servers = self.game_servers().await;
+        let allocated = servers.iter().filter(|server| server.state == "Allocated").count();
+        let ready = servers.iter().filter(|server| server.state == "Ready").count();
+        format!("{allocated} servers in a match, {ready} warm")
+    }
+
+    /// What the children's guards have to tell. Taken once.
+    pub fn watchdog(&self) -> Watchdog<'_> {
+        Watchdog { stack: self }
+    }
+
+    /// Stops the fleet, then the backend, and returns the tick times of every server that ended in order.
+    pub async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
+        let Some(guards) = self.guards.lock().await.take() else { bail!("stopped twice") };
+        let fleet = guards.fleet.stop().await;
+        let backend = guards.backend.stop().await;
+        fleet?;
+        backend?;
+        tick_times(&self.state.join("fleet"))
+    }
+}
+
+/// Hands out incidents as they come.
+pub struct Watchdog<'a> {
+    stack: &'a Stack,
+}
+
+impl Watchdog<'_> {
+    /// The next thing that went wrong and was mended; an error when it could not be.
+    pub async fn next(&mut self) -> anyhow::Result<String> {
+        let mut incidents = self.stack.incidents.lock().await;
+        match incidents.as_mut() {
+            Some(receiver) => match receiver.recv().await {
+                Some(incident) => incident,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Keeps one child alive.
+#[derive(Debug)]
+struct Guard {
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Guard {
+    fn watch(process: Process, recipe: Recipe, incidents: mpsc::Sender<anyhow::Result<String>>) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        Self { stop, task: tokio::spawn(guard(process, recipe, incidents, stopped)) }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        // A guard that gave up has dropped its end; its task says why.
+        let _gave_up = self.stop.send(());
+        self.task.await?
+    }
+}
+
+async fn guard(
+    mut process: Process,
+    recipe: Recipe,
+    incidents: mpsc::Sender<anyhow::Result<String>>,
+    mut stopped: tokio::sync::oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
+    let mut restarts = 0;
+    let mut since = tokio::time::Instant::now();
+    loop {
+        let status = tokio::select! {
+            status = process.ended() => status?,
+            _ = &mut stopped => return process.drain().await,
+        };
+        restarts = if since.elapsed() > STABLE_AFTER { 1 } else { restarts + 1 };
+        let name = recipe.role.name();
+        tokio::time::sleep(RESTART_PAUSE).await;
+        let started = recipe.start().await;
+        let failed = match started {
+            Ok(again) if restarts <= RESTARTS_MAX => {
+                process = again;
+                since = tokio::time::Instant::now();
+                // Nobody listens once the demo drains.
+                let _late =
+                    incidents.send(Ok(format!("the {name} process ended ({status}), started again"))).await;
+                continue;
+            }
+            Ok(_) => anyhow::anyhow!("the {name} process ended {restarts} times in a row ({status})"),
+            Err(error) => error,
+        };
+        let _late = incidents.send(Err(failed)).await;
+        bail!("the {name} process could not be kept alive");
+    }
+}
+
+/// What the children share and nobody else may know; made anew for every run.
+struct Secrets {
+    key: Key,
+    service_token: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        Self { key: Key::generate(), service_token: Key::generate().to_hex() }
+    }
+
+    fn env(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("TICKWRIGHT_KEY".to_owned(), self.key.to_hex()),
+            ("TICKWRIGHT_SERVICE_TOKEN".to_owned(), self.service_token.clone()),
+        ])
+    }
+}
+
+fn backend_recipe(
+    args: &DemoArgs,
+    state: &Path,
+    secrets: &Secrets,
+    fleet_grpc: SocketAddr,
+    fleet_http: SocketAddr,
+) -> Recipe {
+    let flags = flags([
+        ("--role", "all".to_owned()),
+        ("--listen", format!("127.0.0.1:{}", args.backend_port)),
+        ("--grpc-listen", "127.0.0.1:0".to_owned()),
+        ("--state", state.join("backend").display().to_string()),
+        ("--allocator", format!("http://{fleet_grpc}")),
+        ("--fleet-http", format!("http://{fleet_http}")),
+        ("--match-size", args.match_size.to_string()),
+        ("--match-seconds", args.match_seconds.to_string()),
+    ]);
+    let args = flags.chain([OsString::from("--exit-with-parent")]).collect();
+    Recipe { role: Role::Backend, args, env: secrets.env(), logs: state.to_owned() }
+}
+
+fn fleet_recipe(
+    args: &DemoArgs,
+    state: &Path,
+    secrets: &Secrets,
+    grpc: SocketAddr,
+    http: SocketAddr,
+    backend_grpc: SocketAddr,
+) -> anyhow::Result<Recipe> {
+    let executable = std::env::current_exe().context("cannot find this executable")?;
+    let flags = flags([
+        ("--name", "arena".to_owned()),
+        ("--listen", grpc.to_string()),
+        ("--http", http.to_string()),
+        ("--buffer", args.warm.to_string()),
+        ("--state", state.join("fleet").display().to_string()),
+        ("--env", format!("TICKWRIGHT_BACKEND=http://{backend_grpc}")),
+    ]);
+    let server = ["role", Role::ArenaServer.name(), "--", "--port", "{port}", "--exit-with-parent"];
+    let args = flags
+        .chain(["--exit-with-parent", "--"].map(OsString::from))
+        .chain([executable.into_os_string()])
+        .chain(server.map(OsString::from))
+        .chain(["--tick-rate".into(), args.tick_rate.to_string().into()])
+        .collect();
+    Ok(Recipe { role: Role::Fleet, args, env: secrets.env(), logs: state.to_owned() })
+}
+
+fn flags<const N: usize>(pairs: [(&str, String); N]) -> impl Iterator<Item = OsString> + use<N> {
+    let words: Vec<OsString> = pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect();
+    words.into_iter()
+}
+
+fn set_flag(args: &mut [OsString], name: &str, value: SocketAddr) {
+    if let Some(index) = args.iter().position(|arg| arg == name)
+        && let Some(slot) = args.get_mut(index + 1)
+    {
+        *slot = value.to_string().into();
+    }
+}
+
+/// Makes the state folder and proves that it can be written.
+fn state_dir(args: &DemoArgs) -> anyhow::Result<PathBuf> {
+    let dir = args.state.clone().unwrap_or_else(|| {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        PathBuf::from(format!(".tickwright/demo-{unix}-{}", std::process::id()))
+    });
+    let cannot = || format!("cannot write the state folder {}", dir.display());
+    std::fs::create_dir_all(dir.join("fleet")).with_context(cannot)?;
+    std::fs::create_dir_all(dir.join("backend")).with_context(cannot)?;
+    let probe = dir.join(".writable");
+    std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe)).with_context(cannot)?;
+    dir.canonicalize().with_context(cannot)
+}
+
+/// The part of a server's last words that adds up: how often a tick took how long.
+#[derive(Debug, Deserialize)]
+struct Final {
+    r#final: FinalStatus,
+}
+
+#[derive(Debug, Deserialize)]
+struct FinalStatus {
+    /// Pairs of (microseconds, count).
+    tick_us_counts: Vec<(u64, u64)>,
+}
+
+/// Reads the last words of every server from its log. A server that was killed has none.
+fn tick_times(logs: &Path) -> anyhow::Result<Vec<Distribution>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(logs).with_context(|| format!("cannot read {}", logs.display()))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        for line in text.lines().filter(|line| line.starts_with(r#"{"final""#)) {
+            let last: Final = serde_json::from_str(line)
+                .with_context(|| format!("{}: last words out of form", path.display()))?;
+            let mut ticks = distribution();
+            for (us, count) in last.r#final.tick_us_counts {
+                ticks.record_n(us, count)?;
+            }
+            all.push(ticks);
+        }
+    }
+    Ok(all)
+}
+
+/// The stack as the page sees it.
+pub type SharedStack = Arc<Stack>;

@@ -1,0 +1,207 @@
+//! One bot's life: register, log in, queue, be matched, play, and queue again until the run is over.
+//!
+//! Everything that can go wrong on the way is part of the journey: a backend that restarts, a ticket that is gone, a
+//! server that dies in the middle of a match. The bot notes it and goes on, as a player would.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use backend_services::api::{
+    LoginRequest, MatchAddress, RefreshRequest, RegisterRequest, Session, TicketStatus,
+};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use tokio::sync::watch;
+
+use crate::{
+    backend::{Backend, BackendError},
+    report::Gathered,
+    swarm::{Ending, Engine, Outcome},
+};
+
+/// How long one poll of a ticket waits on the server.
+const TICKET_WAIT: Duration = Duration::from_secs(10);
+/// Pause before trying again what the state of things forbade.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
+
+/// What all bots of a run share.
+#[derive(Debug)]
+pub struct Shared {
+    gathered: Mutex<Gathered>,
+    finished: Mutex<HashSet<String>>,
+    /// Set once the run is over: finish nothing new.
+    pub stop: watch::Receiver<bool>,
+    /// The matchmaking mode to queue for.
+    pub mode: String,
+}
+
+impl Shared {
+    /// A run that ends when `stop` turns true.
+    pub fn new(mode: &str, stop: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Self {
+            gathered: Mutex::new(Gathered::new()),
+            finished: Mutex::new(HashSet::new()),
+            stop,
+            mode: mode.to_owned(),
+        })
+    }
+
+    /// What was gathered so far, for reading and adding.
+    pub fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        // A bot that panicked while it held the lock left at worst one stay half added.
+        self.gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Notes that a match ended with a result; a match counts once, whoever tells.
+    pub fn match_finished(&self, match_id: &str) {
+        let mut finished = self.finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if finished.insert(match_id.to_owned()) {
+            self.gathered().matches_played = finished.len() as u64;
+        }
+    }
+
+    /// Adds one stay's figures.
+    pub fn stayed(&self, outcome: &Outcome) {
+        let mut gathered = self.gathered();
+        gathered.stay.add(&outcome.stay);
+        if let Ending::Lost(_) = outcome.ending {
+            gathered.disconnects += 1;
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// A bot with an account.
+struct Bot {
+    backend: Backend,
+    credentials: LoginRequest,
+    session: Session,
+}
+
+/// Lives bot number `index` until the run is over.
+///
+/// # Errors
+/// When the backend refuses what a player may do, or stays unreachable beyond patience.
+pub async fn live(
+    index: u32,
+    backend: Backend,
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+) -> Result<(), BackendError> {
+    let mut bot = Bot::create(index, backend).await?;
+    shared.gathered().players += 1;
+    let mut stop = shared.stop.clone();
+    while !shared.stopped() {
+        let found = tokio::select! {
+            found = bot.find_match(&shared.mode) => found?,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        if let Some((assignment, waited)) = found {
+            // Never dropped half-way: a stay that is cut short still counts.
+            bot.play(&assignment, waited, &engine, &shared).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Bot {
+    /// Registers a guest and logs it in: two calls, as a game's first start and its second would make.
+    async fn create(index: u32, backend: Backend) -> Result<Self, BackendError> {
+        let mut secret = [0_u8; 32];
+        fill_random(&mut secret);
+        let credentials = LoginRequest { device_secret: BASE64URL_NOPAD.encode(&secret) };
+        let registration = RegisterRequest {
+            device_secret: credentials.device_secret.clone(),
+            display_name: crate::names::callsign(index),
+        };
+        match backend.register(&registration).await {
+            // A lost answer makes the retry find its own account: that is a success.
+            Ok(_) => {}
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        let session = backend.login(&credentials).await?;
+        Ok(Self { backend, credentials, session })
+    }
+
+    async fn play(
+        &self,
+        assignment: &MatchAddress,
+        waited: Duration,
+        engine: &Engine,
+        shared: &Shared,
+    ) -> Result<(), BackendError> {
+        let millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        if shared.gathered().queue_wait_ms.record(millis).is_err() {
+            tracing::warn!(millis, "queue wait beyond the histogram's range");
+        }
+        let token = BASE64
+            .decode(assignment.connect_token.as_bytes())
+            .map_err(|e| BackendError::OutOfContract(format!("connect token: {e}")))?;
+        let outcome = engine.play(token).await;
+        shared.stayed(&outcome);
+        match &outcome.ending {
+            Ending::MatchOver => shared.match_finished(&assignment.match_id),
+            Ending::Left => {}
+            Ending::Lost(reason) => {
+                tracing::info!(match_id = assignment.match_id, reason, "lost the server; back to the queue");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues and waits. `None`: the ticket is gone or was not taken, try again.
+    async fn find_match(&mut self, mode: &str) -> Result<Option<(MatchAddress, Duration)>, BackendError> {
+        let queued_at = Instant::now();
+        let ticket = match self.backend.queue(&self.session.access_token, mode).await {
+            Ok(ticket) => ticket,
+            Err(error) => return self.mend(error).await.map(|()| None),
+        };
+        loop {
+            let news = self.backend.ticket(&self.session.access_token, &ticket.ticket_id, TICKET_WAIT).await;
+            let news = match news {
+                Ok(news) => news,
+                Err(error) if error.is_unauthorised() => {
+                    self.mend(error).await?;
+                    continue;
+                }
+                Err(error) => return self.mend(error).await.map(|()| None),
+            };
+            match (news.status, news.matched) {
+                (TicketStatus::Matched, Some(assignment)) => {
+                    return Ok(Some((assignment, queued_at.elapsed())));
+                }
+                (TicketStatus::Queued, _) => {}
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Does what a client does after a refusal that it can mend; hands back any other.
+    async fn mend(&mut self, error: BackendError) -> Result<(), BackendError> {
+        if error.is_unauthorised() {
+            let request = RefreshRequest { refresh_token: self.session.refresh_token.clone() };
+            self.session = match self.backend.refresh(&request).await {
+                Ok(session) => session,
+                Err(_) => self.backend.login(&self.credentials).await?,
+            };
+            return Ok(());
+        }
+        if error.is_conflict() || error.is_not_found() {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+/// Fills `bytes` from the operating system's generator, by way of a fresh key.
+fn fill_random(bytes: &mut [u8; 32]) {
+    bytes.copy_from_slice(netcode_token::Key::generate().as_bytes());
+}

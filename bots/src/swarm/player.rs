@@ -1,0 +1,219 @@
+//! One player: the client, its socket, the simulated network between the two, and the pilot at the controls.
+//!
+//! Sees the game through [`netcode_client::Client`] alone, as a game's client would.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use arena::{
+    ArenaGame, MatchEnd,
+    pilot::{Pilot, Sight},
+};
+use netcode_client::{Client, ClientConfig, ClientState, LeaveReason};
+use netcode_sim::{Conditioner, Profile};
+use netcode_snapshot::MessageSet;
+use netcode_token::PublicToken;
+use netcode_wire::Time;
+
+use crate::report::{Distribution, Stay};
+
+/// How often round-trip time is sampled and a reliable message is timed.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+/// How long a goodbye may take to get through the simulated network.
+const LEAVE_WITHIN: Duration = Duration::from_millis(400);
+/// The largest datagram that is read; ours are at most 1200 bytes.
+const DATAGRAM_MAX: usize = 2048;
+/// Datagrams read from one socket before the next player gets its turn.
+const DATAGRAMS_PER_ROUND: usize = 64;
+
+/// What a player needs to join.
+#[derive(Debug)]
+pub struct PlayerSpec {
+    /// Connect token, 2048 bytes.
+    pub token: Vec<u8>,
+    /// Seed of its weather and of its pilot.
+    pub seed: u64,
+}
+
+/// How a stay ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The match ended and the result was told.
+    MatchOver,
+    /// The player left on purpose.
+    Left,
+    /// The connection was lost or never made.
+    Lost(String),
+}
+
+/// How a stay ended, and what it amounted to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Its figures.
+    pub stay: Stay,
+}
+
+/// One player, connected or on the way.
+pub struct Player {
+    socket: UdpSocket,
+    client: Client<ArenaGame>,
+    messages: MessageSet,
+    pilot: Pilot,
+    up: Conditioner,
+    down: Conditioner,
+    stay: Stay,
+    joined: Option<Time>,
+    next_sample: Time,
+    leaving: Option<Time>,
+    match_over: bool,
+    unix_at_zero_us: u64,
+    buffer: Box<[u8; DATAGRAM_MAX]>,
+}
+
+impl Player {
+    /// Opens a socket and starts to connect.
+    ///
+    /// # Errors
+    /// A sentence: bad token, no socket.
+    pub fn join(
+        spec: &PlayerSpec,
+        profile: &Profile,
+        now: Time,
+        unix_at_zero_us: u64,
+    ) -> Result<Self, String> {
+        let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
+        let any: SocketAddr = match token.servers.first() {
+            Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any).map_err(|e| format!("no socket: {e}"))?;
+        socket.set_nonblocking(true).map_err(|e| format!("no socket: {e}"))?;
+        let config = ClientConfig {
+            messages: arena::messages(),
+            telemetry: true,
+            ..ClientConfig::new(token.protocol_id)
+        };
+        let client = Client::connect(now, &spec.token, arena::schema(), config)
+            .map_err(|e| format!("cannot connect: {e}"))?;
+        Ok(Self {
+            socket,
+            client,
+            messages: arena::messages(),
+            pilot: Pilot::new(spec.seed),
+            up: Conditioner::new(*profile, spec.seed ^ 0x5550),
+            down: Conditioner::new(*profile, spec.seed ^ 0x444f_574e),
+            stay: Stay::new(),
+            joined: None,
+            next_sample: now,
+            leaving: None,
+            match_over: false,
+            unix_at_zero_us,
+            buffer: Box::new([0; DATAGRAM_MAX]),
+        })
+    }
+
+    /// Gives the player its turn; says how it ended once it has.
+    pub fn drive(&mut self, now: Time) -> Option<Ending> {
+        self.receive(now);
+        let (client, pilot) = (&mut self.client, &mut self.pilot);
+        client.advance(now, &mut |_tick, view| pilot.decide(&Sight::of(view)));
+        self.read_messages();
+        self.transmit(now);
+        self.sample(now);
+        self.ending(now)
+    }
+
+    /// Says goodbye; `drive` ends soon after.
+    pub fn leave(&mut self, now: Time) {
+        if self.leaving.is_none() {
+            self.leaving = Some(now);
+            self.client.disconnect(now);
+        }
+    }
+
+    /// The figures of this stay.
+    pub fn into_stay(mut self) -> Stay {
+        let stats = self.client.stats();
+        self.stay.bytes_down = stats.link.bytes_received;
+        self.stay.bytes_up = stats.link.bytes_sent;
+        self.stay.mispredictions = stats.mispredictions;
+        self.stay.teleports = stats.teleports;
+        self.stay.interpolation_stalls = u64::from(stats.interpolation_stalls);
+        self.stay.late_inputs = stats.late_inputs;
+        self.stay
+    }
+
+    fn receive(&mut self, now: Time) {
+        for _ in 0..DATAGRAMS_PER_ROUND {
+            match self.socket.recv_from(&mut self.buffer[..]) {
+                Ok((len, from)) => self.down.push(now, from, &self.buffer[..len]),
+                // Nothing there, or an ICMP error of a server that is gone: the client's timeout decides.
+                Err(_) => break,
+            }
+        }
+        while let Some((from, mut bytes)) = self.down.poll(now) {
+            self.client.handle_datagram(now, from, &mut bytes);
+            self.down.recycle(bytes);
+        }
+    }
+
+    fn transmit(&mut self, now: Time) {
+        while let Some(transmit) = self.client.poll_transmit() {
+            self.up.push(now, transmit.to, transmit.bytes);
+        }
+        while let Some((to, bytes)) = self.up.poll(now) {
+            // A full or refused socket is a lost datagram, which the protocol is made for.
+            let _lost = self.socket.send_to(&bytes, to);
+            self.up.recycle(bytes);
+        }
+    }
+
+    fn read_messages(&mut self) {
+        while let Some((_, bytes)) = self.client.poll_message() {
+            // Other messages are for kill feeds and sparks, which a bot does not draw.
+            self.match_over |= self.messages.decode::<MatchEnd>(&bytes).is_ok();
+        }
+    }
+
+    fn sample(&mut self, now: Time) {
+        if self.client.state() != ClientState::Connected || now < self.next_sample {
+            return;
+        }
+        let joined = *self.joined.get_or_insert(now);
+        self.stay.connected_s = now.since(joined).as_secs_f64();
+        self.next_sample = now + SAMPLE_EVERY;
+        let stats = self.client.stats();
+        record(&mut self.stay.rtt_us, stats.link.rtt_us);
+        for metres in self.client.take_corrections() {
+            record(&mut self.stay.corrections_mm, (f64::from(metres) * 1000.0).round() as u64);
+        }
+    }
+
+    fn ending(&mut self, now: Time) -> Option<Ending> {
+        if self.match_over {
+            self.leave(now);
+        }
+        let gone = match self.client.state() {
+            ClientState::Disconnected(reason) => Some(reason),
+            _ => None,
+        };
+        // A goodbye must get through the simulated network, as it must through a real one.
+        let said_goodbye = self.leaving.is_some_and(|since| now.since(since) >= LEAVE_WITHIN);
+        match (self.match_over, self.leaving, gone) {
+            (true, _, _) if said_goodbye => Some(Ending::MatchOver),
+            (false, Some(_), _) if said_goodbye => Some(Ending::Left),
+            (false, None, Some(LeaveReason::Goodbye(_))) => Some(Ending::MatchOver),
+            (false, None, Some(reason)) => Some(Ending::Lost(reason.to_string())),
+            _ => None,
+        }
+    }
+}
+
+/// Adds a value to a distribution that grows as needed.
+fn record(distribution: &mut Distribution, value: u64) {
+    distribution.record(value).expect("distributions of the report grow as needed");
+}
