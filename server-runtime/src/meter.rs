@@ -9,12 +9,14 @@ use crate::stage::{Stage, StageTimes};
 /// Longest time that is told apart, microseconds.
 const MICROS_MAX: u64 = 60_000_000;
 
-/// Histograms over the process's life, in microseconds, to three digits.
+/// Histograms over the process's life, in microseconds, to two digits: a status is made often,
+/// and each quantile walks the buckets.
 #[derive(Debug)]
 pub struct Meter {
     total: Histogram<u64>,
     stages: [Histogram<u64>; 5],
     lateness: Histogram<u64>,
+    max_us: u64,
 }
 
 impl Default for Meter {
@@ -26,12 +28,18 @@ impl Default for Meter {
 impl Meter {
     /// Nothing measured yet.
     pub fn new() -> Self {
-        Self { total: histogram(), stages: std::array::from_fn(|_| histogram()), lateness: histogram() }
+        Self {
+            total: histogram(),
+            stages: std::array::from_fn(|_| histogram()),
+            lateness: histogram(),
+            max_us: 0,
+        }
     }
 
     /// A tick ran.
     pub fn tick(&mut self, times: &StageTimes) {
         record(&mut self.total, times.total());
+        self.max_us = self.max_us.max(micros(times.total()));
         for (histogram, time) in self.stages.iter_mut().zip(times.0) {
             record(histogram, time);
         }
@@ -54,7 +62,7 @@ impl Meter {
 
     /// Longest tick, milliseconds.
     pub fn tick_max_ms(&self) -> f64 {
-        self.total.max() as f64 / 1000.0
+        self.max_us as f64 / 1000.0
     }
 
     /// Sum of all ticks, seconds.
@@ -74,12 +82,15 @@ impl Meter {
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("the bounds are in order")
+    Histogram::new_with_bounds(1, MICROS_MAX, 2).expect("the bounds are in order")
 }
 
 fn record(histogram: &mut Histogram<u64>, time: Duration) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX);
-    histogram.saturating_record(micros);
+    histogram.saturating_record(micros(time));
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX)
 }
 
 fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {

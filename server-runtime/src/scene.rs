@@ -12,6 +12,9 @@ use serde::Serialize;
 pub struct Shape {
     /// The entity's network id; 0 for things without one.
     pub id: u32,
+    /// Whose it is, as decimal text; filled in by the framework for what players predict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub player: Option<String>,
     /// What to draw: `ship`, `shot`, `pickup`, `rock`, … Unknown kinds are drawn as circles.
     pub kind: Cow<'static, str>,
     /// Centre, world units.

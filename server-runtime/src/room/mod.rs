@@ -93,6 +93,7 @@ pub struct Room<G: ServerGame> {
     seat_hold_us: u64,
     reports: std::collections::VecDeque<Report>,
     started_at: Time,
+    ended_at: Option<Time>,
     // what it tells of itself
     live_view: Option<LiveView>,
     ghost: Option<Ghost>,
@@ -174,6 +175,7 @@ impl<G: ServerGame> Room<G> {
             seat_hold_us: u64::from(options.seat_hold_seconds) * 1_000_000,
             reports: std::collections::VecDeque::new(),
             started_at: Time::ZERO,
+            ended_at: None,
             live_view: builder.live_view,
             ghost: builder.ghost,
             meter: Meter::new(),

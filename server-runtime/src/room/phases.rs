@@ -149,8 +149,15 @@ impl<G: ServerGame> Room<G> {
         self.world.resource_mut::<Match>().phase = Phase::Ended;
         self.world.write_message(MatchEnded);
         self.counts.matches_played += 1;
-        let report = self.match_report(now);
-        self.reports.push_back(Report::Ended(report));
+        self.ended_at = Some(now);
+    }
+
+    /// At the end of the last tick of play, when the systems have had their last word on the scores.
+    pub(super) fn report_result(&mut self) {
+        if let Some(ended_at) = self.ended_at.take() {
+            let report = self.match_report(ended_at);
+            self.reports.push_back(Report::Ended(report));
+        }
     }
 
     fn close(&mut self) {

@@ -28,6 +28,8 @@ pub(crate) struct LiveFrame {
 /// The feed's fields that do not depend on the viewer.
 #[derive(Serialize)]
 struct LiveBase<'a> {
+    title: &'a str,
+    hz: u16,
     t: u32,
     ms: f64,
     p99: f64,
@@ -126,23 +128,27 @@ impl<G: ServerGame> Room<G> {
 
     /// The live view's picture at `now`.
     pub(crate) fn live_frame(&mut self) -> LiveFrame {
-        let scene = match &self.live_view {
+        let mut scene = match &self.live_view {
             Some(draw) => draw(&mut self.world),
             None => Scene::default(),
         };
+        self.name_owners(&mut scene);
         let (down, up) = self
             .players
             .iter()
             .fold((0.0, 0.0), |(down, up), player| (down + player.totals.rate.0, up + player.totals.rate.1));
+        let (phase, left) = (self.phase().name(), self.left_s());
         let base = LiveBase {
+            title: &self.name,
+            hz: self.tick_hz,
             t: self.tick.0,
             ms: self.meter.tick_ms(0.5),
             p99: self.meter.tick_ms(0.99),
             players: self.players.connected(),
             down,
             up,
-            phase: self.phase().name(),
-            left: self.left_s(),
+            phase,
+            left,
             bounds: scene.bounds,
             shapes: scene.shapes,
         };
@@ -150,6 +156,15 @@ impl<G: ServerGame> Room<G> {
         base.pop();
         let here = self.players.iter().filter(|player| player.state != SeatState::Left);
         LiveFrame { base, clients: here.map(live_client).collect() }
+    }
+
+    /// Shapes of what players predict say whose they are, so that a viewer can choose that client.
+    fn name_owners(&self, scene: &mut Scene) {
+        for (player, net_id) in &self.predicted_by {
+            let shapes = scene.shapes.iter_mut();
+            let mine = shapes.filter(|shape| shape.id == net_id.0 && shape.player.is_none());
+            mine.for_each(|shape| shape.player = Some(player.0.to_string()));
+        }
     }
 
     /// Compares what clients said they predicted with the truth of the same tick, once the server has it.

@@ -76,6 +76,7 @@ impl<G: ServerGame> Room<G> {
             self.compare_telemetry();
             self.send(now);
             self.despawn_departed();
+            self.report_result();
         }
     }
 

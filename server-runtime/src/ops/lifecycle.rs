@@ -1,0 +1,111 @@
+//! The server's life as Agones sees it: signs of life, Ready, Allocated → a match, Shutdown. Must never know a
+//! session nor a tick.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use agones_sdk::client::{Sdk, SdkError};
+use agones_sdk::{GameServer, State};
+
+use super::{Board, Command};
+use crate::game_match::MatchSpec;
+
+/// The annotation in which an allocation says what is to be played.
+pub(crate) const MATCH_ANNOTATION: &str = "tickwright.dev/match";
+
+/// The annotation by which we say where our admin port is (prefixed by the SDK).
+pub(crate) const ADMIN_ANNOTATION: &str = "tickwright.dev/admin";
+
+/// How often Agones hears from us.
+const HEALTH_PERIOD: Duration = Duration::from_secs(1);
+
+/// Connects to the sidecar that the environment names.
+pub(super) async fn connect() -> Result<Sdk, SdkError> {
+    Sdk::from_env().await
+}
+
+/// Where players reach this server, as far as Agones knows.
+pub(super) async fn addresses(sdk: &Sdk) -> Vec<SocketAddr> {
+    match sdk.game_server().await {
+        Ok(server) => address_of(&server).into_iter().collect(),
+        Err(error) => {
+            tracing::warn!(%error, "Agones did not say where players reach us");
+            Vec::new()
+        }
+    }
+}
+
+/// Lives through Agones' states until the runtime ends.
+pub(super) async fn follow(sdk: Sdk, commands: mpsc::Sender<Command>, board: Arc<Board>, admin: SocketAddr) {
+    let health = stay_healthy(&sdk, &board);
+    let states = async {
+        if let Err(error) = sdk.set_annotation(ADMIN_ANNOTATION, &admin.to_string()).await {
+            tracing::warn!(%error, "the admin port is not announced");
+        }
+        if let Err(error) = sdk.ready().await {
+            tracing::error!(%error, "Agones was not told that we are ready");
+            let _ = commands.send(Command::Drain { within: Duration::ZERO, why: "Agones refuses us" });
+        }
+        follow_states(&sdk, &commands).await;
+    };
+    tokio::join!(health, states);
+}
+
+/// Pings while the tick thread lives; a stuck server is to be found unhealthy.
+async fn stay_healthy(sdk: &Sdk, board: &Board) {
+    let mut pings = None;
+    loop {
+        pings = match (board.is_alive(), pings) {
+            (true, None) => Some(sdk.spawn_health(HEALTH_PERIOD)),
+            (true, running) => running,
+            (false, _) => None,
+        };
+        tokio::time::sleep(HEALTH_PERIOD).await;
+    }
+}
+
+async fn follow_states(sdk: &Sdk, commands: &mpsc::Sender<Command>) {
+    let mut watch = sdk.watch();
+    let mut allocated = false;
+    loop {
+        let server = watch.next().await;
+        let command = match server.state() {
+            Some(State::Allocated) if !allocated => {
+                allocated = true;
+                Some(allocation(&server))
+            }
+            Some(State::Shutdown) => {
+                Some(Command::Drain { within: Duration::ZERO, why: "Agones shuts us down" })
+            }
+            _ => None,
+        };
+        if let Some(command) = command
+            && commands.send(command).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What an allocation asks of us. Without the annotation: an open match; with one that cannot be read, no match
+/// at all, since its players would wait for another one.
+fn allocation(server: &GameServer) -> Command {
+    let Some(json) = server.annotation(MATCH_ANNOTATION) else {
+        return Command::Allocate(MatchSpec { mode: "open".into(), ..MatchSpec::default() });
+    };
+    match serde_json::from_str(json) {
+        Ok(spec) => Command::Allocate(spec),
+        Err(error) => {
+            tracing::error!(%error, "annotation {MATCH_ANNOTATION} cannot be read");
+            Command::Drain { within: Duration::ZERO, why: "the allocation cannot be read" }
+        }
+    }
+}
+
+/// The public address of the first UDP port there is.
+fn address_of(server: &GameServer) -> Option<SocketAddr> {
+    let ip: IpAddr = server.address().parse().ok()?;
+    let port = server.status.as_ref()?.ports.first()?.port;
+    Some(SocketAddr::new(ip, u16::try_from(port).ok()?))
+}

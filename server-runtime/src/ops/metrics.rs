@@ -1,0 +1,134 @@
+//! The status as Prometheus text (exposition format 0.0.4). Owns the metrics' names: dashboards and alerts rely
+//! on them.
+
+use std::fmt::Write;
+
+use crate::status::Status;
+
+/// All metrics.
+pub(super) fn render(status: &Status) -> String {
+    let mut page = Page { text: String::with_capacity(4096) };
+    page.one("tickwright_up_seconds", "gauge", "Seconds since the process began to serve.", status.uptime_s);
+    page.one("tickwright_tick", "gauge", "The last simulated tick.", status.tick);
+    page.one("tickwright_tick_rate_hz", "gauge", "Ticks a second, nominal.", status.tick_hz);
+    page.one("tickwright_ticks_total", "counter", "Ticks simulated.", status.ticks);
+    page.tick_times(status);
+    page.one("tickwright_tick_overruns_total", "counter", "Deadlines missed.", status.overruns);
+    page.one(
+        "tickwright_ticks_skipped_total",
+        "counter",
+        "Ticks given up after overruns.",
+        status.skipped_ticks,
+    );
+    page.one("tickwright_players", "gauge", "Players connected.", status.players_connected);
+    page.one("tickwright_disconnects_total", "counter", "Connections lost unwanted.", status.disconnects);
+    page.one("tickwright_bytes_down_total", "counter", "Bytes to players.", status.bytes_down_total);
+    page.one("tickwright_bytes_up_total", "counter", "Bytes from players.", status.bytes_up_total);
+    page.one("tickwright_packets_down_total", "counter", "Datagrams to players.", status.packets_down_total);
+    page.one("tickwright_packets_up_total", "counter", "Datagrams from players.", status.packets_up_total);
+    page.one(
+        "tickwright_packets_lost_total",
+        "counter",
+        "Datagrams down that were lost.",
+        status.packets_lost_total,
+    );
+    page.one("tickwright_late_inputs_total", "counter", "Inputs after their tick.", status.late_inputs_total);
+    page.one("tickwright_missed_inputs_total", "counter", "Ticks without input.", status.missed_inputs_total);
+    let help = "Corrections of own movement that clients reported.";
+    page.one("tickwright_mispredictions_total", "counter", help, status.mispredictions_total);
+    let help = "Messages sent on reliable channels.";
+    page.one("tickwright_reliable_messages_total", "counter", help, status.reliable_messages_total);
+    let help = "Bytes waiting in reliable queues.";
+    page.one("tickwright_reliable_queued_bytes", "gauge", help, status.reliable_queued_bytes);
+    let help = "Messages dropped because a queue was full.";
+    page.one("tickwright_messages_dropped_total", "counter", help, status.messages_dropped_total);
+    page.one("tickwright_matches_played_total", "counter", "Matches played out.", status.matches_played);
+    page.one("tickwright_matches_voided_total", "counter", "Matches given up.", status.matches_voided);
+    page.head("tickwright_drops_total", "counter", "What was thrown away at the border, by cause.");
+    for (cause, count) in &status.drops {
+        page.line("tickwright_drops_total", &format!("cause=\"{cause}\""), count);
+    }
+    page.rtt(status);
+    page.head("tickwright_phase", "gauge", "1 for the phase that the match is in.");
+    for phase in ["idle", "waiting", "running", "ended", "closed"] {
+        let here = u8::from(status.phase == phase);
+        page.line("tickwright_phase", &format!("phase=\"{phase}\""), here);
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.text, "{name}{{{labels}}} {value}");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, kind, help);
+        let _ = writeln!(self.text, "{name} {value}");
+    }
+
+    fn tick_times(&mut self, status: &Status) {
+        let name = "tickwright_tick_seconds";
+        self.head(name, "gauge", "Time a tick takes, over the process's life.");
+        let whole = [("0.5", status.tick_p50_ms), ("0.99", status.tick_p99_ms), ("1", status.tick_max_ms)];
+        for (quantile, ms) in whole {
+            self.line(name, &format!("quantile=\"{quantile}\""), ms / 1000.0);
+        }
+        let name = "tickwright_stage_seconds";
+        self.head(name, "gauge", "Time a stage takes, 99th percentile.");
+        for (stage, ms) in &status.stage_p99_ms {
+            self.line(name, &format!("stage=\"{stage}\",quantile=\"0.99\""), ms / 1000.0);
+        }
+        let name = "tickwright_tick_lateness_seconds";
+        self.head(name, "gauge", "How late ticks start, 99.9th percentile.");
+        self.line(name, "quantile=\"0.999\"", status.lateness_p999_ms / 1000.0);
+    }
+
+    /// Round trips of the connected as quantiles: one line a player would be too many.
+    fn rtt(&mut self, status: &Status) {
+        let name = "tickwright_rtt_seconds";
+        self.head(name, "gauge", "Round-trip times of connected players.");
+        let here = status.players.iter().filter(|player| player.connected && player.rtt_ms > 0.0);
+        let mut rtt_ms: Vec<f64> = here.map(|player| player.rtt_ms).collect();
+        rtt_ms.sort_by(f64::total_cmp);
+        for (quantile, share) in [("0.5", 0.5), ("0.99", 0.99), ("1", 1.0)] {
+            let place = ((rtt_ms.len() as f64 * share).ceil() as usize).max(1) - 1;
+            if let Some(ms) = rtt_ms.get(place) {
+                self.line(name, &format!("quantile=\"{quantile}\""), ms / 1000.0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::PlayerStatus;
+
+    #[test]
+    fn every_line_is_prometheus_text() {
+        let player = |rtt_ms| PlayerStatus { connected: true, rtt_ms, ..PlayerStatus::default() };
+        let mut status = Status { phase: "running".into(), tick_p99_ms: 2.5, ..Status::default() };
+        status.players = vec![player(40.0), player(60.0), player(50.0)];
+        status.drops.insert("denied".into(), 3);
+        let text = render(&status);
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with("tickwright_"), "{line}");
+            assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+        }
+        assert!(text.contains("tickwright_tick_seconds{quantile=\"0.99\"} 0.0025\n"));
+        assert!(text.contains("tickwright_rtt_seconds{quantile=\"0.5\"} 0.05\n"));
+        assert!(text.contains("tickwright_drops_total{cause=\"denied\"} 3\n"));
+        assert!(text.contains("tickwright_phase{phase=\"running\"} 1\n"));
+    }
+}

@@ -1,0 +1,323 @@
+//! What stands around a running room: admin port, Agones, results, signals. Owns one thread with a tokio runtime;
+//! must never block the tick thread: the two exchange words over queues and a board.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use agones_sdk::client::{Sdk, SdkError};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc as queue;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::game_match::MatchSpec;
+use crate::options::ServerOptions;
+use crate::room::Report;
+
+mod admin;
+mod board;
+mod lifecycle;
+mod live;
+mod metrics;
+mod results;
+
+pub(crate) use board::Board;
+
+/// A word to the tick thread.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// This server's match.
+    Allocate(MatchSpec),
+    /// Take no new players; be done within the time given.
+    Drain {
+        /// How long a running match may go on.
+        within: Duration,
+        /// For the log.
+        why: &'static str,
+    },
+    /// End at once.
+    Stop,
+}
+
+/// A word from the tick thread.
+#[derive(Debug)]
+enum Notice {
+    Ready,
+    Report(Report),
+    Settle,
+}
+
+/// What stands around the room could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// No thread, or no runtime.
+    #[error("the thread for admin and lifecycle could not start: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The environment names an Agones sidecar that does not answer.
+    #[error("Agones: {0}; without a sidecar start with --standalone")]
+    Agones(#[from] SdkError),
+    /// The thread ended before it had begun.
+    #[error("the thread for admin and lifecycle ended at once")]
+    Ended,
+}
+
+/// What the thread needs to know.
+pub(crate) struct OpsConfig {
+    admin: TcpListener,
+    admin_address: SocketAddr,
+    managed: bool,
+    exit_with_parent: bool,
+    drain_within: Duration,
+    results: results::Destination,
+}
+
+impl OpsConfig {
+    pub(crate) fn new(
+        options: &ServerOptions,
+        name: &str,
+        admin: TcpListener,
+        admin_address: SocketAddr,
+    ) -> Self {
+        let sidecar = std::env::var_os("AGONES_SDK_GRPC_PORT").is_some_and(|port| !port.is_empty());
+        Self {
+            admin,
+            admin_address,
+            managed: sidecar && !options.standalone,
+            exit_with_parent: options.exit_with_parent,
+            drain_within: Duration::from_secs(u64::from(options.drain_seconds)),
+            results: results::Destination {
+                backend: options.backend.clone(),
+                service_token: options.service_token.clone(),
+                server: name.to_owned(),
+            },
+        }
+    }
+}
+
+/// The tick thread's end of it.
+pub(crate) struct Ops {
+    commands: mpsc::Receiver<Command>,
+    notices: queue::UnboundedSender<Notice>,
+    settled: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+    managed: bool,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Ops {
+    /// Starts the thread; returns once Agones, where there is one, has answered.
+    pub(crate) fn start(config: OpsConfig, board: Arc<Board>) -> Result<Self, OpsError> {
+        let (commands_in, commands) = mpsc::channel();
+        // Unbounded, but never long: a room says a handful of words in its life.
+        let (notices, notices_out) = queue::unbounded_channel();
+        let (settled_in, settled) = mpsc::channel();
+        let (started_in, started) = mpsc::channel();
+        let managed = config.managed;
+        if config.exit_with_parent {
+            watch_parent(commands_in.clone())?;
+        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("ops".into()).spawn(move || {
+            let around = Around { commands: commands_in, notices: notices_out, board };
+            // Everything here shares one thread, so nothing needs to be `Send`.
+            LocalSet::new().block_on(&runtime, around.run(config, &started_in));
+            // Whoever waits to settle need not wait longer: receiving fails once this is dropped.
+            drop(settled_in);
+        })?;
+        let addresses = started.recv().map_err(|_| OpsError::Ended)??;
+        Ok(Self { commands, notices, settled, thread: Some(thread), managed, addresses })
+    }
+
+    /// Whether matches come from Agones.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.managed
+    }
+
+    /// The addresses that Agones says players use.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Says that players may come.
+    pub(crate) fn ready(&self) {
+        self.say(Notice::Ready);
+    }
+
+    /// Passes a room's news on.
+    pub(crate) fn report(&self, report: Report) {
+        self.say(Notice::Report(report));
+    }
+
+    /// The next command; waits up to `patience` for it.
+    pub(crate) fn command(&self, patience: Duration) -> Option<Command> {
+        if patience.is_zero() {
+            return self.commands.try_recv().ok();
+        }
+        match self.commands.recv_timeout(patience) {
+            Ok(command) => Some(command),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                // Without the other thread there are no commands, but still a match.
+                std::thread::sleep(patience);
+                None
+            }
+        }
+    }
+
+    /// Waits, within a bound, until results are handed in and Agones knows of our end.
+    pub(crate) fn settle(&mut self) {
+        self.say(Notice::Settle);
+        // It never sends: the wait ends when the thread does, or in time.
+        let ended = self.settled.recv_timeout(SETTLE_WITHIN + Duration::from_secs(2));
+        if matches!(ended, Err(mpsc::RecvTimeoutError::Disconnected))
+            && let Some(thread) = self.thread.take()
+        {
+            // A panic over there has been printed; the figures here are still to be.
+            let _ = thread.join();
+        }
+    }
+
+    fn say(&self, notice: Notice) {
+        if self.notices.send(notice).is_err() {
+            tracing::warn!("the thread for admin and lifecycle is gone");
+        }
+    }
+}
+
+/// The thread's own side.
+struct Around {
+    commands: mpsc::Sender<Command>,
+    notices: queue::UnboundedReceiver<Notice>,
+    board: Arc<Board>,
+}
+
+impl Around {
+    async fn run(mut self, config: OpsConfig, started: &mpsc::Sender<Result<Vec<SocketAddr>, OpsError>>) {
+        let mut background = JoinSet::new();
+        let connected = match config.managed {
+            true => lifecycle::connect().await.map(Some),
+            false => Ok(None),
+        };
+        let sdk = match connected {
+            Ok(sdk) => sdk,
+            Err(error) => {
+                let _ = started.send(Err(error.into()));
+                return;
+            }
+        };
+        let addresses = match &sdk {
+            Some(sdk) => lifecycle::addresses(sdk).await,
+            None => Vec::new(),
+        };
+        if started.send(Ok(addresses)).is_err() {
+            return;
+        }
+        background.spawn(admin::serve(config.admin, Arc::clone(&self.board)));
+        background.spawn(watch_signals(self.commands.clone(), config.drain_within));
+        let mut hand_ins = JoinSet::new();
+        while let Some(notice) = self.notices.recv().await {
+            match notice {
+                Notice::Ready => {
+                    self.board.open_to_players();
+                    if let Some(sdk) = &sdk {
+                        let (sdk, commands) = (sdk.clone(), self.commands.clone());
+                        let board = Arc::clone(&self.board);
+                        background.spawn(lifecycle::follow(sdk, commands, board, config.admin_address));
+                    }
+                }
+                Notice::Report(report) => {
+                    let destination = config.results.clone();
+                    hand_ins.spawn_local(results::hand_in(destination, report, Arc::clone(&self.board)));
+                }
+                Notice::Settle => break,
+            }
+        }
+        let settled = settle(hand_ins, sdk);
+        if tokio::time::timeout(SETTLE_WITHIN, settled).await.is_err() {
+            tracing::error!(within = ?SETTLE_WITHIN, "gave up settling");
+        }
+    }
+}
+
+/// Hands in what is outstanding, then says goodbye to Agones.
+async fn settle(mut hand_ins: JoinSet<()>, sdk: Option<Sdk>) {
+    while hand_ins.join_next().await.is_some() {}
+    if let Some(sdk) = sdk
+        && let Err(error) = sdk.shutdown().await
+    {
+        tracing::error!(%error, "Agones was not told of the shutdown");
+    }
+}
+
+/// The first signal drains, the second stops.
+async fn watch_signals(commands: mpsc::Sender<Command>, within: Duration) {
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return tracing::error!(%error, "signals cannot be watched"),
+    };
+    let why = signals.next().await;
+    let _ = commands.send(Command::Drain { within, why });
+    signals.next().await;
+    let _ = commands.send(Command::Stop);
+}
+
+/// Ctrl-C everywhere, and SIGTERM where there is such a thing.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "Ctrl-C"
+    }
+}
+
+/// Reads standard input to its end on a thread of its own: a blocked read cannot be cancelled.
+fn watch_parent(commands: mpsc::Sender<Command>) -> std::io::Result<()> {
+    let watch = move || {
+        let mut sink = [0; 256];
+        let mut input = std::io::stdin().lock();
+        loop {
+            match input.read(&mut sink) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let _ = commands.send(Command::Drain { within: ORPHAN_WITHIN, why: "the parent is gone" });
+    };
+    std::thread::Builder::new().name("parent".into()).spawn(watch).map(drop)
+}
+
+/// An orphan's match is over soon: nobody is left to replace or to watch it.
+const ORPHAN_WITHIN: Duration = Duration::from_secs(1);
+/// Longest time that the end may take. A result is tried for 20 s of it.
+const SETTLE_WITHIN: Duration = Duration::from_secs(25);
