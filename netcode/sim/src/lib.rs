@@ -2,12 +2,14 @@
 //! must keep. No sockets, no sleeps, no clock: a run is a function of its seed.
 
 mod conditioner;
+mod figures;
 mod laws;
 mod link_pair;
 mod link_run;
 mod profile;
 
 pub use conditioner::{Conditioner, ConditionerStats};
+pub use figures::{Bulk, Latency, bulk, reliable_latency};
 pub use laws::{Ledger, Violation};
 pub use link_pair::LinkPair;
 pub use link_run::{RunReport, run_links};

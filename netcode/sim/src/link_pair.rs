@@ -92,13 +92,23 @@ impl LinkPair {
         Ok(())
     }
 
-    /// Runs until the next flush has happened; gives which side flushed. Packets due before it arrive first.
+    /// Runs until the next flush is due: what arrives before it arrives. Gives the side whose flush it is; what
+    /// that side sends now leaves in it.
+    ///
+    /// # Errors
+    /// The law that was broken.
+    pub fn await_flush(&mut self) -> Result<usize, Violation> {
+        let side = usize::from(self.ends[1].next_flush < self.ends[0].next_flush);
+        self.arrive_until(self.ends[side].next_flush)?;
+        Ok(side)
+    }
+
+    /// Runs until the next flush has happened; gives which side flushed.
     ///
     /// # Errors
     /// The law that was broken.
     pub fn step(&mut self) -> Result<usize, Violation> {
-        let side = usize::from(self.ends[1].next_flush < self.ends[0].next_flush);
-        self.arrive_until(self.ends[side].next_flush)?;
+        let side = self.await_flush()?;
         self.flush(side)?;
         Ok(side)
     }

@@ -36,8 +36,8 @@ impl Default for LinkConfig {
             redundancy_bytes: 160,
             redundancy_message_bytes: 64,
             redundancy_hold: Duration::from_secs(10),
-            rate_bytes_per_s: 6_000_000,
-            burst_bytes: 128 << 10,
+            rate_bytes_per_s: 8_000_000,
+            burst_bytes: 192 << 10,
             // 1200 datagram − 25 sealing (1 prefix, 8 sequence, 16 tag) = 1175 body; − 64 margin.
             fragment_bytes: 1100,
             receive_bytes_max: 1 << 20,

@@ -133,8 +133,8 @@ impl Congestion {
     }
 }
 
-/// Bytes of bulk under way before anything is known: 48 full packets, less than one burst.
-const WINDOW_INITIAL: u64 = 48 * PACKET_BYTES;
+/// Bytes of bulk under way before anything is known: 64 full packets, less than one burst.
+const WINDOW_INITIAL: u64 = 64 * PACKET_BYTES;
 /// The window never gets below this, or a lossy path could stop it.
 const WINDOW_MIN: u64 = 8 * PACKET_BYTES;
 /// A full packet's body.

@@ -23,6 +23,9 @@ pub(super) struct ReliableSend {
     small: ByteRing,
     lost_wholes: VecDeque<u64>,
     lost_pieces: VecDeque<(u64, u32)>,
+    /// Pieces that were lost once, to go out a second time when nothing else is left: a second loss at the end
+    /// of a message would cost a whole round trip.
+    spare_pieces: VecDeque<(u64, u32)>,
     span_bytes: usize,
     fresh_bytes: usize,
     cut_messages: usize,
@@ -86,6 +89,7 @@ impl ReliableSend {
             small: ByteRing::default(),
             lost_wholes: VecDeque::new(),
             lost_pieces: VecDeque::new(),
+            spare_pieces: VecDeque::new(),
             span_bytes: 0,
             fresh_bytes: 0,
             cut_messages: 0,
@@ -153,6 +157,7 @@ impl ReliableSend {
             Content::Cut(cut) => {
                 if cut.pieces.get(piece as usize) == Some(&seq) {
                     self.lost_pieces.push_back((id, piece));
+                    self.spare_pieces.push_back((id, piece));
                 }
             }
             Content::Gone => {}
@@ -244,7 +249,7 @@ impl ReliableSend {
         writer: &mut ItemWriter<'_>,
         sent: &mut Sent,
     ) -> Option<(usize, bool)> {
-        let (id, index, is_again) = self.due_piece()?;
+        let Due { id, index, from } = self.due_piece()?;
         let message = message_mut(&mut self.messages, self.first, id)?;
         let Content::Cut(cut) = &mut message.content else { return None };
         let piece = cut.piece(index);
@@ -252,15 +257,15 @@ impl ReliableSend {
             return None;
         }
         cut.pieces[index as usize] = seq;
-        if is_again {
-            self.lost_pieces.pop_front();
-        } else {
-            cut.next += 1;
+        match from {
+            From::Lost => drop(self.lost_pieces.pop_front()),
+            From::Fresh => cut.next += 1,
+            From::Spare => drop(self.spare_pieces.pop_front()),
         }
         let bytes =
             writer.piece(self.channel, id, piece, |out| out.extend_from_slice(&cut.bytes[piece.span()]));
         sent.carry(Carried { id, piece: index, channel: self.channel });
-        Some((bytes, is_again))
+        Some((bytes, from != From::Fresh))
     }
 
     /// Whether `write_piece` would find something in an empty body.
@@ -283,27 +288,36 @@ impl ReliableSend {
         self.span_bytes
     }
 
-    /// The piece to send next: (message, index, was lost).
-    fn due_piece(&mut self) -> Option<(u64, u32, bool)> {
-        while let Some(&(id, index)) = self.lost_pieces.front() {
+    /// The piece to send next.
+    fn due_piece(&mut self) -> Option<Due> {
+        if let Some((id, index)) = self.wanted(|send| &mut send.lost_pieces) {
+            return Some(Due { id, index, from: From::Lost });
+        }
+        self.next_cut = self.next_cut.max(self.first);
+        while let Some(message) = message_mut(&mut self.messages, self.first, self.next_cut) {
+            match &message.content {
+                Content::Cut(cut) if (cut.next as usize) < cut.pieces.len() => {
+                    return Some(Due { id: self.next_cut, index: cut.next, from: From::Fresh });
+                }
+                _ => self.next_cut += 1,
+            }
+        }
+        let (id, index) = self.wanted(|send| &mut send.spare_pieces)?;
+        Some(Due { id, index, from: From::Spare })
+    }
+
+    /// The front of a queue of pieces, once those that the peer has are removed.
+    fn wanted(&mut self, queue: fn(&mut Self) -> &mut VecDeque<(u64, u32)>) -> Option<(u64, u32)> {
+        while let Some(&(id, index)) = queue(self).front() {
             let message = message_mut(&mut self.messages, self.first, id);
             let is_wanted = message.is_some_and(|message| match &message.content {
                 Content::Cut(cut) => cut.pieces[index as usize] != ACKED,
                 Content::Whole(_) | Content::Gone => false,
             });
             if is_wanted {
-                return Some((id, index, true));
+                return Some((id, index));
             }
-            self.lost_pieces.pop_front();
-        }
-        self.next_cut = self.next_cut.max(self.first);
-        while let Some(message) = message_mut(&mut self.messages, self.first, self.next_cut) {
-            match &message.content {
-                Content::Cut(cut) if (cut.next as usize) < cut.pieces.len() => {
-                    return Some((self.next_cut, cut.next, false));
-                }
-                _ => self.next_cut += 1,
-            }
+            queue(self).pop_front();
         }
         None
     }
@@ -330,6 +344,21 @@ impl ReliableSend {
             self.messages = VecDeque::new();
         }
     }
+}
+
+/// A piece to send, and why.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    id: u64,
+    index: u32,
+    from: From,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Lost,
+    Fresh,
+    Spare,
 }
 
 /// What may be repeated.

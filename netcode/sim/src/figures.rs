@@ -1,0 +1,90 @@
+//! Figures that say how good the link is, on fixed runs: latency of small reliable messages on a lossy path,
+//! and how long a long one takes. Virtual time, so they repeat to the microsecond.
+
+use std::time::Duration;
+
+use netcode_proto::{ChannelSet, LinkConfig, SendError, channels};
+use netcode_wire::Time;
+
+use crate::laws::Violation;
+use crate::link_pair::LinkPair;
+use crate::profile::Profile;
+
+/// How long reliable messages took, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latency {
+    /// Half took at most this.
+    pub p50_us: u32,
+    /// 95 of 100 took at most this.
+    pub p95_us: u32,
+    /// 99 of 100 took at most this.
+    pub p99_us: u32,
+    /// The longest.
+    pub max_us: u32,
+    /// Bytes of body a flush, both ends' mean.
+    pub body_bytes_per_flush: u32,
+}
+
+/// 32 bytes reliable-ordered a tick in each direction, 60 Hz, for `span`, from sending to delivery.
+///
+/// # Errors
+/// The law that was broken.
+pub fn reliable_latency(profile: Profile, span: Duration, seed: u64) -> Result<Latency, Violation> {
+    let mut pair = LinkPair::new(&ChannelSet::standard(), &LinkConfig::default(), profile, 60, seed);
+    while pair.now() < Time::ZERO + span {
+        let side = pair.await_flush()?;
+        pair.send(side, channels::GAME_RELIABLE_ORDERED, 32).map_err(full)?;
+        pair.step()?;
+    }
+    let bytes: u64 = [0, 1].into_iter().map(|side| pair.stats(side).bytes_sent).sum();
+    let flushes = 2.0 * 60.0 * pair.now().as_secs_f64();
+    pair.settle(Duration::from_secs(5))?;
+    let mut all: Vec<u32> =
+        [0, 1].into_iter().flat_map(|side| pair.ledger(side).latencies_us()).copied().collect();
+    all.sort_unstable();
+    let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
+    let body_bytes_per_flush = (bytes as f64 / flushes) as u32;
+    Ok(Latency { p50_us: at(0.5), p95_us: at(0.95), p99_us: at(0.99), max_us: at(1.0), body_bytes_per_flush })
+}
+
+/// What one long message cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// From sending to delivery.
+    pub took: Duration,
+    /// Bytes sent for each byte of the message.
+    pub overhead_percent: u32,
+    /// Datagrams of the busiest flush.
+    pub flush_packets_max: u64,
+}
+
+/// One reliable message of `bytes`, flushed at 60 Hz, on an otherwise idle link.
+///
+/// # Errors
+/// The law that was broken.
+pub fn bulk(profile: Profile, bytes: usize, seed: u64) -> Result<Bulk, Violation> {
+    let channels = ChannelSet::standard().with_message_bytes_max(bytes);
+    let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
+    pair.run_for(Duration::from_millis(500))?;
+    while pair.await_flush()? != 0 {
+        pair.step()?;
+    }
+    let began = pair.now();
+    pair.send(0, channels::GAME_RELIABLE_UNORDERED, bytes).map_err(full)?;
+    while pair.ledger(0).latencies_us().is_empty() && pair.now().since(began) < Duration::from_secs(60) {
+        pair.step()?;
+    }
+    let took = pair.ledger(0).latencies_us().first().copied().unwrap_or(u32::MAX);
+    pair.settle(Duration::from_secs(5))?;
+    let sent = pair.stats(0).bytes_sent as f64;
+    Ok(Bulk {
+        took: Duration::from_micros(u64::from(took)),
+        overhead_percent: ((sent / bytes as f64 - 1.0) * 100.0) as u32,
+        flush_packets_max: pair.flush_packets_max(0),
+    })
+}
+
+/// A queue that refuses this little traffic leaves it undelivered.
+fn full(_: SendError) -> Violation {
+    Violation::Undelivered { channel: 0, missing: 1, after: Duration::ZERO }
+}
