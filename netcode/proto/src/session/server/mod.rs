@@ -151,6 +151,18 @@ impl Server {
         session.map_or(0, |session| session.peer.link.room_bytes(self.now, BODY_BYTES_MAX))
     }
 
+    /// Addresses that were challenged and have not answered yet.
+    #[must_use]
+    pub fn handshakes_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Tokens that were shown and have not expired yet.
+    #[must_use]
+    pub fn tokens_len(&self) -> usize {
+        self.tokens.len()
+    }
+
     fn unix_s(&self, now: Time) -> u64 {
         self.config.unix_at_zero_s.saturating_add(now.as_micros() / 1_000_000)
     }

@@ -60,7 +60,6 @@ impl TokenTable {
     }
 
     /// Tokens remembered.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.uses.len()
     }
