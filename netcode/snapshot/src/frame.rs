@@ -165,8 +165,12 @@ impl Frame {
     }
 
     pub(crate) fn find(&self, id: NetId) -> Option<Entity<'_>> {
-        let place = self.rows.binary_search_by_key(&id, |row| row.id).ok()?;
-        Some(self.entity(&self.rows[place]))
+        Some(self.entity(&self.rows[self.row_of(id)?]))
+    }
+
+    /// The entity's place among `rows`.
+    pub(crate) fn row_of(&self, id: NetId) -> Option<usize> {
+        self.rows.binary_search_by_key(&id, |row| row.id).ok()
     }
 
     /// Number of parts so far: where the next entity's first part will lie.

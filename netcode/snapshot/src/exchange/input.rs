@@ -52,7 +52,8 @@ pub struct InputPacket<I> {
 }
 
 impl Ack {
-    /// Only the newest one is known to be decoded.
+    /// This one was decoded, and none of the 32 ticks before: what the first snapshot gives. Any other ack comes
+    /// from [`Receiver::ack`](crate::Receiver::ack): a clear bit is a statement, not a lack of one.
     #[must_use]
     pub const fn only(newest: Tick) -> Self {
         Self { newest, earlier: 0 }

@@ -67,10 +67,11 @@ struct Candidate {
 /// What there is to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
-    /// Its row in the frame, against the state it had at a tick.
+    /// Its row in the frame, against its row in the frame of a tick before.
     Change {
         row: usize,
         base: Tick,
+        base_row: usize,
     },
     /// Its row in the frame, whole.
     Whole {
@@ -196,10 +197,9 @@ impl ClientView {
                     entry.score = 0.0;
                     continue;
                 }
-                match entry.base.filter(|_| has_baseline) {
-                    Some(base) if source.history.frame(base).is_some() => News::Change { row, base },
-                    _ => News::Whole { row },
-                }
+                let base = entry.base.filter(|_| has_baseline);
+                let known = base.and_then(|base| Some((base, source.history.frame(base)?.row_of(entry.id)?)));
+                known.map_or(News::Whole { row }, |(base, base_row)| News::Change { row, base, base_row })
             };
             // What the client has never heard of, and what is gone, matters more than one more step of a motion.
             let weight = match news {
@@ -245,16 +245,15 @@ impl Candidate {
     }
 
     /// Writes what follows the head of the record. Depends on nothing but the entity and its base.
-    fn encode_columns(&self, source: Source<'_>, out: &mut BitWriter) {
+    fn encode_columns<'a>(&self, source: Source<'a>, out: &mut BitWriter) {
         let Source { schema, history, frame } = source;
-        let entity = |row: usize| frame.entity(&frame.rows()[row]);
+        let entity = |frame: &'a Frame, row: usize| frame.entity(&frame.rows()[row]);
         match self.news {
             News::Gone => {}
-            News::Whole { row } => codec::encode_whole(schema, &entity(row), out),
-            News::Change { row, base } => {
-                let before = history.frame(base).and_then(|frame| frame.find(self.id));
-                let before = before.expect("the base of a change is in the history and has the entity");
-                codec::encode_change(schema, &entity(row), &before, out);
+            News::Whole { row } => codec::encode_whole(schema, &entity(frame, row), out),
+            News::Change { row, base, base_row } => {
+                let before = history.frame(base).expect("the base was in the history when it was chosen");
+                codec::encode_change(schema, &entity(frame, row), &entity(before, base_row), out);
             }
         }
     }
