@@ -223,3 +223,109 @@ fn place(tick: Tick) -> usize {
 
 const PRIORITY_MIN: f32 = 1.0 / 64.0;
 const PRIORITY_MAX: f32 = 64.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const E: NetId = NetId(7);
+
+    /// A ledger that sent entity `E` at each of `ticks`.
+    fn sent_at(ticks: &[u32]) -> Ledger {
+        let mut ledger = Ledger::new();
+        ticks.iter().for_each(|tick| send(&mut ledger, *tick, true));
+        ledger
+    }
+
+    fn send(ledger: &mut Ledger, tick: u32, mention: bool) {
+        ledger.begin(Tick(tick));
+        ledger.observe(Tick(tick), &[(E, 1.0)], 10);
+        if mention {
+            ledger.note(Tick(tick), 0);
+        }
+    }
+
+    fn base(ledger: &Ledger) -> Option<Tick> {
+        ledger.entries[0].base
+    }
+
+    #[test]
+    fn an_ack_settles_what_lies_before_it() {
+        let mut ledger = sent_at(&[1, 2, 3]);
+        ledger.acknowledge(Ack { newest: Tick(3), earlier: 0 });
+        assert_eq!(base(&ledger), Some(Tick(3)));
+        send(&mut ledger, 4, true);
+        send(&mut ledger, 5, false);
+        // 4 was lost for good: what the client holds is still 3.
+        ledger.acknowledge(Ack { newest: Tick(5), earlier: 0b10 });
+        assert_eq!((base(&ledger), ledger.newest_ack()), (Some(Tick(3)), Some(Tick(5))));
+    }
+
+    #[test]
+    fn acks_of_nothing_change_nothing() {
+        let mut ledger = sent_at(&[1, 2, 3]);
+        ledger.acknowledge(Ack::only(Tick(2)));
+        for stranger in [0, 1, 2, 4, 66, u32::MAX] {
+            ledger.acknowledge(Ack { newest: Tick(stranger), earlier: u32::MAX });
+            assert_eq!((base(&ledger), ledger.newest_ack()), (Some(Tick(2)), Some(Tick(2))), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn what_the_mask_does_not_reach_is_unknown() {
+        let mut ledger = sent_at(&[1, 2]);
+        ledger.acknowledge(Ack::only(Tick(1)));
+        send(&mut ledger, 40, false);
+        // 2 is 38 ticks before 40: the mask says nothing of it.
+        ledger.acknowledge(Ack { newest: Tick(40), earlier: u32::MAX });
+        assert_eq!(base(&ledger), None);
+
+        // The same where the gap is greater than the ring and 10 still has its place.
+        let mut ledger = sent_at(&[5, 10]);
+        ledger.acknowledge(Ack::only(Tick(5)));
+        send(&mut ledger, 80, false);
+        ledger.acknowledge(Ack { newest: Tick(80), earlier: 0 });
+        assert_eq!(base(&ledger), None);
+    }
+
+    #[test]
+    fn an_ack_older_than_a_snapshot_given_up_is_ignored() {
+        let mut ledger = sent_at(&[100, 101]);
+        // Takes the place of 101, which may have been decoded. 100 keeps its own.
+        send(&mut ledger, 165, false);
+        ledger.acknowledge(Ack::only(Tick(100)));
+        ledger.acknowledge(Ack { newest: Tick(165), earlier: 0 });
+        assert_eq!((base(&ledger), ledger.newest_ack()), (None, Some(Tick(165))));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_when_the_client_knows() {
+        let mut ledger = sent_at(&[1]);
+        ledger.acknowledge(Ack::only(Tick(1)));
+        for tick in [2, 3] {
+            ledger.begin(Tick(tick));
+            ledger.observe(Tick(tick), &[], 10);
+            ledger.note(Tick(tick), 0);
+        }
+        ledger.acknowledge(Ack::only(Tick(2)));
+        assert_eq!(ledger.entries.len(), 0);
+        // It comes back while word of its going is still on the way.
+        send(&mut ledger, 4, true);
+        ledger.acknowledge(Ack { newest: Tick(3), earlier: 1 });
+        assert_eq!((base(&ledger), ledger.entries[0].leaving), (None, false));
+        ledger.acknowledge(Ack { newest: Tick(4), earlier: 0b11 });
+        assert_eq!(base(&ledger), Some(Tick(4)));
+    }
+
+    #[test]
+    fn no_more_entities_than_the_client_takes() {
+        let mut ledger = Ledger::new();
+        ledger.begin(Tick(1));
+        let visible: Vec<_> = (0..10).map(|id| (NetId(id), f32::NAN)).collect();
+        assert_eq!((ledger.observe(Tick(1), &visible, 4), ledger.entries.len()), (6, 4));
+        assert!(ledger.entries.iter().all(|entry| entry.score > 0.0));
+        // Nobody was told of them: they make room at once.
+        assert_eq!((ledger.observe(Tick(2), &visible[8..], 4), ledger.entries.len()), (2, 0));
+        assert_eq!((ledger.observe(Tick(3), &visible[8..], 4), ledger.entries.len()), (0, 2));
+    }
+}
