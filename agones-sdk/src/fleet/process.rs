@@ -92,10 +92,13 @@ fn is_executable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
-    fn shell(script: &str) -> Process {
-        Process::start(&["sh".into(), "-c".into(), script.into()], &[]).unwrap().0
+    fn shell(script: &str) -> (Process, ChildStdout) {
+        let (process, stdout, _) = Process::start(&["sh".into(), "-c".into(), script.into()], &[]).unwrap();
+        (process, stdout)
     }
 
     #[test]
@@ -106,24 +109,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_ignores_sigterm_is_killed_with_its_group() {
-        let mut child = shell("trap '' TERM; sleep 60 & wait");
-        // Until the trap is set SIGTERM would work.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (mut child, mut stdout) = shell("trap '' TERM; echo set; sleep 60 & wait");
+        let mut text = [0; 4];
+        stdout.read_exact(&mut text).await.unwrap();
         let status = child.end(Duration::ZERO, Duration::from_millis(200)).await.unwrap();
         assert!(!status.success());
-        // The group's last members are reaped by init a moment later.
-        for _ in 0..100 {
-            if rustix::process::test_kill_process_group(child.group).is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the group lives on");
+        // The pipe ends once nobody holds it: the shell's own child is gone as well.
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(10), stdout.read_to_end(&mut rest)).await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn standard_input_ends_with_its_owner() {
-        let mut child = shell("cat; exit 7");
+        let (mut child, _stdout) = shell("cat; exit 7");
         child._stdin = None;
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
     }

@@ -28,11 +28,20 @@ pub(super) struct Roster {
     pub(super) config: FleetConfig,
     /// Wakes the supervisor.
     pub(super) changed: Notify,
-    servers: Mutex<BTreeMap<String, Arc<Member>>>,
+    servers: Mutex<Servers>,
     finals: Mutex<VecDeque<Value>>,
     ended_logs: Mutex<VecDeque<PathBuf>>,
     crashes: Mutex<u64>,
     stop: watch::Sender<bool>,
+}
+
+/// All servers.
+#[derive(Debug, Default)]
+struct Servers {
+    /// By name.
+    members: BTreeMap<String, Arc<Member>>,
+    /// How many are being made, and will be members in a moment.
+    newborn: u32,
 }
 
 /// One server of the fleet.
@@ -85,6 +94,13 @@ pub struct Census {
     pub ending: u32,
     /// How many processes have ended unasked since the start.
     pub crashes: u64,
+}
+
+impl Census {
+    /// Servers that are here to stay.
+    pub fn living(&self) -> u32 {
+        self.starting + self.ready + self.reserved + self.allocated
+    }
 }
 
 /// A server as `/gameservers.json` shows it.
@@ -150,19 +166,30 @@ impl Roster {
         }
     }
 
+    /// Counts a server that is about to be made; [`Roster::insert`] or [`Roster::miscarry`] follows.
+    pub(super) fn expect(&self) {
+        lock(&self.servers).newborn += 1;
+    }
+
     pub(super) fn insert(&self, member: Arc<Member>) {
-        lock(&self.servers).insert(member.name.clone(), member);
-        self.changed.notify_one();
+        let mut servers = lock(&self.servers);
+        servers.newborn -= 1;
+        servers.members.insert(member.name.clone(), member);
+    }
+
+    /// A server that was expected could not be made.
+    pub(super) fn miscarry(&self) {
+        lock(&self.servers).newborn -= 1;
     }
 
     pub(super) fn remove(&self, member: &Member) {
-        lock(&self.servers).remove(&member.name);
+        lock(&self.servers).members.remove(&member.name);
         self.forget_old_logs(member);
         self.changed.notify_one();
     }
 
     pub(super) fn members(&self) -> Vec<Arc<Member>> {
-        lock(&self.servers).values().cloned().collect()
+        lock(&self.servers).members.values().cloned().collect()
     }
 
     pub(super) fn ports(&self) -> BTreeSet<u16> {
@@ -181,6 +208,7 @@ impl Roster {
         let servers = lock(&self.servers);
         for selector in select::selectors(request) {
             let mut candidates: Vec<_> = servers
+                .members
                 .values()
                 .map(|member| (member, member.sidecar.game_server()))
                 .filter(|(_, server)| select::matches(&selector, server))
@@ -203,7 +231,7 @@ impl Roster {
     /// Retires up to `count` servers that nobody uses, the youngest first. Not while somebody allocates.
     pub(super) fn retire(&self, count: u32) {
         let servers = lock(&self.servers);
-        let mut members: Vec<_> = servers.values().collect();
+        let mut members: Vec<_> = servers.members.values().collect();
         members.sort_by_key(|member| std::cmp::Reverse(member.started));
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let retired = members.into_iter().filter(|member| member.sidecar.retire()).take(count).count();
@@ -211,8 +239,10 @@ impl Roster {
     }
 
     pub(super) fn census(&self) -> Census {
-        let mut census = Census { crashes: *lock(&self.crashes), ..Census::default() };
-        for member in lock(&self.servers).values() {
+        let servers = lock(&self.servers);
+        let crashes = *lock(&self.crashes);
+        let mut census = Census { crashes, starting: servers.newborn, ..Census::default() };
+        for member in servers.members.values() {
             let count = match member.sidecar.state() {
                 State::Ready => &mut census.ready,
                 State::Reserved => &mut census.reserved,

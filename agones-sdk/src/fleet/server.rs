@@ -46,7 +46,8 @@ enum Outcome {
 pub(super) async fn live(roster: Arc<Roster>, name: String) -> Result<End, SidecarError> {
     let config = &roster.config;
     let object = game_server(config, &name);
-    let sidecar = Sidecar::start(SidecarConfig::managed(object, config.health)).await?;
+    let sidecar = Sidecar::start(SidecarConfig::managed(object, config.health)).await;
+    let sidecar = sidecar.inspect_err(|_| roster.miscarry())?;
     let member = Arc::new(Member {
         sidecar,
         log: config.state_dir.join(&name),

@@ -49,9 +49,7 @@ fn adjust(
     crashes: &CrashLoop,
 ) -> Option<Instant> {
     let census = roster.census();
-    // Servers whose sidecar is still being made are no members yet: the tasks count them, the census does not.
-    let tasks = u32::try_from(lives.len()).unwrap_or(u32::MAX);
-    let living = tasks.saturating_sub(census.ending);
+    let living = census.living();
     if living > census.desired {
         roster.retire(living - census.desired);
         return None;
@@ -62,6 +60,7 @@ fn adjust(
         return Some(open_at);
     }
     for _ in living..census.desired {
+        roster.expect();
         lives.spawn(server::live(roster.clone(), new_name(roster)));
     }
     None

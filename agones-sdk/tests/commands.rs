@@ -1,0 +1,134 @@
+//! The commands as a shell meets them: ready lines, exit codes, signals, the end of standard input.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn start(program: &str, args: &[&str]) -> (Child, Value) {
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(ready["ready"], true);
+    (child, ready)
+}
+
+fn start_fleet(folder: &TempDir, flags: &[&str]) -> (Child, Value) {
+    let mut args = vec!["--name", "arena", "--buffer", "2", "--state", folder.path().to_str().unwrap()];
+    args.extend(flags);
+    args.extend(["--", env!("CARGO_BIN_EXE_fake-server"), "--port", "{port}"]);
+    start(env!("CARGO_BIN_EXE_fleet"), &args)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn wait<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + SOON;
+    loop {
+        if let Some(found) = poll() {
+            return found;
+        }
+        assert!(Instant::now() < give_up, "no {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn exit_code(child: &mut Child) -> Option<i32> {
+    wait("exit", || child.try_wait().unwrap()).code()
+}
+
+fn get(ready: &Value, path: &str) -> Value {
+    let url = format!("http://{}{path}", ready["http"].as_str().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { reqwest::get(url).await.unwrap().json().await.unwrap() })
+}
+
+/// The fleet's processes, once two servers are Ready.
+fn ready_pids(ready: &Value) -> Vec<u64> {
+    wait("two ready servers", || {
+        let servers = get(ready, "/gameservers.json");
+        let servers = servers.as_array().unwrap();
+        let all_ready = servers.len() == 2 && servers.iter().all(|server| server["state"] == "Ready");
+        all_ready.then(|| servers.iter().map(|server| server["pid"].as_u64().unwrap()).collect())
+    })
+}
+
+fn wait_until_gone(pids: &[u64]) {
+    wait("end of the servers", || {
+        let stat = |pid: &u64| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let alive = |pid| stat(pid).rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
+        (!pids.iter().any(alive)).then_some(())
+    });
+}
+
+#[test]
+fn sigterm_drains_a_fleet() {
+    let folder = TempDir::new().unwrap();
+    let (mut fleet, ready) = start_fleet(&folder, &[]);
+    let pids = ready_pids(&ready);
+    signal(&fleet, Signal::TERM);
+    assert_eq!(exit_code(&mut fleet), Some(0));
+    wait_until_gone(&pids);
+}
+
+#[test]
+fn the_end_of_standard_input_drains_a_fleet() {
+    let folder = TempDir::new().unwrap();
+    let (mut fleet, ready) = start_fleet(&folder, &["--exit-with-parent"]);
+    let pids = ready_pids(&ready);
+    drop(fleet.stdin.take());
+    assert_eq!(exit_code(&mut fleet), Some(0));
+    wait_until_gone(&pids);
+}
+
+#[test]
+fn a_killed_fleet_leaves_no_orphans() {
+    let folder = TempDir::new().unwrap();
+    let (mut fleet, ready) = start_fleet(&folder, &[]);
+    let pids = ready_pids(&ready);
+    signal(&fleet, Signal::KILL);
+    assert_eq!(exit_code(&mut fleet), None);
+    wait_until_gone(&pids);
+}
+
+#[test]
+fn a_sidecar_says_where_it_is_and_ends_on_sigint() {
+    let (mut sidecar, ready) =
+        start(env!("CARGO_BIN_EXE_sidecar"), &["--grpc-port", "0", "--http-port", "0"]);
+    assert_eq!(get(&ready, "/gameserver")["object_meta"]["name"], "local");
+    signal(&sidecar, Signal::INT);
+    assert_eq!(exit_code(&mut sidecar), Some(0));
+}
+
+#[test]
+fn what_cannot_be_is_one_line_and_a_code() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (fleet, sidecar) = (env!("CARGO_BIN_EXE_fleet"), env!("CARGO_BIN_EXE_sidecar"));
+    let check = |program: &str, args: &[&str], expected: &str| {
+        let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(expected) && text.lines().count() == 1, "{text}");
+        assert_eq!(output.status.code(), Some(2));
+    };
+    check(fleet, &["--nonsense"], "--nonsense");
+    check(fleet, &["--state", "/tmp"], "COMMAND");
+    check(fleet, &["--state", "/proc/nowhere", "--", "sh"], "/proc/nowhere cannot be written");
+    check(fleet, &["--state", "/tmp", "--", "no-such-program"], "no-such-program");
+    check(fleet, &["--state", "/tmp", "--max", "1", "--", "sh"], "max must be at least the buffer (2)");
+    check(sidecar, &["--grpc-port", &port, "--http-port", "0"], &port);
+}
