@@ -127,7 +127,9 @@ impl Clock {
             return;
         }
         let sent_under = match input {
-            Some(tick) if self.newest.since(tick) < TICKS_KEPT as i32 => self.sent_under[slot(tick)],
+            Some(tick) if (0..TICKS_KEPT as i32).contains(&self.newest.since(tick)) => {
+                self.sent_under[slot(tick)]
+            }
             _ => self.correction,
         };
         let natural = margin_ticks - sent_under;
@@ -148,13 +150,14 @@ impl Clock {
         self.correction += step;
         let due = (self.position as u32).saturating_sub(self.newest.0);
         let played = due.min(self.config.ticks_per_advance_max);
-        for tick in self.newest.0 + due - played + 1..=self.newest.0 + due {
+        let last = self.newest.0 + due;
+        for tick in (0..played).rev().map(|back| last - back) {
             // What a jump passed over was not late by a slow frame.
             let lag = (self.position - f64::from(tick)).min(nominal + step);
             self.sent_under[slot(Tick(tick))] = self.correction - lag;
             self.lags.push(now, -lag);
         }
-        self.newest = Tick(self.newest.0.saturating_add(due));
+        self.newest = Tick(last);
         Due { skipped: due - played, played }
     }
 
@@ -381,6 +384,20 @@ mod tests {
         assert_eq!(clock.advance(Time::from_millis(1001)), Due::default());
         // Time that runs backwards is time that stands still.
         assert_eq!(clock.advance(Time::ZERO), Due::default());
+    }
+
+    #[test]
+    fn the_end_of_all_ticks_is_no_panic() {
+        let mut clock =
+            Clock::start(Time::ZERO, Tick(u32::MAX - 3), u16::MAX, u64::MAX, ClockConfig::default());
+        for second in 0..20u32 {
+            let now = Time::from_secs(u64::from(second));
+            clock.handle_margin(now, Some(Tick(u32::MAX - second)), -2000.0 * f64::from(second), 1.0);
+            clock.advance(now);
+        }
+        assert_eq!(clock.advance(Time::MAX).played, 0);
+        let mut clock = Clock::start(Time::ZERO, Tick(0), 1, 0, ClockConfig::default());
+        assert_eq!(clock.advance(Time::MAX).played, 8);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Playout {
     position: f64,
     stalled: bool,
     stalls: u32,
+    held: bool,
+    holds: u32,
 }
 
 impl Playout {
@@ -63,6 +65,8 @@ impl Playout {
             position: 0.0,
             stalled: false,
             stalls: 0,
+            held: false,
+            holds: 0,
         }
     }
 
@@ -100,9 +104,11 @@ impl Playout {
         if aimed > self.position || self.position - aimed > GO_BACK_TICKS {
             self.position = aimed;
         }
-        let starved = self.position > f64::from(newest.0);
-        self.stalls += u32::from(starved && !self.stalled);
-        self.stalled = starved;
+        let past = self.position - f64::from(newest.0);
+        let (stalled, held) = (past > 0.0, past > self.config.extrapolate_ticks_max);
+        self.stalls += u32::from(stalled && !self.stalled);
+        self.holds += u32::from(held && !self.held);
+        (self.stalled, self.held) = (stalled, held);
     }
 
     /// The moment to show, in ticks: never further past the newest snapshot than the bound.
@@ -114,6 +120,11 @@ impl Playout {
     /// How often the shown moment overtook the newest snapshot.
     pub(crate) fn stalls(&self) -> u32 {
         self.stalls
+    }
+
+    /// How often it overtook it by more than movement may be continued for, and stood still.
+    pub(crate) fn holds(&self) -> u32 {
+        self.holds
     }
 
     /// How far the shown moment lies behind a snapshot that nothing delays, in microseconds.
@@ -224,7 +235,7 @@ mod tests {
         bench.run(300, &mut |_| Some(30_000));
         let newest = f64::from(bench.playout.newest.unwrap().0);
         bench.run(60, &mut |_| None);
-        assert_eq!(bench.playout.stalls(), 1);
+        assert_eq!((bench.playout.stalls(), bench.playout.holds()), (1, 1));
         assert!(bench.last <= newest + 5.0, "{} past {newest}", bench.last);
         bench.run(300, &mut |_| Some(30_000));
         assert_eq!(bench.playout.stalls(), 1);

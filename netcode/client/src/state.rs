@@ -91,8 +91,10 @@ pub struct ClientStats {
     pub input_lead_ticks: f32,
     /// How early the newest input arrived at the server, in ticks, by its own account.
     pub input_margin_ticks: f32,
-    /// Times the shown moment overtook the newest snapshot.
+    /// Times the shown moment overtook the newest snapshot, so that movement was continued without knowledge.
     pub interpolation_stalls: u32,
+    /// Times it overtook it by more than the bound, so that everybody else stood still.
+    pub interpolation_holds: u32,
     /// How far behind an undelayed snapshot remote entities are shown, in microseconds.
     pub interpolation_delay_us: u64,
     /// Unreliable game messages dropped because they were not polled.

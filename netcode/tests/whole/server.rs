@@ -40,8 +40,13 @@ pub(crate) fn server_addr() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 4000))
 }
 
-/// A token for `player` at `now`.
+/// A token for `player` at `now`, for the virtual server.
 pub(crate) fn token(now: Time, player: u64) -> Box<[u8; 2048]> {
+    token_for(now, player, server_addr())
+}
+
+/// A token that names any server.
+pub(crate) fn token_for(now: Time, player: u64, server: SocketAddr) -> Box<[u8; 2048]> {
     let create_unix_s = UNIX_AT_ZERO_S + now.as_micros() / 1_000_000;
     let spec = TokenSpec {
         protocol_id: PROTOCOL,
@@ -49,7 +54,7 @@ pub(crate) fn token(now: Time, player: u64) -> Box<[u8; 2048]> {
         expire_unix_s: create_unix_s + 60,
         timeout_s: 5,
         client_id: player,
-        servers: vec![server_addr()],
+        servers: vec![server],
         user_data: [0; 256],
     };
     mint(&spec, &Key::from_bytes(KEY)).expect("the specification is sound")
@@ -90,7 +95,6 @@ pub(crate) struct TestServer {
 impl TestServer {
     pub(crate) fn new(seed: u64, wanderers: usize) -> Self {
         let mut config = ServerConfig::new(PROTOCOL, Key::from_bytes(KEY));
-        config.public_addresses = vec![server_addr()];
         config.unix_at_zero_s = UNIX_AT_ZERO_S;
         config.seed = seed;
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -128,7 +132,7 @@ impl TestServer {
                         seat.accept(now, tick);
                     }
                     channels::CONTROL => {
-                        seat.telemetry = Some(Telemetry::decode(&mut from).expect("telemetry"))
+                        seat.telemetry = Some(Telemetry::decode(&mut from).expect("telemetry"));
                     }
                     _ => seat.shouts.push(messages().decode::<Shout>(&message).expect("a shout").number),
                 }

@@ -28,10 +28,15 @@ pub(crate) struct Player {
     pub(crate) frames: Frames,
     /// Frames at which the law was checked.
     pub(crate) lawful: u64,
+    /// The server is not honest: the law is not checked.
+    pub(crate) unlawful: bool,
     /// The longest way that the drawn walker went between two frames.
     pub(crate) longest_stride: f32,
     /// Samples asked for in one frame at most.
     pub(crate) samples_max: u32,
+    /// What the measure counted while the client's own code ran.
+    pub(crate) measured: u64,
+    measure: Measure,
     addr: SocketAddr,
     next_frame: Time,
     drawn: Option<(f32, f32)>,
@@ -39,8 +44,13 @@ pub(crate) struct Player {
     steer: Steer,
 }
 
+/// Runs the client's code and says what it cost, in whatever a test measures.
+pub(crate) type Measure = fn(&mut dyn FnMut()) -> u64;
+
 pub(crate) struct World {
     pub(crate) now: Time,
+    /// What is measured of players that join from now on.
+    pub(crate) measure: Measure,
     pub(crate) server: TestServer,
     pub(crate) players: Vec<Player>,
     seed: u64,
@@ -48,7 +58,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, wanderers: usize) -> Self {
-        Self { now: Time::ZERO, server: TestServer::new(seed, wanderers), players: Vec::new(), seed }
+        let server = TestServer::new(seed, wanderers);
+        Self { now: Time::ZERO, measure: unmeasured, server, players: Vec::new(), seed }
     }
 
     /// Seats a player behind a link of its own, with default settings.
@@ -77,8 +88,11 @@ impl World {
             down: Conditioner::new(profile, seed + 2),
             frames,
             lawful: 0,
+            unlawful: false,
             longest_stride: 0.0,
             samples_max: 0,
+            measured: 0,
+            measure: self.measure,
             addr: SocketAddr::from(([10, 0, 1, 1], 5000 + number as u16)),
             // Nobody's frames begin when a tick does.
             next_frame: self.now + Duration::from_micros(number * 1_733 + 311),
@@ -145,9 +159,10 @@ impl Player {
     fn deliver_down(&mut self, now: Time, server: &TestServer) {
         while let Some((from, mut datagram)) = self.down.poll(now) {
             let before = self.client.stats().snapshots_received;
-            self.client.handle_datagram(now, from, &mut datagram);
+            let client = &mut self.client;
+            self.measured += (self.measure)(&mut || client.handle_datagram(now, from, &mut datagram));
             self.down.recycle(datagram);
-            if self.client.stats().snapshots_received > before {
+            if !self.unlawful && self.client.stats().snapshots_received > before {
                 self.check_law(server);
             }
         }
@@ -167,14 +182,16 @@ impl Player {
             return;
         }
         let mut samples = 0;
-        let (rng, steer) = (&mut self.rng, &mut self.steer);
-        self.client.advance(now, &mut |_: Tick, _| {
-            samples += 1;
-            // A hand changes its mind about three times a second.
-            if rng.f32() < 0.05 {
-                *steer = Steer { forward: rng.f32() < 0.8, turn: rng.i32(-1..=1) };
-            }
-            steer.clone()
+        let (client, rng, steer) = (&mut self.client, &mut self.rng, &mut self.steer);
+        self.measured += (self.measure)(&mut || {
+            client.advance(now, &mut |_: Tick, _| {
+                samples += 1;
+                // A hand changes its mind about three times a second.
+                if rng.f32() < 0.05 {
+                    *steer = Steer { forward: rng.f32() < 0.8, turn: rng.i32(-1..=1) };
+                }
+                steer.clone()
+            });
         });
         self.samples_max = self.samples_max.max(samples);
         self.measure_stride();
@@ -199,4 +216,9 @@ impl Player {
             self.up.push(now, transmit.to, transmit.bytes);
         }
     }
+}
+
+fn unmeasured(run: &mut dyn FnMut()) -> u64 {
+    run();
+    0
 }

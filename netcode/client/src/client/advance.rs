@@ -87,7 +87,7 @@ impl<G: Game> Client<G> {
     fn skip(&mut self, due: Due) {
         let repeated = self.inputs.latest();
         let useful = due.skipped.min(crate::predict::STATES_MAX as u32);
-        self.played = self.played.offset((due.skipped - useful) as i32);
+        self.played = Tick(self.played.0.saturating_add(due.skipped - useful));
         for _ in 0..useful {
             self.played = self.played.next();
             self.inputs.push(self.played, repeated.clone());

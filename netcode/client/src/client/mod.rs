@@ -236,6 +236,7 @@ impl<G: Game> Client<G> {
         if let Some(running) = &self.match_clock {
             stats.clock_jumps = running.clock.jumps();
             stats.interpolation_stalls = running.playout.stalls();
+            stats.interpolation_holds = running.playout.holds();
             stats.interpolation_delay_us = running.playout.delay_us();
             let newest = self.newest_snapshot.map_or(0.0, |tick| f64::from(tick.0));
             stats.input_lead_ticks = (running.clock.position() - newest) as f32;
