@@ -10,7 +10,7 @@ use std::time::Duration;
 use netcode_wire::Time;
 
 use super::body::{self, ItemWriter};
-use super::reliable_send::RepeatLimits;
+use super::reliable_send::{REPEATS_ALONE_MAX, RepeatLimits};
 use super::{Channel, Link};
 use crate::channels::ChannelId;
 
@@ -217,7 +217,5 @@ impl Link {
 const REPEAT_AT_START: Duration = Duration::from_secs(1);
 /// How often a message rides again in bodies that leave anyway.
 const REPEATS_MAX: u8 = 8;
-/// How often it makes a body leave that would not have left.
-const REPEATS_ALONE_MAX: u8 = 2;
 /// Head 1, ack block 3 with a map of up to 4 bytes, tag and length of the message 3.
 const HEAD_TYPICAL_BYTES: usize = 12;

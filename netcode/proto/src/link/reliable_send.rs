@@ -179,7 +179,7 @@ impl ReliableSend {
                 if !writer.fits(true, message.len as usize) {
                     break;
                 }
-                message.state = State::Sent { seq, repeats: 0 };
+                message.state = State::Sent { seq, repeats: REPEATS_ALONE_MAX };
                 bytes += self.write(id, writer, sent);
                 count += 1;
             }
@@ -381,6 +381,9 @@ pub(super) const WINDOW_MESSAGES: usize = 4096;
 /// New numbers in one packet at most: 256 packets × 64 + 4096 < 2^15, so that 16 bits name a message even in
 /// the most delayed packet that is still let in.
 const FRESH_PER_PACKET: usize = 64;
+/// How often a repeat makes a body leave that would not have left. A message sent again after a loss counts as
+/// repeated that often: on a dead path only the probes speak.
+pub(super) const REPEATS_ALONE_MAX: u8 = 2;
 /// How many of the newest messages are looked at for repeating.
 const REPEAT_SCAN: usize = 32;
 /// Capacity that an empty queue keeps.

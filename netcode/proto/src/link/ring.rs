@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_empty_ring_gives_a_burst_back() {
         let mut ring = ByteRing::default();
-        ring.push(&[1; 100_000]);
+        ring.push(&vec![1; 100_000]);
         ring.release_to(u64::MAX);
         assert_eq!(ring.bytes.capacity(), 0);
         assert_eq!(ring.push(&[2]), 100_000);
