@@ -1,7 +1,7 @@
 //! The player's clock: which tick it is here, so that each input reaches the server just before it is needed.
 //! Owns: the position in ticks, its dilation, the judgement of the server's feedback. Must never know: inputs, states.
 //!
-//! The server says, for the newest input it used, how early that input arrived (`input_margin`). The client runs a
+//! The server says how early inputs arrive (`input_margin`) and whether any came too late. The client runs a
 //! few percent faster or slower until the *smallest* margin of the last seconds is just above zero. Since feedback is
 //! a round trip old, each sample is first stripped of what was in force when its input was sent: the correction, and
 //! the lag (frames do not fall on ticks, so an input leaves at the first frame after its tick).
@@ -116,10 +116,19 @@ impl Clock {
         }
     }
 
-    /// Takes the server's feedback in: the newest input it used, how early (in ticks) that came, and the share of
-    /// our datagrams that the link loses.
-    pub(crate) fn handle_margin(&mut self, now: Time, input: Option<Tick>, margin_ticks: f64, loss: f32) {
+    /// Takes the server's feedback in: the newest input it used, how early (in ticks) inputs come, whether any came
+    /// too late since it last said so, and the share of our datagrams that the link loses.
+    pub(crate) fn handle_margin(
+        &mut self,
+        now: Time,
+        input: Option<Tick>,
+        margin_ticks: f64,
+        late: bool,
+        loss: f32,
+    ) {
         self.loss = loss;
+        // The margin may be that of a later input than the late one.
+        let margin_ticks = if late { margin_ticks.min(LATE_TICKS) } else { margin_ticks };
         // A snapshot may repeat what an earlier one said; only bad news is worth hearing twice.
         if input.is_none_or(|tick| self.last_sampled.is_some_and(|last| tick.since(last) <= 0))
             && margin_ticks >= 0.0
@@ -224,6 +233,8 @@ fn slot(tick: Tick) -> usize {
 
 /// How early the first inputs should be, in ticks, before the server has said anything.
 const START_MARGIN_TICKS: f64 = 2.0;
+/// How late an input is taken for that was late, but not said by how much.
+const LATE_TICKS: f64 = -0.5;
 /// How long a late input is remembered.
 const WINDOW_US: u64 = 8_000_000;
 /// Ticks of which is remembered how they were sent: a round trip of two seconds at 60 Hz.
@@ -279,7 +290,7 @@ mod tests {
                 let clock = &mut self.clock;
                 self.flying.retain(|(back, tick, margin)| {
                     if *back <= now {
-                        clock.handle_margin(now, Some(*tick), *margin, 0.0);
+                        clock.handle_margin(now, Some(*tick), *margin, false, 0.0);
                     }
                     *back > now
                 });
@@ -392,7 +403,7 @@ mod tests {
             Clock::start(Time::ZERO, Tick(u32::MAX - 3), u16::MAX, u64::MAX, ClockConfig::default());
         for second in 0..20u32 {
             let now = Time::from_secs(u64::from(second));
-            clock.handle_margin(now, Some(Tick(u32::MAX - second)), -2000.0 * f64::from(second), 1.0);
+            clock.handle_margin(now, Some(Tick(u32::MAX - second)), -2000.0 * f64::from(second), true, 1.0);
             clock.advance(now);
         }
         assert_eq!(clock.advance(Time::MAX).played, 0);

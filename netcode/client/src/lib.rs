@@ -36,9 +36,10 @@
 //!
 //! It applies inputs by tick: the input for tick `t` is used when `t` is simulated, through [`step`]. A snapshot of
 //! tick `T` holds the own component after `T`, and the own entity has the first place in the byte budget. Its header
-//! names the newest input that was really used, and how early it came: the end of the tick before its own minus the
-//! arrival of the first datagram that carried it, negative when it was late. Where the input for a tick is missing,
-//! the server repeats the last one for a bounded number of ticks; the prediction is then corrected.
+//! names the newest input that was really used, says how early inputs come (of the newest one, or better of the one
+//! that was used: its due moment minus the arrival of the first datagram that carried it, negative when late), and
+//! counts those that came too late. Where the input for a tick is missing, the server repeats the last one for a
+//! bounded number of ticks; the prediction is then corrected.
 
 mod client;
 mod clock;

@@ -5,7 +5,7 @@ use netcode_sim::Profile;
 
 use crate::{
     game::{Shout, Walker},
-    server::{HZ, messages},
+    server::{HZ, Margins, messages},
     world::{Frames, World},
 };
 
@@ -23,7 +23,12 @@ struct Outcome {
 
 /// Eight players for two seconds to settle and then a minute.
 fn minute(seed: u64, profile: Profile) -> (World, Outcome) {
+    minute_with(seed, profile, Margins::Used)
+}
+
+fn minute_with(seed: u64, profile: Profile, margins: Margins) -> (World, Outcome) {
     let mut world = World::new(seed, 24);
+    world.server.margins = margins;
     for id in 1..=8 {
         world.join(id, profile, if id % 2 == 0 { FRAME_60 } else { Frames::WhenDue });
     }
@@ -86,6 +91,16 @@ fn with_the_demo_weather_own_movement_is_hardly_ever_mispredicted() {
     assert!(outcome.stalls <= 8 * 72, "{outcome:?}");
     assert_eq!(outcome.holds, 0, "{outcome:?}");
     assert!(outcome.worst_correction < 0.6, "{outcome:?}");
+}
+
+#[test]
+fn a_server_that_reports_the_newest_margin_serves_as_well() {
+    let (world, outcome) = minute_with(2, Profile::demo(), Margins::Newest);
+    all_played(&world, 0.90);
+    assert!(outcome.mispredictions <= 4, "{outcome:?}");
+    assert!(outcome.starved <= 40, "{outcome:?}");
+    let (_, calm) = minute_with(1, Profile { loss: 0.0, ..Profile::demo() }, Margins::Newest);
+    assert_eq!((calm.mispredictions, calm.starved), (0, 0));
 }
 
 #[test]

@@ -60,6 +60,15 @@ pub(crate) fn token_for(now: Time, player: u64, server: SocketAddr) -> Box<[u8; 
     mint(&spec, &Key::from_bytes(KEY)).expect("the specification is sound")
 }
 
+/// Which input's margin the server reports: the contract allows both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Margins {
+    /// That of the input that was used, by the first datagram that carried it.
+    Used,
+    /// That of the newest input that arrived.
+    Newest,
+}
+
 pub(crate) struct Seat {
     pub(crate) client: ClientId,
     pub(crate) net_id: NetId,
@@ -69,6 +78,7 @@ pub(crate) struct Seat {
     inputs: BTreeMap<Tick, (Steer, Time)>,
     missed: BTreeSet<Tick>,
     heard: bool,
+    newest: Tick,
     last: Steer,
     repeats: u32,
     feedback: Feedback,
@@ -85,6 +95,7 @@ pub(crate) struct TestServer {
     pub(crate) history: History,
     pub(crate) tick: Tick,
     pub(crate) seats: BTreeMap<u64, Seat>,
+    pub(crate) margins: Margins,
     pub(crate) ended: Vec<(ClientId, DisconnectReason)>,
     wanderers: Vec<(NetId, Walker)>,
     rng: fastrand::Rng,
@@ -106,6 +117,7 @@ impl TestServer {
             history: History::default(),
             tick: Tick(FIRST_TICK),
             seats: BTreeMap::new(),
+            margins: Margins::Used,
             ended: Vec::new(),
             next_id: wanderers.len() as u32,
             wanderers,
@@ -122,14 +134,14 @@ impl TestServer {
     pub(crate) fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
         self.session.handle_datagram(now, from, datagram);
         self.handle_events(now);
-        let tick = self.tick;
+        let (tick, margins) = (self.tick, self.margins);
         for seat in self.seats.values_mut() {
             while let Some((channel, message)) = self.session.poll_message(seat.client) {
                 let mut from = BitReader::new(&message);
                 match channel {
                     channels::STATE => {
                         seat.packet.decode_into(&mut from).expect("our client writes what we read");
-                        seat.accept(now, tick);
+                        seat.accept(now, tick, margins);
                     }
                     channels::CONTROL => {
                         seat.telemetry = Some(Telemetry::decode(&mut from).expect("telemetry"));
@@ -145,9 +157,9 @@ impl TestServer {
         self.session.step(now);
         self.handle_events(now);
         self.tick = self.tick.next();
-        let tick = self.tick;
+        let (tick, margins) = (self.tick, self.margins);
         for seat in self.seats.values_mut() {
-            let input = seat.take_input(now, tick);
+            let input = seat.take_input(now, tick, margins);
             step::<Field>(&mut seat.state, &input, StepContext::new(tick, HZ));
         }
         for (_, walker) in &mut self.wanderers {
@@ -260,6 +272,7 @@ impl Seat {
             inputs: BTreeMap::new(),
             missed: BTreeSet::new(),
             heard: false,
+            newest: Tick(0),
             last: Steer::default(),
             repeats: 0,
             feedback: Feedback::default(),
@@ -270,13 +283,18 @@ impl Seat {
         }
     }
 
-    fn accept(&mut self, now: Time, simulated: Tick) {
+    fn accept(&mut self, now: Time, simulated: Tick, margins: Margins) {
         self.heard = true;
         if let Some(ack) = self.packet.ack {
             self.view.ack(ack);
         }
         let view = &self.packet.view;
         self.view_age_ticks = simulated.since(view.tick) as f32 - f32::from(view.fraction) / 256.0;
+        if margins == Margins::Newest && self.packet.newest > self.newest {
+            self.newest = self.packet.newest;
+            let due = TestServer::time_of(self.newest);
+            self.feedback.input_margin = sixteenths(due.since(now)) - sixteenths(now.since(due));
+        }
         let oldest = self.packet.newest.offset(1 - self.packet.inputs.len() as i32);
         for (place, input) in self.packet.inputs.iter().enumerate() {
             let tick = oldest.offset(place as i32);
@@ -285,16 +303,20 @@ impl Seat {
             } else if self.missed.remove(&tick) {
                 let late = now.since(TestServer::time_of(tick));
                 self.feedback.late_inputs = self.feedback.late_inputs.saturating_add(1);
-                self.feedback.input_margin = self.feedback.input_margin.min(-sixteenths(late));
+                if margins == Margins::Used {
+                    self.feedback.input_margin = self.feedback.input_margin.min(-sixteenths(late));
+                }
             }
         }
     }
 
-    fn take_input(&mut self, now: Time, tick: Tick) -> Steer {
+    fn take_input(&mut self, now: Time, tick: Tick, margins: Margins) -> Steer {
         match self.inputs.remove(&tick) {
             Some((input, arrived)) => {
                 self.feedback.input_tick = Some(tick);
-                self.feedback.input_margin = sixteenths(now.since(arrived));
+                if margins == Margins::Used {
+                    self.feedback.input_margin = sixteenths(now.since(arrived));
+                }
                 self.repeats = 0;
                 self.last = input;
             }

@@ -57,7 +57,8 @@ impl<G: Game> Client<G> {
             let margin = f32::from(header.input_margin) / MARGIN_PARTS;
             self.stats.input_margin_ticks = margin;
             let loss = self.session.stats().loss;
-            running.clock.handle_margin(now, header.input_tick, f64::from(margin), loss);
+            let late = header.late_inputs > 0;
+            running.clock.handle_margin(now, header.input_tick, f64::from(margin), late, loss);
         }
     }
 
