@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::*;
@@ -12,16 +13,16 @@ use netcode_token::aead::PacketKey;
 use netcode_token::{Key, PublicToken, TokenSpec, mint};
 use proptest::prelude::*;
 
-/// The request that a client sends with this token.
+/// The request that a client sends with a token of this spec.
 fn request(spec: &TokenSpec, key: &Key) -> Vec<u8> {
-    let token = PublicToken::decode(&mint(spec, key).expect("a sound spec")[..]).expect("a token");
-    let mut bytes = vec![0];
-    bytes.extend_from_slice(b"NETCODE 1.02\0");
-    bytes.extend_from_slice(&token.protocol_id.to_le_bytes());
-    bytes.extend_from_slice(&token.expire_unix_s.to_le_bytes());
-    bytes.extend_from_slice(&token.nonce);
-    bytes.extend_from_slice(&token.private[..]);
-    bytes
+    request_with(&mint(spec, key).expect("a sound spec")[..])
+}
+
+/// The request that a client sends with this token.
+fn request_with(token: &[u8]) -> Vec<u8> {
+    let token = PublicToken::decode(token).expect("a token");
+    let numbers = [token.protocol_id.to_le_bytes(), token.expire_unix_s.to_le_bytes()].concat();
+    [b"\0NETCODE 1.02\0", &numbers[..], &token.nonce, &token.private[..]].concat()
 }
 
 /// Two honest clients that have been connected for a second.
@@ -216,12 +217,7 @@ fn a_client_that_breaks_the_rules_is_closed_and_only_that_one() {
     net.run(Duration::from_secs(1));
     let client = net.server.client_of_player(3).unwrap();
     // Authentic, and no body that any link writes: flags without `ACK`.
-    let key = PacketKey::new(&PublicToken::decode(&token).unwrap().client_to_server);
-    let mut datagram = vec![0x25, 0xff, 0x7f, 2];
-    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &[0x25]].concat();
-    let tag = key.seal(0x7fff, &associated, &mut datagram[3..]);
-    datagram.extend_from_slice(&tag);
-    let answer = net.inject(client_address(evil as u16), &datagram);
+    let answer = net.inject(client_address(evil as u16), &seal_as_client(&token, 5, 0xff, &[2]));
     assert_eq!(answer.len(), 10, "ten disconnects");
     net.run(Duration::from_millis(100));
     let reason = DisconnectReason::Misbehaved(LinkError::Malformed("body head"));
@@ -266,6 +262,101 @@ fn a_response_from_elsewhere_or_to_another_challenge_admits_nobody() {
     assert_eq!(net.server.counters().dropped_forged, 1);
     assert_eq!(net.server.clients_len(), 0);
     assert_eq!(net.inject(client_address(0), &first.bytes).len(), 1, "the true one does");
+}
+
+/// Seals a packet as the client of `token` would.
+fn seal_as_client(token: &[u8], kind: u8, sequence: u8, text: &[u8]) -> Vec<u8> {
+    let key = PacketKey::new(&PublicToken::decode(token).expect("a token").client_to_server);
+    let mut datagram = vec![0x10 | kind, sequence];
+    datagram.extend_from_slice(text);
+    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &datagram[..1]].concat();
+    let tag = key.seal(u64::from(sequence), &associated, &mut datagram[2..]);
+    datagram.extend_from_slice(&tag);
+    datagram
+}
+
+/// The challenge that the server sent to `address`, opened with the client's key.
+fn challenge_at(net: &Net, address: SocketAddr, token: &[u8]) -> Vec<u8> {
+    let is_it = |datagram: &&Datagram| datagram.to == address && kind(&datagram.bytes) == 2;
+    let mut bytes = net.log.iter().find(is_it).expect("it was challenged").bytes.clone();
+    let key = PacketKey::new(&PublicToken::decode(token).expect("a token").server_to_client);
+    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &bytes[..1]].concat();
+    let sequence = sequence(&bytes);
+    key.open(sequence, &associated, &mut bytes[9..]).expect("ours").to_vec()
+}
+
+#[test]
+fn a_challenge_answers_for_its_own_token_only() {
+    // The attacker holds two tokens, even of one player: one it shows from home, one with a forged sender.
+    for second in [1, 2] {
+        let mut net = Net::new(server_config(), 1);
+        net.filter = Box::new(|_| false);
+        let (mine, forged) = (token(1), token(second));
+        net.connect(&mine);
+        net.connect(&forged);
+        net.tick();
+        for place in 0..2 {
+            let Datagram { from, bytes, .. } = net.log[place].clone();
+            net.inject(from, &bytes);
+        }
+        let seen = challenge_at(&net, client_address(0), &mine);
+        let unseen = challenge_at(&net, client_address(1), &forged);
+        let answer = net.inject(client_address(1), &seal_as_client(&forged, 3, 0, &seen));
+        assert!(answer.is_empty());
+        assert_eq!((net.server.counters().dropped_forged, net.server.clients_len()), (1, 0));
+        assert_eq!(net.inject(client_address(1), &seal_as_client(&forged, 3, 0, &unseen)).len(), 1);
+    }
+}
+
+#[test]
+fn nobody_is_admitted_while_events_wait_to_be_polled() {
+    let mut net = Net::new(server_config(), 1);
+    // 4 × 4 slots + 64 events, two for each player who comes and goes.
+    for player in 0..60u8 {
+        let token = token(u64::from(player) + 1);
+        let address = client_address(u16::from(player));
+        net.inject(address, &request_with(&token));
+        let challenge = challenge_at(&net, address, &token);
+        net.inject(address, &seal_as_client(&token, 3, 0, &challenge));
+        net.inject(address, &seal_as_client(&token, 6, 1, &[]));
+    }
+    let events = std::iter::from_fn(|| net.server.poll_event()).count();
+    assert_eq!(events, 80);
+    assert_eq!(net.server.counters().connected, 40);
+    assert_eq!(net.server.counters().requests_overflowed, 20);
+}
+
+#[test]
+fn a_client_listens_to_its_server_only_and_to_nothing_before_its_time() {
+    let mut net = Net::new(server_config(), 1);
+    net.filter = Box::new(|datagram| datagram.to == server_address() || kind(&datagram.bytes) == 2);
+    net.connect(&token(1));
+    net.run(Duration::from_millis(200));
+    let client = net.server.client_of_player(1).unwrap();
+    net.server.send(net.now, client, CONTROL, b"early").unwrap();
+    net.tick();
+    let of_kind = |net: &Net, number: u8| {
+        let found = net
+            .log
+            .iter()
+            .find(|datagram| datagram.from == server_address() && kind(&datagram.bytes) == number);
+        found.expect("it was sent").bytes.clone()
+    };
+    let (keep_alive, payload) = (of_kind(&net, 4), of_kind(&net, 5));
+    let now = net.now;
+    let state = |net: &mut Net, from: SocketAddr, bytes: &[u8]| {
+        net.client(0).handle_datagram(now, from, &mut bytes.to_vec());
+        net.state(0)
+    };
+    assert_eq!(state(&mut net, server_address(), &payload), ClientState::Connecting);
+    assert_eq!(net.clients[0].1.counters().dropped_unexpected, 1);
+    assert_eq!(state(&mut net, client_address(5), &keep_alive), ClientState::Connecting);
+    assert_eq!(net.clients[0].1.counters().dropped_unknown, 1);
+    assert_eq!(state(&mut net, server_address(), &keep_alive), ClientState::Connected);
+    assert!(net.client(0).poll_message().is_none());
+    // What came too early was not taken for seen: a copy that comes late is welcome.
+    state(&mut net, server_address(), &payload);
+    assert_eq!(net.client(0).poll_message().map(|message| message.1.to_vec()), Some(b"early".to_vec()));
 }
 
 #[test]

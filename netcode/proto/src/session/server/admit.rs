@@ -13,8 +13,8 @@ use netcode_wire::Time;
 
 use super::Server;
 use super::table::Session;
-use super::tokens::TokenMark;
 use crate::Link;
+use crate::session::challenge::TokenMark;
 use crate::session::packet::{Head, PacketType, Request};
 use crate::session::peer::{Peer, packet_keys};
 use crate::session::phase::{ServerCause, ServerPhase};
@@ -93,7 +93,7 @@ impl Server {
         if handshake.after(ServerCause::Request) != Some(ServerPhase::Challenged) {
             return;
         }
-        let text = self.challenger.seal(token.client_id, &token.user_data);
+        let text = self.challenger.seal(token.client_id, &token.user_data, &mark);
         let sequence = self.next_global_sequence();
         self.wire.send(from, &server_to_client, PacketType::Challenge, sequence, &text);
         let pending = Pending {
@@ -115,7 +115,7 @@ impl Server {
             return;
         };
         let text = self.wire.sealer.open(datagram, &pending.client_to_server, head);
-        let player = text.and_then(|text| self.challenger.open(text));
+        let player = text.and_then(|text| self.challenger.open(text, &pending.mark));
         if player != Some(pending.player) {
             self.wire.counters.dropped_forged += 1;
             return;

@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use netcode_token::aead::TAG_LEN;
-
+use crate::session::challenge::TokenMark;
 use crate::session::hash::KeyedHash;
-
-/// A token's mark: the tag of its private part.
-pub(crate) type TokenMark = [u8; TAG_LEN];
 
 /// Every token shown and not yet expired, up to a limit. Full of unexpired tokens, it refuses new ones: to forget
 /// one would let it in a second time.
