@@ -11,12 +11,8 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// Parses flags; `None` after help was printed. The error is one line.
-pub(crate) fn parse<F: Parser>(
-    name: &str,
-    args: impl IntoIterator<Item = OsString>,
-) -> anyhow::Result<Option<F>> {
-    let args = std::iter::once(OsString::from(name)).chain(args);
+/// Parses flags after the program's name; `None` after help was printed. The error is one line.
+pub(crate) fn parse<F: Parser>(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<F>> {
     match F::try_parse_from(args) {
         Ok(flags) => Ok(Some(flags)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

@@ -1,4 +1,5 @@
 //! The commands as a shell meets them: ready lines, exit codes, signals, the end of standard input.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,5 @@
 //! A fleet of real processes: strength, allocation, replacement, and an end that leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! The client against the sidecar: lifecycle, deadlines, and streams that outlive a sidecar.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use std::time::Duration;
 

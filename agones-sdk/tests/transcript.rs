@@ -1,4 +1,5 @@
 //! The sidecar against a recorded transcript of the real `sdk-server --local`, compared as parsed JSON.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 use agones_sdk::sidecar::{Sidecar, SidecarConfig};
 use reqwest::{Client, Method};

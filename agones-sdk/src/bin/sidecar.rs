@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match agones_sdk::sidecar_main(std::env::args_os().skip(1)) {
+    match agones_sdk::sidecar_main(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sidecar: {error:#}");

@@ -70,9 +70,10 @@ struct Flags {
 }
 
 /// Runs a fleet until SIGTERM or Ctrl-C (or the end of stdin with `--exit-with-parent`), then drains it.
-/// `args` are those after the program's name. Blocks.
+/// `args` begin with the program's name, as
+/// [`std::env::args_os`] gives them. Blocks.
 pub fn fleet_main(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
-    let Some(flags) = command::parse::<Flags>("fleet", args)? else { return Ok(()) };
+    let Some(flags) = command::parse::<Flags>(args)? else { return Ok(()) };
     command::run(run(flags))
 }
 
@@ -128,8 +129,8 @@ mod tests {
     use super::*;
 
     fn parse(args: &str) -> Result<FleetConfig, String> {
-        let args = args.split_whitespace().map(OsString::from);
-        let flags = command::parse::<Flags>("fleet", args).map_err(|error| error.to_string())?;
+        let args = ["fleet"].into_iter().chain(args.split_whitespace()).map(OsString::from);
+        let flags = command::parse::<Flags>(args).map_err(|error| error.to_string())?;
         Ok(config(flags.expect("no help was asked for")))
     }
 

@@ -12,7 +12,7 @@
 //! `POD_NAMESPACE`; `{port}` and `{name}` are filled in in its arguments and environment. Its standard input is a pipe
 //! that is never written and ends with the fleet: a server that watches it leaves no orphan behind when the fleet is
 //! killed. Lines of JSON on its standard output are read: `{"ready":true,…}` shows up in `/gameservers.json` (whose
-//! `admin` is that line's, or else the annotation `tickwright.dev/admin`, with or without the SDK's prefix),
+//! `admin` is that line's, or else the annotation that the server has set under the key `admin`),
 //! `{"final":{…}}` in `/finals.json`.
 //!
 //! A process that dies before Ready is started again in place with back-off, as a container would be; one that dies

@@ -299,10 +299,7 @@ impl Member {
         let meta = server.object_meta.clone().unwrap_or_default();
         let status = server.status.clone().unwrap_or_default();
         let said = details.ready_line.as_ref().and_then(|line| line.get("admin")).and_then(Value::as_str);
-        let admin = said
-            .or_else(|| server.own_annotation(ADMIN_ANNOTATION))
-            .or_else(|| server.annotation(ADMIN_ANNOTATION))
-            .map(str::to_owned);
+        let admin = said.or_else(|| server.own_annotation(ADMIN_ANNOTATION)).map(str::to_owned);
         ServerReport {
             name: meta.name,
             state: status.state,
@@ -322,8 +319,8 @@ impl Member {
     }
 }
 
-/// Where a server says that its admin pages are.
-const ADMIN_ANNOTATION: &str = "tickwright.dev/admin";
+/// Where a server may say that its admin pages are. No slash in it: the SDK's prefix has the only one.
+const ADMIN_ANNOTATION: &str = "admin";
 
 fn order(request: &AllocationRequest, candidates: &mut [(&Arc<Member>, Arc<GameServer>)]) {
     let priorities = &request.priorities;

@@ -106,14 +106,14 @@ impl StableSdk for Service {
 
     async fn set_label(&self, request: Request<KeyValue>) -> Reply<Empty> {
         let KeyValue { key, value } = request.into_inner();
-        self.shared.change(|model, _| model.set_label(&key, &value));
-        Ok(Response::new(Empty {}))
+        let set = self.shared.change(|model, _| model.set_label(&key, &value));
+        set.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
     }
 
     async fn set_annotation(&self, request: Request<KeyValue>) -> Reply<Empty> {
         let KeyValue { key, value } = request.into_inner();
-        self.shared.change(|model, _| model.set_annotation(&key, &value));
-        Ok(Response::new(Empty {}))
+        let set = self.shared.change(|model, _| model.set_annotation(&key, &value));
+        set.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
     }
 
     async fn reserve(&self, request: Request<Duration>) -> Reply<Empty> {

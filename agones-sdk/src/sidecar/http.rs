@@ -122,15 +122,20 @@ async fn reserve(Shares(shared): Ctx, body: Bytes) -> Response {
     }
 }
 
-async fn set_metadata(Shares(shared): Ctx, body: Bytes, set: fn(&mut Model, &str, &str)) -> Response {
+async fn set_metadata(
+    Shares(shared): Ctx,
+    body: Bytes,
+    set: fn(&mut Model, &str, &str) -> Result<(), Refusal>,
+) -> Response {
     let pair = json::parse_object(&body)
         .and_then(|object| Ok((json::text(&object, "key")?, json::text(&object, "value")?)));
-    match pair {
-        Ok((key, value)) => {
-            shared.change(|model, _| set(model, &key, &value));
-            empty()
-        }
-        Err(refusal) => bad_request(&refusal),
+    let (key, value) = match pair {
+        Ok(pair) => pair,
+        Err(refusal) => return bad_request(&refusal),
+    };
+    match shared.change(|model, _| set(model, &key, &value)) {
+        Ok(()) => empty(),
+        Err(refusal) => refused(&shared, &refusal),
     }
 }
 

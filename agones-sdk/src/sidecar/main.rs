@@ -37,9 +37,10 @@ struct Flags {
     exit_with_parent: bool,
 }
 
-/// Runs a sidecar until SIGTERM or Ctrl-C. `args` are those after the program's name. Blocks.
+/// Runs a sidecar until SIGTERM or Ctrl-C. `args` begin with the program's name, as
+/// [`std::env::args_os`] gives them. Blocks.
 pub fn sidecar_main(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
-    let Some(flags) = command::parse::<Flags>("sidecar", args)? else { return Ok(()) };
+    let Some(flags) = command::parse::<Flags>(args)? else { return Ok(()) };
     command::run(run(flags))
 }
 

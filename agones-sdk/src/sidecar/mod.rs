@@ -14,6 +14,7 @@ mod http;
 pub(crate) mod json;
 mod main;
 mod model;
+mod names;
 mod refusal;
 mod shared;
 mod stamp;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::health::{HealthMonitor, HealthPolicy};
 use super::refusal::Refusal;
-use super::{capacity, stamp};
+use super::{capacity, names, stamp};
 use crate::game_server::SDK_PREFIX;
 use crate::proto::sdk::GameServer;
 use crate::state::State;
@@ -92,16 +92,27 @@ impl Model {
         Ok(())
     }
 
-    /// Sets the server's own label.
-    pub(crate) fn set_label(&mut self, key: &str, value: &str) {
-        self.server.meta_mut().labels.insert(format!("{SDK_PREFIX}{key}"), value.to_owned());
+    /// Sets the server's own label. The local manner takes any key, as the real one does.
+    pub(crate) fn set_label(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
+        let key = format!("{SDK_PREFIX}{key}");
+        if self.manner == Manner::Managed {
+            names::check_key(&key)?;
+            names::check_label_value(value)?;
+        }
+        self.server.meta_mut().labels.insert(key, value.to_owned());
         self.bump();
+        Ok(())
     }
 
-    /// Sets the server's own annotation.
-    pub(crate) fn set_annotation(&mut self, key: &str, value: &str) {
-        self.server.meta_mut().annotations.insert(format!("{SDK_PREFIX}{key}"), value.to_owned());
+    /// Sets the server's own annotation. The local manner takes any key, as the real one does.
+    pub(crate) fn set_annotation(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
+        let key = format!("{SDK_PREFIX}{key}");
+        if self.manner == Manner::Managed {
+            names::check_key(&key)?;
+        }
+        self.server.meta_mut().annotations.insert(key, value.to_owned());
         self.bump();
+        Ok(())
     }
 
     /// Any look at or change of the object; only a change makes a new version.
@@ -186,6 +197,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_kubernetes_would_refuse_are_refused_where_it_rules() {
+        let mut managed = model(Manner::Managed, Instant::now());
+        assert!(managed.set_annotation("tickwright.dev/admin", "x").is_err());
+        assert!(managed.set_label("mode", "not a label value").is_err());
+        assert!(managed.set_annotation("admin", "any text").is_ok());
+        let mut local = model(Manner::Local, Instant::now());
+        assert!(local.set_annotation("tickwright.dev/admin", "x").is_ok());
+    }
+
+    #[test]
     fn the_local_manner_judges_nothing() {
         let now = Instant::now();
         let mut model = model(Manner::Local, now);
@@ -199,8 +220,8 @@ mod tests {
     fn every_change_is_a_new_version() {
         let mut model = model(Manner::Managed, Instant::now());
         let first = model.version();
-        model.set_label("a", "b");
-        model.set_annotation("c", "d");
+        model.set_label("a", "b").unwrap();
+        model.set_annotation("c", "d").unwrap();
         assert_eq!(model.version(), first + 2);
         assert_eq!(
             (model.server().own_label("a"), model.server().own_annotation("c")),

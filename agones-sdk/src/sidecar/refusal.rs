@@ -55,6 +55,14 @@ pub enum Refusal {
     /// The request lacks a part or holds one that is none.
     #[error("invalid argument. {0}")]
     Invalid(String),
+    /// A key that Kubernetes does not take.
+    #[error(
+        "invalid argument. {0:?} is not a qualified name: one slash at most, and 63 letters, digits, '-', '_', '.' after it"
+    )]
+    Key(String),
+    /// A label's value that Kubernetes does not take.
+    #[error("invalid argument. {0:?} is not a label value: at most 63 letters, digits, '-', '_', '.'")]
+    LabelValue(String),
     /// A feature gate that is off.
     #[error("{0} not enabled")]
     NotEnabled(&'static str),
@@ -64,10 +72,10 @@ impl Refusal {
     /// The status code: the documented one when `strict`, otherwise UNKNOWN for nearly all, as the real server
     /// answers in fact.
     pub fn code(&self, strict: bool) -> Code {
-        if !strict {
-            return Code::Unknown;
-        }
         match self {
+            // As the real sidecar answers: the one refusal with a code of its own.
+            Self::Key(_) | Self::LabelValue(_) => Code::InvalidArgument,
+            _ if !strict => Code::Unknown,
             Self::NoCounter(_) | Self::NoList(_) | Self::NoValue { .. } => Code::NotFound,
             Self::ValueExists { .. } => Code::AlreadyExists,
             Self::CountRange { .. }
