@@ -86,6 +86,8 @@
 //! | with 60 ms RTT, 10 ms jitter and 2 % loss it hardly ever is | `netcode/tests/whole/journey.rs` |
 //! | a newer token takes the older session over at once | `netcode/tests/whole/reconnect.rs` |
 //! | a slow frame skips ticks and owes nothing | `netcode/tests/whole/frames.rs` |
+//! | whatever an authentic server sends, the client goes on or leaves with a reason | `netcode/tests/whole/hostile.rs` |
+//! | the same over real sockets | `netcode/tests/whole/sockets.rs`, `netcode/transport/tests/loopback.rs` |
 //! | steady state allocates nothing in the client | `netcode/tests/allocations.rs` |
 
 pub use netcode_client as client;

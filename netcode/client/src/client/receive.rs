@@ -10,7 +10,12 @@ use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
 use netcode_wire::{BitReader, Tick, Time};
 
 use super::{Client, MatchClock};
-use crate::{Game, LeaveReason, clock::Clock, playout::Playout, predict::Prediction};
+use crate::{
+    Game, LeaveReason,
+    clock::{Clock, Feedback},
+    playout::Playout,
+    predict::Prediction,
+};
 
 impl<G: Game> Client<G> {
     /// Takes a datagram in, decrypting it in place. `now` should be when it arrived, as exactly as is known.
@@ -53,12 +58,19 @@ impl<G: Game> Client<G> {
         if header.input_tick.is_some_and(|used| used < header.tick) {
             self.stats.snapshots_starved += 1;
         }
-        if header.input_tick.is_some() || header.input_margin < 0 {
+        if header.input_tick.is_some() || header.input_margin < 0 || header.late_inputs > 0 {
             let margin = f32::from(header.input_margin) / MARGIN_PARTS;
             self.stats.input_margin_ticks = margin;
-            let loss = self.session.stats().loss;
-            let late = header.late_inputs > 0;
-            running.clock.handle_margin(now, header.input_tick, f64::from(margin), late, loss);
+            running.clock.handle_feedback(
+                now,
+                Feedback {
+                    simulated: header.tick,
+                    used: header.input_tick,
+                    margin_ticks: f64::from(margin),
+                    late: header.late_inputs > 0,
+                    loss: self.session.stats().loss,
+                },
+            );
         }
     }
 
