@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use netcode_sim::{RunReport, run_links};
+use netcode_sim::{RunReport, run_links, run_sessions};
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
 #[derive(Debug, Parser)]
@@ -73,8 +73,11 @@ fn play(first: u64, end: u64, step: u64) -> Outcome {
     let mut outcome = Outcome::default();
     let began = Instant::now();
     for seed in (first..end).step_by(step as usize) {
-        match run_links(seed) {
-            Ok(report) => outcome.total += report,
+        match run_links(seed).and_then(|links| Ok((links, run_sessions(seed)?))) {
+            Ok((links, sessions)) => {
+                outcome.total += links;
+                outcome.total += sessions;
+            }
             Err(violation) => outcome.failures.push((seed, violation.to_string())),
         }
     }

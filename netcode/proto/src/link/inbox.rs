@@ -11,9 +11,9 @@ use crate::channels::{ChannelId, MESSAGE_OVERHEAD_BYTES};
 pub(super) struct Inbox {
     queue: VecDeque<(ChannelId, Bytes)>,
     bytes: usize,
-    /// Short messages share allocations; `reserve` takes a slab back once all its messages are gone, so that
-    /// a reader that keeps up costs none.
-    slab: BytesMut,
+    /// Messages of a packet or less share allocations. There are two: when the first is used up, the other
+    /// one's messages have long been taken, and `reserve` takes it back. A reader that keeps up costs none.
+    slabs: [BytesMut; 2],
 }
 
 impl Inbox {
@@ -22,11 +22,12 @@ impl Inbox {
         let owned = if message.len() > SHARED_BYTES_MAX {
             Bytes::copy_from_slice(message)
         } else {
-            if self.slab.capacity() - self.slab.len() < message.len() {
-                self.slab.reserve(SLAB_BYTES);
+            if self.slabs[0].capacity() < message.len() {
+                self.slabs.swap(0, 1);
+                self.slabs[0].reserve(SLAB_BYTES.max(2 * message.len()));
             }
-            self.slab.extend_from_slice(message);
-            self.slab.split().freeze()
+            self.slabs[0].extend_from_slice(message);
+            self.slabs[0].split().freeze()
         };
         self.push(channel, owned);
     }
@@ -50,5 +51,6 @@ impl Inbox {
 }
 
 /// Longer messages get memory of their own.
-const SHARED_BYTES_MAX: usize = 512;
-const SLAB_BYTES: usize = 2048;
+const SHARED_BYTES_MAX: usize = 1200;
+/// A slab's least size: short messages of some packets.
+const SLAB_BYTES: usize = 1024;

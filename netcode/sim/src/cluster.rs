@@ -1,0 +1,477 @@
+//! A real server and real clients on a virtual network: tokens, handshakes, encryption, links. Owns when
+//! datagrams and ticks happen, and judges every step by the laws. What happens to whom is the caller's story.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use netcode_proto::{
+    ChannelId, ChannelSet, Client, ClientConfig, ClientId, ClientState, DisconnectReason, LinkConfig, Server,
+    ServerConfig, ServerEvent,
+};
+use netcode_token::{Key, Seat as UserData, TokenSpec, mint_with};
+use netcode_wire::Time;
+
+use crate::conditioner::Conditioner;
+use crate::laws::{Ledger, Violation};
+use crate::profile::Profile;
+
+/// A server, its clients and the weather between them.
+#[derive(Debug)]
+pub struct Cluster {
+    server: Server,
+    seats: Vec<Seat>,
+    channels: ChannelSet,
+    link: LinkConfig,
+    private_key: Key,
+    now: Time,
+    seed: u64,
+    tokens: u64,
+    stranger: Stranger,
+    scratch: Vec<u8>,
+}
+
+/// One client that was ever started, and the server's session with it.
+#[derive(Debug)]
+pub struct Seat {
+    player: u64,
+    address: SocketAddr,
+    joined: Time,
+    client: Option<Client>,
+    session: Option<ClientId>,
+    /// From the client, from the server.
+    paths: [Conditioner; 2],
+    ledgers: [Ledger; 2],
+    /// Why each end may close: client, server. What is not excused breaks a law.
+    excuses: [Excuse; 2],
+    ended: Option<DisconnectReason>,
+}
+
+/// What may end a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Excuse {
+    /// The other end said goodbye, or will.
+    pub goodbye: bool,
+    /// The path was, or will be, dead for longer than the timeout.
+    pub silence: bool,
+    /// The player came again with a newer token.
+    pub superseded: bool,
+}
+
+/// Somebody without a token.
+#[derive(Debug, Default)]
+struct Stranger {
+    sent: u64,
+    got: u64,
+}
+
+impl Cluster {
+    /// A server for up to 64 clients, and nobody connected.
+    #[must_use]
+    pub fn new(channels: &ChannelSet, link: &LinkConfig, seed: u64) -> Self {
+        let private_key = key(seed, 1);
+        let config = ServerConfig {
+            challenge_key: key(seed, 2),
+            public_addresses: vec![SERVER],
+            channels: channels.clone(),
+            link: link.clone(),
+            unix_at_zero_s: UNIX,
+            seed,
+            ..ServerConfig::new(PROTOCOL, private_key.clone())
+        };
+        Self {
+            server: Server::new(config),
+            seats: Vec::new(),
+            channels: channels.clone(),
+            link: link.clone(),
+            private_key,
+            now: Time::ZERO,
+            seed,
+            tokens: 0,
+            stranger: Stranger::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Starts a client of `player` on a path of this kind with a fresh token; gives its seat. A player who has
+    /// a seat already gets another one: the newer token takes the session over.
+    pub fn join(&mut self, player: u64, profile: Profile) -> usize {
+        let seat = self.seats.len();
+        let mut excuse = Excuse::default();
+        for older in self.seats.iter_mut().filter(|older| older.player == player) {
+            older.excuses = [TAKEN_OVER; 2];
+            // Tokens of the same second are equally new: whoever shakes hands last has the session.
+            if older.joined.as_micros() / 1_000_000 == self.now.as_micros() / 1_000_000 {
+                excuse = TAKEN_OVER;
+            }
+        }
+        let config = ClientConfig {
+            channels: self.channels.clone(),
+            link: self.link.clone(),
+            ..ClientConfig::new(PROTOCOL)
+        };
+        let token = self.token(player);
+        let client = Client::connect(self.now, &token[..], config).expect("our own tokens are sound");
+        let salt = self.seed ^ (seat as u64 + 1) << 40;
+        self.seats.push(Seat {
+            player,
+            address: SocketAddr::from((Ipv4Addr::new(10, 1, 0, 1), 10_000 + seat as u16)),
+            client: Some(client),
+            session: None,
+            paths: [Conditioner::new(profile, salt), Conditioner::new(profile, !salt)],
+            ledgers: [Ledger::new(&self.channels, salt), Ledger::new(&self.channels, !salt)],
+            joined: self.now,
+            excuses: [excuse; 2],
+            ended: None,
+        });
+        seat
+    }
+
+    /// Runs to the next tick: what is due arrives, then the server and every client tick and flush.
+    ///
+    /// # Errors
+    /// The law that was broken.
+    pub fn tick(&mut self) -> Result<(), Violation> {
+        self.arrive_until(self.now + TICK)?;
+        self.server.step(self.now);
+        self.read_server()?;
+        self.server.flush(self.now);
+        self.collect_from_server();
+        for seat in 0..self.seats.len() {
+            self.tick_client(seat)?;
+        }
+        if self.stranger.got > self.stranger.sent {
+            return Err(Violation::Amplified { sent: self.stranger.sent, got: self.stranger.got });
+        }
+        Ok(())
+    }
+
+    /// Ticks until `span` has passed.
+    ///
+    /// # Errors
+    /// The law that was broken.
+    pub fn run_for(&mut self, span: Duration) -> Result<(), Violation> {
+        let end = self.now + span;
+        while self.now < end {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the next message of `len` bytes from the client (`down` false) or to it. False: not connected, or
+    /// the channel is full.
+    pub fn send(&mut self, seat: usize, down: bool, channel: ChannelId, len: usize) -> bool {
+        let seat = &mut self.seats[seat];
+        seat.ledgers[usize::from(down)].compose(channel, len, &mut self.scratch);
+        let outcome = match (&mut seat.client, seat.session) {
+            (_, Some(session)) if down => self.server.send(self.now, session, channel, &self.scratch),
+            (Some(client), _) if !down && client.state() == ClientState::Connected => {
+                client.send(self.now, channel, &self.scratch)
+            }
+            _ => return false,
+        };
+        if outcome.is_ok() {
+            seat.ledgers[usize::from(down)].sent(self.now, channel, self.scratch.len());
+        }
+        outcome.is_ok()
+    }
+
+    /// The client says goodbye.
+    pub fn leave(&mut self, seat: usize) {
+        let seat = &mut self.seats[seat];
+        if let Some(client) = &mut seat.client {
+            client.disconnect(self.now);
+            // All ten goodbyes may be lost, or the server may not know the client yet.
+            seat.excuses[1] = Excuse { goodbye: true, silence: true, ..seat.excuses[1] };
+            seat.excuses[0].goodbye = true;
+        }
+    }
+
+    /// The server ends the session.
+    pub fn kick(&mut self, seat: usize) {
+        let seat = &mut self.seats[seat];
+        if let Some(session) = seat.session {
+            self.server.disconnect(self.now, session, 7);
+            seat.excuses[0] = Excuse { goodbye: true, silence: true, ..seat.excuses[0] };
+            seat.excuses[1].goodbye = true;
+        }
+    }
+
+    /// The client's process dies without a word.
+    pub fn crash(&mut self, seat: usize) {
+        self.seats[seat].client = None;
+        self.seats[seat].excuses[1].silence = true;
+    }
+
+    /// Cuts or heals both directions of a seat's path. Whoever cuts for longer than [`TIMEOUT_S`] less a few
+    /// seconds must excuse the silence.
+    pub fn set_down(&mut self, seat: usize, down: bool) {
+        self.seats[seat].paths.iter_mut().for_each(|path| path.set_down(down));
+    }
+
+    /// Both ends of a seat may time out from now on.
+    pub fn excuse_silence(&mut self, seat: usize) {
+        self.seats[seat].excuses.iter_mut().for_each(|excuse| excuse.silence = true);
+    }
+
+    /// Changes a seat's weather.
+    pub fn set_profile(&mut self, seat: usize, profile: Profile) {
+        self.seats[seat].paths.iter_mut().for_each(|path| path.set_profile(profile));
+    }
+
+    /// A stranger sends bytes; the server's answers to it are weighed against them.
+    pub fn inject(&mut self, bytes: &mut [u8]) {
+        self.stranger.sent += bytes.len() as u64;
+        self.server.handle_datagram(self.now, STRANGER, bytes);
+        self.collect_from_server();
+    }
+
+    /// Somebody sends bytes from a client's address.
+    pub fn inject_as(&mut self, seat: usize, bytes: &mut [u8]) {
+        self.server.handle_datagram(self.now, self.seats[seat].address, bytes);
+        self.collect_from_server();
+    }
+
+    /// A token for `player`, as the backend would mint it.
+    pub fn token(&mut self, player: u64) -> Box<[u8; netcode_token::TOKEN_LEN]> {
+        self.tokens += 1;
+        let unix = UNIX + self.now.as_micros() / 1_000_000;
+        let spec = TokenSpec {
+            protocol_id: PROTOCOL,
+            create_unix_s: unix,
+            expire_unix_s: unix + 30,
+            timeout_s: TIMEOUT_S,
+            client_id: player,
+            servers: vec![SERVER],
+            user_data: UserData { player, ..UserData::default() }.encode(),
+        };
+        let salt = 16 + self.tokens * 4;
+        let mut nonce = [0; netcode_token::NONCE_LEN];
+        nonce[..8].copy_from_slice(&self.tokens.to_le_bytes());
+        let keys = [key(self.seed, salt), key(self.seed, salt + 1)];
+        mint_with(&spec, &self.private_key, &keys[0], &keys[1], &nonce).expect("a sound spec")
+    }
+
+    /// Both ends of a seat are connected to each other.
+    #[must_use]
+    pub fn is_up(&self, seat: usize) -> bool {
+        let seat = &self.seats[seat];
+        let client = seat.client.as_ref().is_some_and(|client| client.state() == ClientState::Connected);
+        client && seat.session.is_some()
+    }
+
+    /// Everything reliable of every seat that is up has come.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn all_delivered(&self, after: Duration) -> Result<(), Violation> {
+        for seat in (0..self.seats.len()).filter(|seat| self.is_up(*seat)) {
+            self.seats[seat].ledgers.iter().try_for_each(|ledger| ledger.all_delivered(after))?;
+        }
+        Ok(())
+    }
+
+    /// Runs `span` in which nobody says anything; nobody may send more than two datagrams a second.
+    ///
+    /// # Errors
+    /// [`Violation::NotSilent`].
+    pub fn idle_for(&mut self, span: Duration) -> Result<(), Violation> {
+        let pushed = |cluster: &Self| -> Vec<u64> {
+            cluster.seats.iter().flat_map(|seat| seat.paths.iter().map(|path| path.stats().pushed)).collect()
+        };
+        let before = pushed(self);
+        self.run_for(span)?;
+        let allowed = 2 * span.as_secs() + 1;
+        for (after, before) in pushed(self).into_iter().zip(before) {
+            if after - before > allowed {
+                return Err(Violation::NotSilent { packets: after - before, span });
+            }
+        }
+        Ok(())
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// How many clients were ever started.
+    #[must_use]
+    pub fn seats_len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// A seat's client; `None` after a crash.
+    #[must_use]
+    pub fn client(&self, seat: usize) -> Option<&Client> {
+        self.seats[seat].client.as_ref()
+    }
+
+    /// Why the server's session with a seat ended.
+    #[must_use]
+    pub fn ended(&self, seat: usize) -> Option<DisconnectReason> {
+        self.seats[seat].ended
+    }
+
+    /// What a seat sent (`down` false) or was sent, and what of it came.
+    #[must_use]
+    pub fn ledger(&self, seat: usize, down: bool) -> &Ledger {
+        &self.seats[seat].ledgers[usize::from(down)]
+    }
+
+    /// Datagrams that left, of all ends.
+    #[must_use]
+    pub fn datagrams(&self) -> u64 {
+        self.seats.iter().flat_map(|seat| &seat.paths).map(|path| path.stats().pushed).sum()
+    }
+
+    fn arrive_until(&mut self, until: Time) -> Result<(), Violation> {
+        loop {
+            let due = self.seats.iter().enumerate().flat_map(|(seat, state)| {
+                state
+                    .paths
+                    .iter()
+                    .enumerate()
+                    .filter_map(move |(path, one)| Some((one.next_due()?, seat, path)))
+            });
+            let Some((due, seat, path)) = due.min().filter(|(due, ..)| *due <= until) else { break };
+            self.now = self.now.max(due);
+            let Some((address, mut bytes)) = self.seats[seat].paths[path].poll(self.now) else { continue };
+            if path == 0 {
+                self.server.handle_datagram(self.now, address, &mut bytes);
+                self.collect_from_server();
+            } else if let Some(client) = &mut self.seats[seat].client {
+                client.handle_datagram(self.now, address, &mut bytes);
+            }
+            self.seats[seat].paths[path].recycle(bytes);
+            if path == 1 {
+                self.read_client(seat)?;
+            }
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn tick_client(&mut self, seat: usize) -> Result<(), Violation> {
+        let Some(client) = &mut self.seats[seat].client else { return Ok(()) };
+        client.step(self.now);
+        client.flush(self.now);
+        self.read_client(seat)?;
+        let Seat { client, paths, address, excuses, .. } = &mut self.seats[seat];
+        let Some(client) = client else { return Ok(()) };
+        while let Some(transmit) = client.poll_transmit() {
+            paths[0].push(self.now, *address, transmit.bytes);
+        }
+        match client.state() {
+            ClientState::Disconnected(reason) => excuses[0].judge(reason),
+            ClientState::Connecting | ClientState::Connected => Ok(()),
+        }
+    }
+
+    fn read_client(&mut self, seat: usize) -> Result<(), Violation> {
+        let Seat { client, ledgers, .. } = &mut self.seats[seat];
+        while let Some((channel, message)) = client.as_mut().and_then(Client::poll_message) {
+            ledgers[1].delivered(self.now, channel, &message, &mut self.scratch)?;
+        }
+        Ok(())
+    }
+
+    fn read_server(&mut self) -> Result<(), Violation> {
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                ServerEvent::Connected { client, player, user_data } => {
+                    self.connected(client, player, &user_data)?;
+                }
+                ServerEvent::Disconnected { client, reason } => self.disconnected(client, reason)?,
+            }
+        }
+        for seat in 0..self.seats.len() {
+            if let Some(session) = self.seats[seat].session {
+                self.read_session(seat, session)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, session: ClientId, player: u64, user_data: &[u8; 256]) -> Result<(), Violation> {
+        let named = UserData::decode(user_data).is_ok_and(|data| data.player == player);
+        let address = self.server.address(session);
+        // One that was taken over before its event was read has no address any more.
+        let is_it = |seat: &&mut Seat| seat.player == player && address.is_none_or(|one| one == seat.address);
+        let is_new = |seat: &Seat| seat.session.is_none() && seat.ended.is_none();
+        let seat = self.seats.iter_mut().filter(is_it).find(|seat| is_new(seat));
+        let Some(seat) = seat.filter(|_| named) else {
+            return Err(Violation::ClosedWithoutCause(format!("player {player} appeared out of nowhere")));
+        };
+        seat.session = Some(session);
+        Ok(())
+    }
+
+    fn disconnected(&mut self, session: ClientId, reason: DisconnectReason) -> Result<(), Violation> {
+        let Some(seat) = self.seats.iter().position(|seat| seat.session == Some(session)) else {
+            return Err(Violation::ClosedWithoutCause(format!("unknown session: {reason}")));
+        };
+        self.read_session(seat, session)?;
+        let seat = &mut self.seats[seat];
+        (seat.session, seat.ended) = (None, Some(reason));
+        // The client hears of it, or of nothing any more.
+        seat.excuses[0] = Excuse { goodbye: true, silence: true, ..seat.excuses[0] };
+        seat.excuses[1].judge(reason)
+    }
+
+    fn read_session(&mut self, seat: usize, session: ClientId) -> Result<(), Violation> {
+        while let Some((channel, message)) = self.server.poll_message(session) {
+            self.seats[seat].ledgers[0].delivered(self.now, channel, &message, &mut self.scratch)?;
+        }
+        Ok(())
+    }
+
+    fn collect_from_server(&mut self) {
+        while let Some(transmit) = self.server.poll_transmit() {
+            if transmit.to == STRANGER {
+                self.stranger.got += transmit.bytes.len() as u64;
+            } else if let Some(seat) = self.seats.iter_mut().find(|seat| seat.address == transmit.to) {
+                seat.paths[1].push(self.now, SERVER, transmit.bytes);
+            }
+        }
+    }
+}
+
+impl Excuse {
+    fn judge(self, reason: DisconnectReason) -> Result<(), Violation> {
+        use DisconnectReason::{ByPeer, ByUs, RequestTimedOut, ResponseTimedOut, Superseded, TimedOut};
+        let is_excused = match reason {
+            ByPeer | ByUs(_) => self.goodbye,
+            TimedOut | RequestTimedOut | ResponseTimedOut => self.silence,
+            Superseded => self.superseded,
+            DisconnectReason::Denied => self.superseded,
+            DisconnectReason::Misbehaved(_) | DisconnectReason::TokenExpired => false,
+        };
+        if is_excused { Ok(()) } else { Err(Violation::ClosedWithoutCause(reason.to_string())) }
+    }
+}
+
+/// A key that depends on the seed and on which it is.
+fn key(seed: u64, which: u64) -> Key {
+    let mut rng = fastrand::Rng::with_seed(seed ^ which.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut bytes = [0; netcode_token::KEY_LEN];
+    rng.fill(&mut bytes);
+    Key::from_bytes(bytes)
+}
+
+/// A newer token has come: the older end is told goodbye, or hears nothing any more.
+const TAKEN_OVER: Excuse = Excuse { goodbye: true, silence: true, superseded: true };
+const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4000);
+const STRANGER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 66, 6, 6)), 666);
+const PROTOCOL: u64 = 0x5469_636b;
+const UNIX: u64 = 1_700_000_000;
+/// Both ends tick together, 60 times a second.
+const TICK: Duration = Duration::from_micros(16_667);
+/// Silence after which a session ends, seconds.
+pub const TIMEOUT_S: i32 = 8;
