@@ -317,3 +317,38 @@ fn equal_runs_are_equal_byte_for_byte() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn the_last_words_of_a_server_go_out_before_its_goodbyes() {
+    let mut net = Net::new(server_config(), 1);
+    net.connect(&token(1));
+    net.run(Duration::from_secs(1));
+    let (now, client) = (net.now, net.server.client_of_player(1).unwrap());
+    net.server.send(now, client, CONTROL, b"closing").unwrap();
+    net.server.disconnect(now, client, 9);
+    net.run(Duration::from_millis(100));
+    assert_eq!(net.client(0).poll_message().map(|message| message.1.to_vec()), Some(b"closing".to_vec()));
+    assert_eq!(net.state(0), over(DisconnectReason::ByPeer));
+    assert_eq!(net.server.send(now, client, CONTROL, b"too late"), Ok(()), "its event says that it is gone");
+    assert_eq!((net.server.stats(client), net.server.budget_bytes(client)), (None, 0));
+}
+
+#[test]
+fn an_address_that_was_left_belongs_to_nobody() {
+    let mut net = Net::new(server_config(), 1);
+    net.connect(&token(1));
+    net.run(Duration::from_secs(1));
+    let now = net.now;
+    net.client(0).disconnect(now);
+    net.run(Duration::from_millis(100));
+    net.connect_from(client_address(5), &token(2));
+    net.run(Duration::from_secs(1));
+    net.connect_from(client_address(0), &token(3));
+    net.run(Duration::from_secs(1));
+    assert_eq!(
+        (net.state(1), net.state(2)),
+        (CONNECTED, CONNECTED),
+        "the slot's next owner is left in peace"
+    );
+    assert_eq!(net.server.clients_len(), 2);
+}
