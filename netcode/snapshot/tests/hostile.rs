@@ -132,12 +132,13 @@ fn every_refusal_has_its_reason() {
 
     // Id 1 (gap 1 = `10` and four zeros) changes; the baseline has 0, 3, 6, 9.
     let mut out = start(7, 6);
-    out.write_bits(0b0_0000_01, 7);
+    out.write_bits(0b01, 7);
     assert_eq!(read(&out.into_bytes()), Err(SnapshotError::UnknownEntity(NetId(1))));
 
     // Id 0 changes in the same components, the first one to a whole x of 255, beyond 200.
     let mut out = start(7, 6);
-    out.write_bits(0b1111_1111_111_1_1_0_0, 15);
+    out.write_bits(0b1100, 4);
+    out.write_bits(0b11 | 255 << 2, 10);
     assert_eq!(
         read(&out.into_bytes()),
         Err(SnapshotError::Wire(WireError::Malformed("column beyond its range")))
