@@ -79,8 +79,15 @@ pub struct ServerOptions {
         value_name = "N"
     )]
     pub clients_max: u16,
-    /// Play without a matchmaker: anyone with a valid token may join at any time. This is also what happens
-    /// when no Agones sidecar is named in the environment.
+    /// Port of the Agones sidecar, which Agones itself puts into the environment; without it the server
+    /// stands alone.
+    #[arg(long, env = "AGONES_SDK_GRPC_PORT", value_name = "PORT")]
+    pub agones_port: Option<u16>,
+    /// Host of the Agones sidecar.
+    #[arg(long, env = "AGONES_SDK_GRPC_HOST", value_name = "HOST")]
+    pub agones_host: Option<String>,
+    /// Play without a matchmaker: anyone with a valid token may join at any time. Implied without a
+    /// sidecar.
     #[arg(long)]
     pub standalone: bool,
     /// Length of a stand-alone match, at most 86400; 0 never ends.
@@ -186,6 +193,8 @@ impl Default for ServerOptions {
             protocol_id: PROTOCOL_ID_DEFAULT,
             tick_rate: None,
             clients_max: 64,
+            agones_port: None,
+            agones_host: None,
             standalone: false,
             seconds: 0,
             seed: 1,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use agones_sdk::client::{Sdk, SdkError};
+use agones_sdk::client::{ConnectOptions, Sdk, SdkError};
 use agones_sdk::{GameServer, State};
 
 use super::{Board, Command};
@@ -20,9 +20,14 @@ pub(crate) const ADMIN_ANNOTATION: &str = "tickwright.dev/admin";
 /// How often Agones hears from us.
 const HEALTH_PERIOD: Duration = Duration::from_secs(1);
 
-/// Connects to the sidecar that the environment names.
-pub(super) async fn connect() -> Result<Sdk, SdkError> {
-    Sdk::from_env().await
+/// Connects to the sidecar; waits for it with back-off.
+pub(super) async fn connect(host: Option<String>, port: u16) -> Result<Sdk, SdkError> {
+    let options = ConnectOptions::from_lookup(|name| match name {
+        "AGONES_SDK_GRPC_HOST" => host.clone(),
+        "AGONES_SDK_GRPC_PORT" => Some(port.to_string()),
+        _ => None,
+    });
+    Sdk::connect(options?).await
 }
 
 /// Where players reach this server, as far as Agones knows.

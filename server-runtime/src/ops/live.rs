@@ -26,7 +26,7 @@ pub(super) async fn feed(mut socket: WebSocket, mut frames: watch::Receiver<Arc<
                 if changed.is_err() {
                     return;
                 }
-                let text = compose(&frames.borrow_and_update(), chosen.as_deref());
+                let text = frames.borrow_and_update().json(chosen.as_deref());
                 if socket.send(Message::text(text)).await.is_err() {
                     return;
                 }
@@ -44,16 +44,6 @@ pub(super) async fn feed(mut socket: WebSocket, mut frames: watch::Receiver<Arc<
     }
 }
 
-/// The picture with the chosen client's lens; the first one's when nobody is chosen or the chosen one is gone.
-fn compose(frame: &LiveFrame, chosen: Option<&str>) -> String {
-    let wanted = frame.clients.iter().find(|(player, _)| Some(player.as_str()) == chosen);
-    match wanted.or(frame.clients.first()) {
-        _ if frame.base.is_empty() => "{}".into(),
-        Some((_, client)) => format!("{},\"client\":{client}}}", frame.base),
-        None => format!("{}}}", frame.base),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +52,7 @@ mod tests {
     fn the_chosen_client_is_shown() {
         let client = |id: &str| (id.to_owned(), format!(r#"{{"player":"{id}"}}"#));
         let mut frame = LiveFrame { base: r#"{"t":1"#.into(), clients: vec![client("7"), client("8")] };
-        let check = |frame: &LiveFrame, chosen, expected: &str| assert_eq!(compose(frame, chosen), expected);
+        let check = |frame: &LiveFrame, chosen, expected: &str| assert_eq!(frame.json(chosen), expected);
         check(&frame, Some("8"), r#"{"t":1,"client":{"player":"8"}}"#);
         check(&frame, None, r#"{"t":1,"client":{"player":"7"}}"#);
         check(&frame, Some("9"), r#"{"t":1,"client":{"player":"7"}}"#);

@@ -68,7 +68,8 @@ pub enum OpsError {
 pub(crate) struct OpsConfig {
     admin: TcpListener,
     admin_address: SocketAddr,
-    managed: bool,
+    /// Host and port of Agones' sidecar.
+    sidecar: Option<(Option<String>, u16)>,
     exit_with_parent: bool,
     drain_within: Duration,
     results: results::Destination,
@@ -81,11 +82,11 @@ impl OpsConfig {
         admin: TcpListener,
         admin_address: SocketAddr,
     ) -> Self {
-        let sidecar = std::env::var_os("AGONES_SDK_GRPC_PORT").is_some_and(|port| !port.is_empty());
+        let sidecar = options.agones_port.filter(|_| !options.standalone);
         Self {
             admin,
             admin_address,
-            managed: sidecar && !options.standalone,
+            sidecar: sidecar.map(|port| (options.agones_host.clone(), port)),
             exit_with_parent: options.exit_with_parent,
             drain_within: Duration::from_secs(u64::from(options.drain_seconds)),
             results: results::Destination {
@@ -115,7 +116,7 @@ impl Ops {
         let (notices, notices_out) = queue::unbounded_channel();
         let (settled_in, settled) = mpsc::channel();
         let (started_in, started) = mpsc::channel();
-        let managed = config.managed;
+        let managed = config.sidecar.is_some();
         if config.exit_with_parent {
             watch_parent(commands_in.clone())?;
         }
@@ -197,9 +198,9 @@ struct Around {
 impl Around {
     async fn run(mut self, config: OpsConfig, started: &mpsc::Sender<Result<Vec<SocketAddr>, OpsError>>) {
         let mut background = JoinSet::new();
-        let connected = match config.managed {
-            true => lifecycle::connect().await.map(Some),
-            false => Ok(None),
+        let connected = match config.sidecar {
+            Some((host, port)) => lifecycle::connect(host, port).await.map(Some),
+            None => Ok(None),
         };
         let sdk = match connected {
             Ok(sdk) => sdk,

@@ -25,6 +25,18 @@ pub(crate) struct LiveFrame {
     pub(crate) clients: Vec<(String, String)>,
 }
 
+impl LiveFrame {
+    /// The picture with the chosen client's lens; the first one's when nobody is chosen or the chosen one is gone.
+    pub(crate) fn json(&self, chosen: Option<&str>) -> String {
+        let wanted = self.clients.iter().find(|(player, _)| Some(player.as_str()) == chosen);
+        match wanted.or(self.clients.first()) {
+            _ if self.base.is_empty() => "{}".into(),
+            Some((_, client)) => format!("{},\"client\":{client}}}", self.base),
+            None => format!("{}}}", self.base),
+        }
+    }
+}
+
 /// The feed's fields that do not depend on the viewer.
 #[derive(Serialize)]
 struct LiveBase<'a> {
@@ -124,6 +136,11 @@ impl<G: ServerGame> Room<G> {
             void_reason: self.counts.void_reason.clone(),
             ..Status::default()
         }
+    }
+
+    /// One picture of the live view as its viewers get it, with the lens of the `chosen` player (decimal id).
+    pub fn live_json(&mut self, chosen: Option<&str>) -> String {
+        self.live_frame().json(chosen)
     }
 
     /// The live view's picture at `now`.
