@@ -153,10 +153,10 @@ pub fn wreck(ship: &Ship, berth: Vec2) -> Ship {
 
 /// The berth that is farthest from everyone in `others`.
 #[must_use]
-pub fn berth(others: impl Iterator<Item = Vec2> + Clone) -> Vec2 {
+pub fn berth(others: &[Vec2]) -> Vec2 {
     let room =
-        |berth: Vec2| others.clone().map(|other| berth.distance_squared(other)).fold(f32::MAX, f32::min);
-    BERTHS.into_iter().max_by(|a, b| room(*a).total_cmp(&room(*b))).unwrap_or_default()
+        |berth: &Vec2| others.iter().map(|other| berth.distance_squared(*other)).fold(f32::MAX, f32::min);
+    BERTHS.into_iter().max_by(|a, b| room(a).total_cmp(&room(b))).unwrap_or_default()
 }
 
 /// Whether a ship takes a pick-up, with what it gives. One that heals is left to those who need it.
@@ -326,9 +326,9 @@ mod tests {
 
     #[test]
     fn the_berth_is_far_from_everyone() {
-        let others = BERTHS.iter().copied().filter(|berth| *berth != BERTHS[3]);
-        assert_eq!(berth(others), BERTHS[3]);
-        assert!(BERTHS.contains(&berth(std::iter::empty())));
+        let others: Vec<Vec2> = BERTHS.into_iter().filter(|berth| *berth != BERTHS[3]).collect();
+        assert_eq!(berth(&others), BERTHS[3]);
+        assert!(BERTHS.contains(&berth(&[])));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The dedicated server's systems: each asks the world, applies a rule, writes the world. Never knows a packet, a
 //! connection or a clock; what is true about the game stands in [`crate::rules`].
-#![allow(elided_lifetimes_in_paths, reason = "systems are read by their components, not by their borrows")]
+#![allow(
+    elided_lifetimes_in_paths,
+    clippy::needless_pass_by_value,
+    reason = "systems are read by what they ask for, and take it by value"
+)]
 
 use std::ffi::OsString;
 
@@ -84,7 +88,7 @@ struct Spot(usize);
 fn join(mut joined: EventReader<PlayerJoined>, ships: Query<&Ship>, mut commands: Commands) {
     let mut taken: Vec<Vec2> = ships.iter().map(|ship| ship.pos).collect();
     for join in joined.read() {
-        let berth = rules::berth(taken.iter().copied());
+        let berth = rules::berth(&taken);
         taken.push(berth);
         let callsign = Callsign::new(&join.name, join.seat);
         commands.spawn((Owner(join.player), Ship::at(berth), Vitals::default(), callsign));
@@ -98,7 +102,7 @@ fn start_over(mut started: EventReader<MatchStarted>, mut ships: Query<(&mut Shi
     }
     let mut taken = Vec::new();
     for (mut ship, mut vitals) in &mut ships {
-        let berth = rules::berth(taken.iter().copied());
+        let berth = rules::berth(&taken);
         taken.push(berth);
         *ship = Ship { life: ship.life.wrapping_add(1), ..Ship::at(berth) };
         *vitals = Vitals::default();
@@ -147,7 +151,8 @@ fn strike(
     outbox: &mut Outbox,
     feed: &mut KillFeed,
 ) -> bool {
-    let berth = rules::berth(ships.iter().filter(|(ship, ..)| ship.flies()).map(|(ship, ..)| ship.pos));
+    let flying: Vec<Vec2> =
+        ships.iter().filter(|(ship, ..)| ship.flies()).map(|(ship, ..)| ship.pos).collect();
     let Ok([(_, mut shooter, _), (mut ship, mut vitals, victim)]) = ships.get_many_mut([by.ship, target])
     else {
         return false;
@@ -159,7 +164,7 @@ fn strike(
     let health = if lost { 0 } else { u32::from(vitals.health) };
     outbox.broadcast(&Hit { shooter: by.player.0, victim: victim.0.0, health });
     if lost {
-        *ship = rules::wreck(&ship, berth);
+        *ship = rules::wreck(&ship, rules::berth(&flying));
         outbox.broadcast(&Kill { killer: by.player.0, victim: victim.0.0 });
         feed.add(by.player, victim.0);
     }

@@ -42,6 +42,6 @@ fn the_page_shows_players_moving_and_one_clients_prediction() {
 /// Writes an artefact beside the build's own files: `target/artefacts/NAME`.
 fn keep(name: &str, bytes: &[u8]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("artefacts");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(name), bytes).unwrap();
+    std::fs::create_dir_all(&folder).expect("the build folder is ours");
+    std::fs::write(folder.join(name), bytes).expect("the build folder is ours");
 }

@@ -12,7 +12,7 @@ const HINT: &str = "the live view's test needs a browser: apt-get install chromi
                     (or run scripts/test, which does it)";
 
 /// A browser with one page. Closed, with every process it started, when dropped.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
@@ -21,7 +21,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts chromedriver on a free port, and through it a Chromium with a fresh profile.
-    pub fn start(width: u32, height: u32) -> Self {
+    pub(crate) fn start(width: u32, height: u32) -> Self {
         for program in ["/usr/bin/chromium", "/usr/bin/chromedriver"] {
             assert!(Path::new(program).exists(), "{program} is missing; {HINT}");
         }
@@ -32,7 +32,7 @@ impl Browser {
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not start: {error}; {HINT}"));
         let port = port_of(&mut driver);
-        let profile = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir().expect("a folder for the profile");
         let mut browser = Self { driver, port, session: String::new(), _profile: profile };
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
         let size = format!("--window-size={width},{height}");
@@ -58,17 +58,17 @@ impl Browser {
         browser
     }
 
-    pub fn open(&self, url: &str) {
+    pub(crate) fn open(&self, url: &str) {
         self.in_session("POST", "/url", &json!({ "url": url }));
     }
 
     /// Runs a script's `return …` in the page.
-    pub fn script(&self, script: &str) -> Value {
+    pub(crate) fn script(&self, script: &str) -> Value {
         self.in_session("POST", "/execute/sync", &json!({"script": script, "args": []}))
     }
 
     /// Asks again and again until the script returns true.
-    pub fn wait_until(&self, what: &str, script: &str, longest: Duration) {
+    pub(crate) fn wait_until(&self, what: &str, script: &str, longest: Duration) {
         let deadline = Instant::now() + longest;
         while self.script(script) != Value::Bool(true) {
             let state = || self.script("return JSON.stringify(document.body.dataset)");
@@ -83,7 +83,7 @@ impl Browser {
     }
 
     /// What the page wrote on the console as errors.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.in_session("POST", "/se/log", &json!({"type": "browser"}));
         let severe = |entry: &&Value| entry["level"] == "SEVERE";
         log.as_array()
@@ -95,7 +95,7 @@ impl Browser {
     }
 
     /// The window as PNG.
-    pub fn screenshot(&self) -> Vec<u8> {
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
         let text = self.in_session("GET", "/screenshot", &Value::Null);
         data_encoding::BASE64
             .decode(text.as_str().expect("a picture is text").as_bytes())

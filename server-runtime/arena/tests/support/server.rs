@@ -8,16 +8,16 @@ use netcode_token::Key;
 use serde_json::Value;
 
 /// A running server; killed when dropped, and drained by itself if the test dies: its standard input ends then.
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
-    pub udp: SocketAddr,
-    pub admin: SocketAddr,
-    pub key: Key,
+    pub(crate) udp: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) key: Key,
 }
 
 impl ServerProcess {
     /// Starts it stand-alone with a key of its own, and waits until it says that it is ready.
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let key = Key::generate();
         let mut child = Command::new(env!("CARGO_BIN_EXE_arena-server"))
             .args(["--standalone", "--exit-with-parent", "--bind", "127.0.0.1", "--key", &key.to_hex()])

@@ -1,6 +1,6 @@
 //! Players with real sockets: netcode clients flown by pilots, all on one thread. Never knows the server's inside.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,16 +20,16 @@ const PROTOCOL_ID: u64 = 0x5449_434B_5752_4947;
 const NAMES: [&str; 8] = ["Astra", "Borealis", "Comet", "Dione", "Europa", "Faye", "Ganymede", "Halley"];
 
 /// Players that play until they are told to stop.
-pub struct Squad {
+pub(crate) struct Squad {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Outcome>>,
 }
 
 /// How one of them fared.
 #[derive(Debug)]
-pub struct Outcome {
-    pub connected: bool,
-    pub mispredictions: u64,
+pub(crate) struct Outcome {
+    pub(crate) connected: bool,
+    pub(crate) mispredictions: u64,
 }
 
 struct Member {
@@ -39,7 +39,7 @@ struct Member {
 }
 
 impl Squad {
-    pub fn start(server: &ServerProcess, count: usize) -> Self {
+    pub(crate) fn start(server: &ServerProcess, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut members: Vec<Member> = (0..count).map(|index| Member::connect(server, index)).collect();
         let told = Arc::clone(&stop);
@@ -55,7 +55,7 @@ impl Squad {
         Self { stop, thread }
     }
 
-    pub fn stop(self) -> Vec<Outcome> {
+    pub(crate) fn stop(self) -> Vec<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the players' thread does not panic")
     }
@@ -76,14 +76,13 @@ impl Member {
             servers: vec![server.udp],
             user_data: seat.encode(),
         };
-        let token = mint(&spec, &server.key).unwrap();
+        let token = mint(&spec, &server.key).expect("the specification is complete");
         let mut config = ClientConfig::new(PROTOCOL_ID);
-        config.session.unix_at_zero_s = unix_s;
-        config.session.seed = player;
         config.messages = arena::messages();
         config.telemetry = true;
-        let client = Client::connect(Time::ZERO, &token[..], arena::schema(), config).unwrap();
-        let carrier = UdpCarrier::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let client =
+            Client::connect(Time::ZERO, &token[..], arena::schema(), config).expect("a token of our own");
+        let carrier = UdpCarrier::open((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         Self { client, carrier, pilot: Pilot::new(player) }
     }
 

@@ -1,0 +1,104 @@
+//! Whole-system measurements from the command line. `list` says what there is; see `benches/README.md`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use benches::room::Table;
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// Whole-system measurements. Criterion's benches of single pieces run with `cargo bench -p benches`.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Says what can be measured, and how.
+    List,
+    /// One arena room with real clients and pilots, in simulated time as fast as it goes: tick time and bytes.
+    Room(RoomFlags),
+}
+
+#[derive(Args)]
+struct RoomFlags {
+    /// Players in the room, 1 to 1024.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    players: u16,
+    /// Seconds of play, 1 to 3600.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Seed of the match and its pilots.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Also writes the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What a room costs.
+#[derive(Debug, Serialize)]
+struct RoomFigures {
+    players: u16,
+    seconds: u32,
+    tick_p50_us: f64,
+    tick_p99_us: f64,
+    tick_max_us: f64,
+    bytes_down_per_player_s: f64,
+    bytes_up_per_player_s: f64,
+    mispredictions: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Flags::parse().what {
+        What::List => list(),
+        What::Room(flags) => room(&flags)?,
+    }
+    Ok(())
+}
+
+fn list() {
+    println!("whole systems   cargo run --release -p benches -- NAME [--help]");
+    println!("  room          one arena room with real clients and pilots: tick time, bytes a player");
+    println!("single pieces   cargo bench -p benches --bench NAME");
+    println!("  wire          bits, varints, quantisation");
+    println!("  seal          sealing and opening datagrams, connect tokens");
+    println!("  channel       two links in memory: send, carry, acknowledge, deliver");
+    println!("  snapshot      extract, encode against a baseline, decode");
+    println!("  tick          a whole server tick of the arena");
+}
+
+fn room(flags: &RoomFlags) -> anyhow::Result<()> {
+    let mut table = Table::new(flags.players, flags.seed)?;
+    let mut ticks = (0..flags.seconds * 60).map(|_| table.tick()).collect::<Result<Vec<Duration>, _>>()?;
+    ticks.sort_unstable();
+    let us = |quantile: f64| ticks[((ticks.len() - 1) as f64 * quantile) as usize].as_nanos() as f64 / 1000.0;
+    let player_seconds = f64::from(flags.players) * f64::from(flags.seconds);
+    let figures = RoomFigures {
+        players: flags.players,
+        seconds: flags.seconds,
+        tick_p50_us: us(0.5),
+        tick_p99_us: us(0.99),
+        tick_max_us: us(1.0),
+        bytes_down_per_player_s: table.bytes().down as f64 / player_seconds,
+        bytes_up_per_player_s: table.bytes().up as f64 / player_seconds,
+        mispredictions: table.mispredictions(),
+    };
+    println!("{} players, {} s of play, seed {}", flags.players, flags.seconds, flags.seed);
+    println!(
+        "tick   p50 {:.0} µs   p99 {:.0} µs   max {:.0} µs   (opening and sealing included)",
+        figures.tick_p50_us, figures.tick_p99_us, figures.tick_max_us
+    );
+    println!(
+        "bytes  down {:.0} B/s a player   up {:.0} B/s a player   (UDP payload)",
+        figures.bytes_down_per_player_s, figures.bytes_up_per_player_s
+    );
+    println!("mispredictions {}", figures.mispredictions);
+    if let Some(path) = &flags.json {
+        std::fs::write(path, serde_json::to_string_pretty(&figures)?)?;
+    }
+    Ok(())
+}
