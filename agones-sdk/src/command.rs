@@ -1,15 +1,18 @@
-//! Owns: what the crate's commands share: flags with one-line errors, a runtime, the wish to end.
+//! Owns: what the crate's commands and servers share: flags with one-line errors, a runtime, the wish to end, the end.
 //! Must never know: what a command does.
 
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Parses flags after the program's name; `None` after help was printed. The error is one line.
 pub(crate) fn parse<F: Parser>(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Option<F>> {
@@ -64,6 +67,19 @@ pub(crate) fn end_requested(stdin_too: bool) -> anyhow::Result<impl Future<Outpu
             () = parent_gone => {}
         }
     })
+}
+
+/// How long servers that were told to stop may wait for their peers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Waits for servers that were told to stop; what still waits for a peer then is cut off.
+pub(crate) async fn end_servers(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for mut task in tasks {
+        // A task that panicked is gone as well.
+        if timeout(LAST_WORDS, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
 }
 
 /// One line of JSON on stdout, flushed; a reader that is gone does not matter.

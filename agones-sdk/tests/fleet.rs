@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -101,6 +102,9 @@ async fn killed_servers_are_replaced_and_a_drain_leaves_nothing() {
     let second = pids(&fleet.servers());
     assert!(second.len() == 4 && first.is_disjoint(&second));
     let (grpc, http) = (fleet.grpc_addr(), fleet.http_addr());
+    // A peer with half a request must not hold up the end.
+    let mut rude = tokio::net::TcpStream::connect(http).await.unwrap();
+    rude.write_all(b"GET /heal").await.unwrap();
     timeout(SOON, fleet.drain()).await.expect("drained");
     assert!(first.union(&second).all(|&pid| !is_alive(pid)));
     for address in [grpc, http] {

@@ -46,6 +46,7 @@ pub use self::main::fleet_main;
 pub use self::policy::{BufferPolicy, BufferSize, Desired, PolicyError};
 use self::roster::Roster;
 pub use self::roster::{Census, ServerReport};
+use crate::command;
 use crate::sidecar::HealthPolicy;
 
 /// What a fleet is started with.
@@ -182,10 +183,12 @@ impl Fleet {
     pub async fn drain(&self) {
         self.roster.stop();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            // A task that panicked is gone as well.
-            let _ = task.await;
+        let mut tasks = tasks.into_iter();
+        if let Some(supervisor) = tasks.next() {
+            // Its own limits hold: a grace, then SIGKILL. A task that panicked is gone as well.
+            let _ = supervisor.await;
         }
+        command::end_servers(tasks).await;
     }
 }
 

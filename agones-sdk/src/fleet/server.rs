@@ -97,8 +97,15 @@ async fn run_until_final(roster: &Arc<Roster>, member: &Arc<Member>) -> End {
             details.restarts += 1;
             details.restarts
         };
+        let mut states = member.sidecar.subscribe();
+        let final_state = states.wait_for(|server| server.state().is_some_and(State::is_final));
         tokio::select! {
             () = sleep(crash::BACKOFF.wait(restarts)) => {}
+            // Retired, or judged unhealthy: there is nothing to start again for.
+            _ = final_state => {
+                let retired = member.sidecar.state() == State::Shutdown;
+                return if retired { End::Asked } else { crashed };
+            }
             () = &mut stopped => return End::Asked,
         }
     }

@@ -33,6 +33,7 @@ pub use self::model::Manner;
 pub use self::refusal::Refusal;
 use self::shared::Shared;
 pub(crate) use self::shared::unix_now;
+use crate::command;
 use crate::proto::sdk::GameServer;
 use crate::proto::sdk::game_server::status::{CounterStatus, ListStatus, Port};
 use crate::proto::sdk::game_server::{ObjectMeta, Spec, Status, spec};
@@ -172,14 +173,12 @@ impl Sidecar {
         claimed.then(|| self.shared.current())
     }
 
-    /// Ends all streams, stops listening, and waits until both servers are gone.
+    /// Ends all streams, stops listening, and waits until both servers are gone; a peer that holds a connection
+    /// open with half a request is waited for no longer than a second.
     pub async fn stop(&self) {
         self.shared.stop();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            // A task that panicked is gone as well.
-            let _ = task.await;
-        }
+        command::end_servers(tasks).await;
     }
 }
 

@@ -109,6 +109,7 @@ impl Model {
         let key = format!("{SDK_PREFIX}{key}");
         if self.manner == Manner::Managed {
             names::check_key(&key)?;
+            names::check_room(&self.server.meta_mut().annotations, &key, value)?;
         }
         self.server.meta_mut().annotations.insert(key, value.to_owned());
         self.bump();

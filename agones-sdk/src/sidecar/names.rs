@@ -1,6 +1,18 @@
 //! Owns: which keys and label values Kubernetes takes. Must never know: what is labelled.
 
+use std::collections::BTreeMap;
+
 use super::refusal::Refusal;
+
+/// All annotations of one object, keys and values, as Kubernetes limits them.
+const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
+
+/// Whether one annotation more fits beside those there are.
+pub(super) fn check_room(known: &BTreeMap<String, String>, key: &str, value: &str) -> Result<(), Refusal> {
+    let others = known.iter().filter(|(other, _)| *other != key).map(|(key, value)| key.len() + value.len());
+    let bytes = others.sum::<usize>() + key.len() + value.len();
+    if bytes > ANNOTATIONS_BYTES_MAX { Err(Refusal::Annotations(bytes)) } else { Ok(()) }
+}
 
 /// A qualified name: an optional DNS prefix and one slash, then at most 63 letters, digits, `-`, `_`, `.`, with a letter
 /// or digit at both ends.
@@ -42,6 +54,14 @@ mod tests {
         check("agones.dev/sdk-white space", false);
         check(&format!("agones.dev/sdk-{}", "x".repeat(59)), true);
         check(&format!("agones.dev/sdk-{}", "x".repeat(60)), false);
+    }
+
+    #[test]
+    fn annotations_have_a_common_limit() {
+        let known = BTreeMap::from([("a".to_owned(), "x".repeat(200 << 10))]);
+        assert!(check_room(&known, "b", &"x".repeat(50 << 10)).is_ok());
+        assert!(check_room(&known, "b", &"x".repeat(60 << 10)).is_err());
+        assert!(check_room(&known, "a", &"x".repeat(60 << 10)).is_ok());
     }
 
     #[test]

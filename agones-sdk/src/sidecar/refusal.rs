@@ -63,6 +63,9 @@ pub enum Refusal {
     /// A label's value that Kubernetes does not take.
     #[error("invalid argument. {0:?} is not a label value: at most 63 letters, digits, '-', '_', '.'")]
     LabelValue(String),
+    /// More annotations than Kubernetes keeps; the bytes there would be.
+    #[error("invalid argument. annotations must not be above 262144 bytes in all, found {0}")]
+    Annotations(usize),
     /// A feature gate that is off.
     #[error("{0} not enabled")]
     NotEnabled(&'static str),
@@ -74,7 +77,7 @@ impl Refusal {
     pub fn code(&self, strict: bool) -> Code {
         match self {
             // As the real sidecar answers: the one refusal with a code of its own.
-            Self::Key(_) | Self::LabelValue(_) => Code::InvalidArgument,
+            Self::Key(_) | Self::LabelValue(_) | Self::Annotations(_) => Code::InvalidArgument,
             _ if !strict => Code::Unknown,
             Self::NoCounter(_) | Self::NoList(_) | Self::NoValue { .. } => Code::NotFound,
             Self::ValueExists { .. } => Code::AlreadyExists,
