@@ -47,9 +47,9 @@ impl ColumnCode {
     }
 
     #[inline]
-    fn encode_whole(&self, value: u32, out: &mut BitWriter) {
+    fn encode_whole(&self, value: u32, out: &mut Packer<'_>) {
         debug_assert!(value <= self.max, "a quantised value fits its column");
-        out.write_bits(u64::from(value), u32::from(self.bits));
+        out.push(u64::from(value), self.bits);
     }
 
     #[inline]
@@ -58,21 +58,24 @@ impl ColumnCode {
     }
 
     #[inline]
-    fn encode_change(&self, value: u32, before: u32, out: &mut BitWriter) {
+    fn encode_change(&self, value: u32, before: u32, out: &mut Packer<'_>) {
         if self.short == 0 {
-            let changed = value != before;
-            let value_bits = if changed && self.bits > 1 { u32::from(self.bits) } else { 0 };
-            out.write_bits(u64::from(changed) | u64::from(value) << 1, 1 + value_bits);
+            match (value != before, self.bits) {
+                (false, _) => out.push(0, 1),
+                (true, 1) => out.push(1, 1),
+                (true, bits) => out.push(1 | u64::from(value) << 1, 1 + bits),
+            }
         } else if value == before {
-            out.write_bits(SAME, 2);
+            out.push(SAME, 2);
         } else {
             let code = u64::from(self.difference(value, before));
-            let (class, code, width) = match () {
-                () if code >> self.short == 0 => (SHORT, code, self.short),
-                () if code >> self.middling == 0 => (MIDDLING, code, self.middling),
-                () => (WHOLE, u64::from(value), self.bits),
-            };
-            out.write_bits(class | code << 2, 2 + u32::from(width));
+            if code >> self.short == 0 {
+                out.push(SHORT | code << 2, 2 + self.short);
+            } else if code >> self.middling == 0 {
+                out.push(MIDDLING | code << 2, 2 + self.middling);
+            } else {
+                out.push(WHOLE | u64::from(value) << 2, 2 + self.bits);
+            }
         }
     }
 
@@ -116,10 +119,12 @@ impl ColumnCode {
 
 /// Writes an entity whole.
 pub(crate) fn encode_whole(schema: &Schema, entity: &Entity<'_>, out: &mut BitWriter) {
-    out.write_bits(entity.mask(), schema.len() as u32);
+    let mut out = Packer::new(out);
+    out.push(entity.mask(), schema.len() as u8);
     for (component, columns) in entity.parts() {
-        encode_columns(schema.codes(component), columns, out);
+        encode_columns(schema.codes(component), columns, &mut out);
     }
+    out.finish();
 }
 
 /// Reads an entity written whole into the end of `frame`.
@@ -136,24 +141,29 @@ pub(crate) fn decode_whole(
 
 /// Writes an entity against an earlier state of it.
 pub(crate) fn encode_change(schema: &Schema, entity: &Entity<'_>, before: &Entity<'_>, out: &mut BitWriter) {
-    let mask = entity.mask();
-    let same = mask == before.mask();
-    out.write_bool(same);
+    let mut out = Packer::new(out);
+    let same = entity.same_components(before);
+    out.push(u64::from(same), 1);
     if !same {
-        out.write_bits(mask, schema.len() as u32);
+        out.push(entity.mask(), schema.len() as u8);
     }
+    let mut earlier = before.parts();
     for (component, columns) in entity.parts() {
         let codes = schema.codes(component);
-        let Some(old) = before.columns(component) else {
-            encode_columns(codes, columns, out);
+        let old = if same { earlier.next().map(|(_, old)| old) } else { before.columns(component) };
+        let Some(old) = old else {
+            encode_columns(codes, columns, &mut out);
             continue;
         };
-        out.write_bool(columns != old);
-        if columns != old {
-            let values = columns.iter().zip(old);
-            codes.iter().zip(values).for_each(|(code, (value, old))| code.encode_change(*value, *old, out));
+        let changed = columns != old;
+        out.push(u64::from(changed), 1);
+        if changed {
+            for ((code, value), old) in codes.iter().zip(columns).zip(old) {
+                code.encode_change(*value, *old, &mut out);
+            }
         }
     }
+    out.finish();
 }
 
 /// Reads an entity written against an earlier state into the end of `frame`.
@@ -180,7 +190,7 @@ pub(crate) fn decode_change(
     Ok(())
 }
 
-fn encode_columns(codes: &[ColumnCode], columns: &[u32], out: &mut BitWriter) {
+fn encode_columns(codes: &[ColumnCode], columns: &[u32], out: &mut Packer<'_>) {
     codes.iter().zip(columns).for_each(|(code, value)| code.encode_whole(*value, out));
 }
 
@@ -206,6 +216,37 @@ fn components(mut mask: u64) -> impl Iterator<Item = ComponentId> {
     })
 }
 
+/// Gathers the codes of an entity in a word and writes whole words: a column costs a shift, not a write.
+struct Packer<'a> {
+    out: &'a mut BitWriter,
+    word: u64,
+    used: u32,
+}
+
+impl<'a> Packer<'a> {
+    fn new(out: &'a mut BitWriter) -> Self {
+        Self { out, word: 0, used: 0 }
+    }
+
+    /// `value` has no bits above `bits`, which is at most 64.
+    #[inline]
+    fn push(&mut self, value: u64, bits: u8) {
+        let bits = u32::from(bits);
+        debug_assert!(bits == 64 || value >> bits == 0, "the value fits its bits");
+        // 63: a full word is written before the next push, so that no shift reaches the word's width.
+        if self.used + bits > 63 {
+            self.out.write_bits(self.word, self.used);
+            (self.word, self.used) = (0, 0);
+        }
+        self.word |= value << self.used;
+        self.used += bits;
+    }
+
+    fn finish(self) {
+        self.out.write_bits(self.word, self.used);
+    }
+}
+
 const SAME: u64 = 0;
 const SHORT: u64 = 1;
 const MIDDLING: u64 = 2;
@@ -224,7 +265,9 @@ mod tests {
     fn check(field: &Field, value: u32, before: u32) -> usize {
         let code = ColumnCode::new(field);
         let mut out = BitWriter::new();
-        code.encode_change(value, before, &mut out);
+        let mut packer = Packer::new(&mut out);
+        code.encode_change(value, before, &mut packer);
+        packer.finish();
         let mut from = BitReader::new(out.as_bytes());
         assert_eq!(code.decode_change(before, &mut from), Ok(value), "{field:?} {before} -> {value}");
         assert_eq!(from.position_bits(), out.bit_len());

@@ -173,6 +173,11 @@ impl Frame {
         self.rows.binary_search_by_key(&id, |row| row.id).ok()
     }
 
+    /// As `row_of`, for one who goes through many frames' entities in ascending order and guesses well.
+    pub(crate) fn row_near(&self, id: NetId, guess: usize) -> Option<usize> {
+        if self.rows.get(guess).is_some_and(|row| row.id == id) { Some(guess) } else { self.row_of(id) }
+    }
+
     /// Number of parts so far: where the next entity's first part will lie.
     pub(crate) fn next_part(&self) -> usize {
         self.parts.len()
@@ -270,6 +275,11 @@ impl<'a> Entity<'a> {
     /// One bit a component.
     pub(crate) fn mask(&self) -> u64 {
         self.parts.iter().fold(0, |mask, part| mask | 1 << part.component.0)
+    }
+
+    pub(crate) fn same_components(&self, other: &Entity<'_>) -> bool {
+        self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(other.parts).all(|(ours, theirs)| ours.component == theirs.component)
     }
 
     pub(crate) fn same_state(&self, other: &Entity<'_>) -> bool {

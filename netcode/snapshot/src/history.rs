@@ -13,13 +13,14 @@ pub struct History {
 }
 
 impl History {
-    /// A ring that spans `ticks` ticks.
+    /// A ring that spans `ticks` ticks, or the next power of two.
     ///
     /// # Panics
     /// When `ticks` is less than 2.
     #[must_use]
     pub fn new(ticks: usize) -> Self {
         assert!(ticks >= 2, "a history spans at least two ticks");
+        let ticks = ticks.next_power_of_two();
         Self { frames: std::iter::repeat_with(|| None).take(ticks).collect(), newest: None }
     }
 
@@ -55,7 +56,8 @@ impl History {
     }
 
     fn place(&self, tick: Tick) -> usize {
-        tick.0 as usize % self.frames.len()
+        // A remainder, since the length is a power of two: it is looked up once an entity and client.
+        tick.0 as usize & (self.frames.len() - 1)
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `10`, 4 | 1..=16 ids skipped |
 //! | `110`, 8 | 17..=272 ids skipped |
 //! | `1110`, 16 | 273..=65,808 ids skipped |
-//! | `11110`, 32 | this many ids skipped |
+//! | `11110`, 32 | 65,809 ids skipped or more |
 //! | `11111` | no more records |
 //!
 //! After the id: `0` changes (against the baseline), `10` appears or is replaced (whole), `11` is gone.
@@ -39,12 +39,13 @@ impl IdWriter {
     pub(crate) fn encode(&mut self, id: NetId, action: Action, out: &mut BitWriter) {
         debug_assert!(u64::from(id.0) >= self.next, "ids ascend");
         let (prefix, prefix_bits, value, bits) = code(u64::from(id.0) - self.next);
-        out.write_bits(prefix | value << prefix_bits, prefix_bits + bits);
-        match action {
-            Action::Change => out.write_bits(0b0, 1),
-            Action::Whole => out.write_bits(0b01, 2),
-            Action::Gone => out.write_bits(0b11, 2),
-        }
+        let (action, action_bits) = match action {
+            Action::Change => (0b0, 1),
+            Action::Whole => (0b01, 2),
+            Action::Gone => (0b11, 2),
+        };
+        let head = prefix | value << prefix_bits;
+        out.write_bits(head | action << (prefix_bits + bits), prefix_bits + bits + action_bits);
         self.next = u64::from(id.0) + 1;
     }
 }
@@ -82,9 +83,11 @@ pub(crate) fn encode_end(out: &mut BitWriter) {
 }
 
 fn code(skipped: u64) -> (u64, u32, u64, u32) {
+    if skipped == 0 {
+        return (0, 1, 0, 0);
+    }
     let class =
         CLASSES.iter().rposition(|(first, _)| *first <= skipped).expect("the first class begins at zero");
-    // The last class holds any gap by itself, so that it needs no offset that could overflow.
     let (first, bits) = CLASSES[class];
     let prefix = (1 << class) - 1;
     (prefix, class as u32 + 1, skipped - first, bits)

@@ -185,7 +185,8 @@ impl ClientView {
     fn gather(&mut self, source: Source<'_>) {
         let frame = source.frame;
         let has_baseline = self.ledger.baseline(frame.tick()).is_some();
-        let mut row = 0;
+        // Both frames hold nearly the same entities: the next one is next in both.
+        let (mut row, mut guess) = (0, 0);
         self.candidates.clear();
         for (place, entry) in self.ledger.entries.iter_mut().enumerate() {
             let news = if entry.leaving {
@@ -198,7 +199,9 @@ impl ClientView {
                     continue;
                 }
                 let base = entry.base.filter(|_| has_baseline);
-                let known = base.and_then(|base| Some((base, source.history.frame(base)?.row_of(entry.id)?)));
+                let known = base
+                    .and_then(|base| Some((base, source.history.frame(base)?.row_near(entry.id, guess)?)));
+                guess = known.map_or(guess, |(_, base_row)| base_row) + 1;
                 known.map_or(News::Whole { row }, |(base, base_row)| News::Change { row, base, base_row })
             };
             // What the client has never heard of, and what is gone, matters more than one more step of a motion.
