@@ -163,10 +163,10 @@ impl Clock {
         let played = due.min(self.config.ticks_per_advance_max);
         let last = self.newest.0 + due;
         for tick in (0..played).rev().map(|back| last - back) {
-            // What a jump passed over was not late by a slow frame.
-            let lag = (self.position - f64::from(tick)).min(nominal + step);
+            let lag = self.position - f64::from(tick);
             self.sent_under[slot(Tick(tick))] = self.correction - lag;
-            self.lags.push(now, -lag);
+            // What a jump made late, no frame did: it says nothing of frames to come.
+            self.lags.push(now, -lag.min(nominal + step));
         }
         self.newest = Tick(last);
         Due { skipped: due - played, played }
