@@ -14,6 +14,7 @@ use netcode_wire::Time;
 use crate::conditioner::Conditioner;
 use crate::laws::{Ledger, Violation};
 use crate::profile::Profile;
+use crate::seat::{Excuse, Seat, TAKEN_OVER};
 
 /// A server, its clients and the weather between them.
 #[derive(Debug)]
@@ -28,33 +29,6 @@ pub struct Cluster {
     tokens: u64,
     stranger: Stranger,
     scratch: Vec<u8>,
-}
-
-/// One client that was ever started, and the server's session with it.
-#[derive(Debug)]
-pub struct Seat {
-    player: u64,
-    address: SocketAddr,
-    joined: Time,
-    client: Option<Client>,
-    session: Option<ClientId>,
-    /// From the client, from the server.
-    paths: [Conditioner; 2],
-    ledgers: [Ledger; 2],
-    /// Why each end may close: client, server. What is not excused breaks a law.
-    excuses: [Excuse; 2],
-    ended: Option<DisconnectReason>,
-}
-
-/// What may end a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Excuse {
-    /// The other end said goodbye, or will.
-    pub goodbye: bool,
-    /// The path was, or will be, dead for longer than the timeout.
-    pub silence: bool,
-    /// The player came again with a newer token.
-    pub superseded: bool,
 }
 
 /// Somebody without a token.
@@ -443,20 +417,6 @@ impl Cluster {
     }
 }
 
-impl Excuse {
-    fn judge(self, reason: DisconnectReason) -> Result<(), Violation> {
-        use DisconnectReason::{ByPeer, ByUs, RequestTimedOut, ResponseTimedOut, Superseded, TimedOut};
-        let is_excused = match reason {
-            ByPeer | ByUs(_) => self.goodbye,
-            TimedOut | RequestTimedOut | ResponseTimedOut => self.silence,
-            Superseded => self.superseded,
-            DisconnectReason::Denied => self.superseded,
-            DisconnectReason::Misbehaved(_) | DisconnectReason::TokenExpired => false,
-        };
-        if is_excused { Ok(()) } else { Err(Violation::ClosedWithoutCause(reason.to_string())) }
-    }
-}
-
 /// A key that depends on the seed and on which it is.
 fn key(seed: u64, which: u64) -> Key {
     let mut rng = fastrand::Rng::with_seed(seed ^ which.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -465,8 +425,6 @@ fn key(seed: u64, which: u64) -> Key {
     Key::from_bytes(bytes)
 }
 
-/// A newer token has come: the older end is told goodbye, or hears nothing any more.
-const TAKEN_OVER: Excuse = Excuse { goodbye: true, silence: true, superseded: true };
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4000);
 const STRANGER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 66, 6, 6)), 666);
 const PROTOCOL: u64 = 0x5469_636b;

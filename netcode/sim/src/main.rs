@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use netcode_sim::{RunReport, run_links, run_sessions};
+use netcode_sim::{Profile, RunReport, bulk, kept_seeds, reliable_latency, run_links, run_sessions};
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
 #[derive(Debug, Parser)]
@@ -16,31 +16,38 @@ struct Options {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Measure instead: latency and bulk on the named paths, in virtual time.
+    #[arg(long)]
+    figures: bool,
     /// Threads; 0 takes one for each core.
     #[arg(long, default_value_t = 0)]
     threads: u64,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Options { seeds, from, threads } = Options::parse();
+    let Options { seeds, from, threads, figures } = Options::parse();
+    if figures {
+        return print_figures();
+    }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let threads = if threads == 0 { cores } else { threads };
     let began = Instant::now();
+    let mut sum = play(kept_seeds());
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-        let play = |first: u64| move || play(first, from + seeds, threads);
+        let play = |first: u64| move || play((first..from + seeds).step_by(threads as usize));
         let running: Vec<_> = (0..threads).map(|thread| scope.spawn(play(from + thread))).collect();
         running.into_iter().map(|thread| thread.join().expect("a run judges, it does not panic")).collect()
     });
-    let mut sum = Outcome::default();
     outcomes.into_iter().for_each(|outcome| sum.add(outcome));
-    sum.print(seeds, began.elapsed());
-    anyhow::ensure!(sum.failures.is_empty(), "{} of {seeds} seeds broke a law", sum.failures.len());
+    sum.print(began.elapsed());
+    anyhow::ensure!(sum.failures.is_empty(), "{} of {} seeds broke a law", sum.failures.len(), sum.seeds);
     Ok(())
 }
 
 /// What a thread's seeds came to.
 #[derive(Debug, Default)]
 struct Outcome {
+    seeds: u64,
     total: RunReport,
     busy: Duration,
     failures: Vec<(u64, String)>,
@@ -48,18 +55,19 @@ struct Outcome {
 
 impl Outcome {
     fn add(&mut self, other: Self) {
+        self.seeds += other.seeds;
         self.total += other.total;
         self.busy += other.busy;
         self.failures.extend(other.failures);
     }
 
-    fn print(&self, seeds: u64, wall: Duration) {
+    fn print(&self, wall: Duration) {
         for (seed, violation) in &self.failures {
             println!("seed {seed}: {violation}");
         }
         let RunReport { span, packets, messages, refused } = self.total;
         let factor = span.as_secs_f64() / self.busy.as_secs_f64().max(1e-9);
-        println!("{seeds} seeds, {} broke a law", self.failures.len());
+        println!("{} seeds, {} broke a law", self.seeds, self.failures.len());
         println!(
             "{:.0} s of virtual time in {:.1} s: {factor:.0} × real time on one core",
             span.as_secs_f64(),
@@ -69,10 +77,11 @@ impl Outcome {
     }
 }
 
-fn play(first: u64, end: u64, step: u64) -> Outcome {
+fn play(seeds: impl Iterator<Item = u64>) -> Outcome {
     let mut outcome = Outcome::default();
     let began = Instant::now();
-    for seed in (first..end).step_by(step as usize) {
+    for seed in seeds {
+        outcome.seeds += 1;
         match run_links(seed).and_then(|links| Ok((links, run_sessions(seed)?))) {
             Ok((links, sessions)) => {
                 outcome.total += links;
@@ -83,4 +92,25 @@ fn play(first: u64, end: u64, step: u64) -> Outcome {
     }
     outcome.busy = began.elapsed();
     outcome
+}
+
+fn print_figures() -> anyhow::Result<()> {
+    println!("path        reliable-ordered 32 B at 60 Hz, ms           1 MiB reliable");
+    println!("              p50     p95     p99     max   B/flush         s  extra %");
+    for (name, profile) in Profile::NAMED {
+        let latency = reliable_latency(profile, Duration::from_secs(120), 1)?;
+        let bulk = bulk(profile, 1 << 20, 1)?;
+        let ms = |micros: u32| f64::from(micros) / 1e3;
+        println!(
+            "{name:10} {:7.1} {:7.1} {:7.1} {:7.1} {:9} {:9.2} {:8}",
+            ms(latency.p50_us),
+            ms(latency.p95_us),
+            ms(latency.p99_us),
+            ms(latency.max_us),
+            latency.body_bytes_per_flush,
+            bulk.took.as_secs_f64(),
+            bulk.overhead_percent,
+        );
+    }
+    Ok(())
 }

@@ -47,11 +47,7 @@ pub(super) struct AckBlock {
 impl AckBlock {
     /// Writes the head and the block. Only the `reach` packets before the newest are told.
     pub(super) fn encode(&self, reach: u64, out: &mut Vec<u8>) {
-        let reach = reach.min(WINDOW);
-        let run = self.before.run().min(reach);
-        let map_bit = |index: u64| self.before.get(run + 1 + index);
-        let map_bits =
-            (0..reach.saturating_sub(run + 1)).rev().find(|index| map_bit(*index)).map_or(0, |at| at + 1);
+        let (run, map_bits) = self.shape(reach);
         let run_low = run.min(u64::from(RUN_MORE)) as u8;
         out.push(ACK | if map_bits > 0 { MAP } else { 0 } | run_low << RUN_SHIFT);
         out.extend_from_slice(&self.newest.to_le_bytes());
@@ -63,12 +59,26 @@ impl AckBlock {
         if map_bits > 0 {
             let map_bytes = map_bits.div_ceil(8);
             out.push(map_bytes as u8);
-            out.extend((0..map_bytes).map(|byte| {
-                (0..8)
-                    .filter(|bit| byte * 8 + bit < map_bits && map_bit(byte * 8 + bit))
-                    .fold(0, |sum, bit| sum | 1 << bit)
-            }));
+            let is_set = |bit: &u64| *bit < map_bits && self.before.get(run + 1 + bit);
+            let byte =
+                |at: u64| (0..8).filter(|bit| is_set(&(at * 8 + bit))).fold(0, |sum, bit| sum | 1 << bit);
+            out.extend((0..map_bytes).map(byte));
         }
+    }
+
+    /// Bytes of the head and the block.
+    pub(super) fn encoded_bytes(&self, reach: u64) -> usize {
+        let (run, map_bits) = self.shape(reach);
+        let map = if map_bits > 0 { 1 + map_bits.div_ceil(8) as usize } else { 0 };
+        4 + usize::from(run >= u64::from(RUN_MORE)) + map
+    }
+
+    /// Packets of the run, and bits of the map behind it: up to the last that is set.
+    fn shape(&self, reach: u64) -> (u64, u64) {
+        let reach = reach.min(WINDOW);
+        let run = self.before.run().min(reach);
+        let last = (run + 1..reach).rev().find(|index| self.before.get(*index));
+        (run, last.map_or(0, |index| index - run))
     }
 
     fn decode(flags: u8, reader: &mut ByteReader<'_>) -> Result<Self, LinkError> {
@@ -375,6 +385,7 @@ mod tests {
             let mut out = Vec::new();
             block.encode(WINDOW, &mut out);
             assert!(out.len() <= 38, "{}", out.len());
+            assert_eq!(out.len(), block.encoded_bytes(WINDOW));
             let mut reader = ByteReader::new(&out);
             assert_eq!(decode_head(&mut reader), Ok(Some(block)));
             assert_eq!(reader.remaining(), 0);

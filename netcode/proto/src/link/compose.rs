@@ -93,7 +93,8 @@ impl Link {
         }
         let queued: usize = self.channels.iter().map(Channel::fresh_bytes).sum();
         let repeats = if self.repeats(now) { self.config.redundancy_bytes } else { 0 };
-        budget_bytes.saturating_sub(HEAD_TYPICAL_BYTES + queued + repeats)
+        let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
+        budget_bytes.saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
     }
 
     fn begin_flush(&mut self, now: Time, seq: u64) {
@@ -217,5 +218,5 @@ impl Link {
 const REPEAT_AT_START: Duration = Duration::from_secs(1);
 /// How often a message rides again in bodies that leave anyway.
 const REPEATS_MAX: u8 = 8;
-/// Head 1, ack block 3 with a map of up to 4 bytes, tag and length of the message 3.
-const HEAD_TYPICAL_BYTES: usize = 12;
+/// Tag and length of the message 3, and what the acknowledgements may still grow by until the flush.
+const HEAD_SPARE_BYTES: usize = 8;

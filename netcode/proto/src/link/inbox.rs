@@ -53,4 +53,4 @@ impl Inbox {
 /// Longer messages get memory of their own.
 const SHARED_BYTES_MAX: usize = 1200;
 /// A slab's least size: short messages of some packets.
-const SLAB_BYTES: usize = 1024;
+const SLAB_BYTES: usize = 512;

@@ -204,7 +204,11 @@ impl ReliableSend {
         for index in (0..newest).rev().take(REPEAT_SCAN) {
             let message = &mut self.messages[index as usize];
             let State::Sent { seq: last, repeats } = message.state else { continue };
-            if last >= limits.flush_from
+            // The first repeat rides in the very next packet, later ones 1, 2, 4 … packets apart: a burst of losses
+            // shall not take them all.
+            let is_early = seq - last < 1 << repeats.saturating_sub(1);
+            if is_early
+                || last >= limits.flush_from
                 || repeats >= limits.repeats_max
                 || message.len as usize > limits.message_bytes
             {

@@ -149,6 +149,9 @@ impl Sent {
 
     /// Gives up every packet sent before `before`, acknowledged successors or not.
     pub(super) fn lose_before(&mut self, before: Time, out: &mut Vec<(Carried, u64)>) -> (u32, u64) {
+        if self.packets.front().is_none_or(|oldest| oldest.at > before) {
+            return (0, 0);
+        }
         self.give_up(out, |packet| packet.at <= before)
     }
 

@@ -1,0 +1,42 @@
+//! Random runs, judged by the laws on every step. A failure names the seed: add it to `seeds.txt`.
+
+use netcode_sim::{KEPT_SEEDS, run_links, run_sessions};
+
+#[test]
+fn kept_seeds_break_no_law() {
+    let seeds: Vec<u64> = netcode_sim::kept_seeds().collect();
+    assert_eq!(
+        seeds.len(),
+        KEPT_SEEDS.lines().filter(|line| !line.starts_with('#')).count(),
+        "each line parses"
+    );
+    for seed in seeds {
+        run_links(seed).unwrap_or_else(|violation| panic!("links, seed {seed}: {violation}"));
+        run_sessions(seed).unwrap_or_else(|violation| panic!("sessions, seed {seed}: {violation}"));
+    }
+}
+
+#[test]
+fn links_break_no_law() {
+    for seed in 1_000_000..1_000_100 {
+        let report = run_links(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        assert!(report.packets > 0, "seed {seed} plays nothing");
+    }
+}
+
+#[test]
+fn sessions_break_no_law() {
+    let mut messages = 0;
+    for seed in 2_000_000..2_000_040 {
+        messages +=
+            run_sessions(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")).messages;
+    }
+    assert!(messages > 10_000, "{messages}: the clients hardly ever connect");
+}
+
+#[test]
+fn a_run_is_a_function_of_its_seed() {
+    assert_eq!(run_links(7), run_links(7));
+    assert_ne!(run_links(7), run_links(8));
+    assert_eq!(run_sessions(7), run_sessions(7));
+}
