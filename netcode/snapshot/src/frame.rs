@@ -290,3 +290,103 @@ impl<'a> Entity<'a> {
         &self.values[part.start as usize..(part.start + part.len) as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Field, History};
+
+    struct Byte<const N: u8>(u8);
+
+    impl<const N: u8> Replicate for Byte<N> {
+        const NAME: &'static str = "Byte";
+        const FIELDS: &'static [Field] = &[Field::integer("value", 8, false)];
+
+        fn quantise(&self, out: &mut [u32]) {
+            out[0] = u32::from(self.0);
+        }
+
+        fn restore(columns: &[u32]) -> Self {
+            Self(columns[0] as u8)
+        }
+
+        fn interpolate(from: &Self, _: &Self, _: f32) -> Self {
+            Self(from.0)
+        }
+    }
+
+    fn schema() -> Schema {
+        Schema::builder().component::<Byte<0>>().component::<Byte<1>>().build()
+    }
+
+    #[test]
+    fn entities_and_components_are_sorted() {
+        let schema = schema();
+        let mut frame = Frame::new(Tick(3));
+        frame.push(&schema, NetId(9), |entity| {
+            entity.component(&Byte::<1>(1));
+            entity.component(&Byte::<0>(2));
+            // Again: the later one holds.
+            entity.columns(ComponentId(1), &[7]);
+        });
+        frame.push(&schema, NetId(4), |_| {});
+        frame.finish();
+        assert_eq!(frame.entities().collect::<Vec<_>>(), [NetId(4), NetId(9)]);
+        assert_eq!(frame.components(NetId(9)).collect::<Vec<_>>(), [ComponentId(0), ComponentId(1)]);
+        assert_eq!(frame.columns(NetId(9), ComponentId(1)), Some(&[7][..]));
+        assert_eq!(frame.get::<Byte<0>>(&schema, NetId(9)).map(|byte| byte.0), Some(2));
+        assert!(frame.get::<Byte<0>>(&schema, NetId(4)).is_none() && frame.contains(NetId(4)));
+        assert!(!frame.has(NetId(5), ComponentId(0)) && frame.stamp(NetId(5)).is_none());
+        assert_eq!((frame.len(), frame.tick(), frame.stamp(NetId(9))), (2, Tick(3), Some(Tick(3))));
+    }
+
+    #[test]
+    fn a_history_knows_since_when_things_are_as_they_are() {
+        let schema = schema();
+        let mut history = History::new(4);
+        // The value of entity 1 at each tick; `None`: it is not there.
+        let values = [(1, Some(5)), (2, Some(5)), (3, Some(6)), (4, None), (5, Some(6)), (7, Some(6))];
+        let mut stamps = Vec::new();
+        for (tick, value) in values {
+            let frame = history.extract(Tick(tick), |frame| {
+                frame.push(&schema, NetId(0), |entity| entity.component(&Byte::<0>(0)));
+                if let Some(value) = value {
+                    frame.push(&schema, NetId(1), |entity| entity.component(&Byte::<0>(value)));
+                }
+            });
+            assert_eq!(frame.stamp(NetId(0)), Some(Tick(1)));
+            stamps.push(frame.stamp(NetId(1)).map(|stamp| stamp.0));
+        }
+        assert_eq!(stamps, [Some(1), Some(1), Some(3), None, Some(5), Some(5)]);
+        assert_eq!(history.newest().map(Frame::tick), Some(Tick(7)));
+        let held: Vec<_> = (0..9).filter(|tick| history.frame(Tick(*tick)).is_some()).collect();
+        assert_eq!(held, [2, 4, 5, 7]);
+    }
+
+    #[test]
+    fn a_component_more_or_less_is_a_change() {
+        let schema = schema();
+        let mut history = History::new(4);
+        for tick in 1..=3 {
+            let frame = history.extract(Tick(tick), |frame| {
+                frame.push(&schema, NetId(0), |entity| match tick {
+                    1 => entity.component(&Byte::<0>(0)),
+                    _ => entity.component(&Byte::<1>(0)),
+                });
+            });
+            assert_eq!(frame.stamp(NetId(0)), Some(Tick(tick.min(2))));
+        }
+    }
+
+    #[test]
+    fn a_schema_is_its_names_widths_and_order() {
+        let schema = schema();
+        let other =
+            Schema::builder().component::<Byte<1>>().component::<Byte<0>>().component::<Byte<2>>().build();
+        assert_eq!(schema.hash(), self::schema().hash());
+        assert_ne!(schema.hash(), other.hash());
+        assert_eq!((other.len(), other.id_of::<Byte<0>>()), (3, Some(ComponentId(1))));
+        assert_eq!((schema.id_of::<Byte<2>>(), schema.name(ComponentId(9))), (None, None));
+        assert_eq!(schema.fields(ComponentId(0)), Byte::<0>::FIELDS);
+    }
+}

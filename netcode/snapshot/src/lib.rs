@@ -20,6 +20,47 @@
 //! frame at the entity's [`Frame::stamp`], whatever was lost, duplicated or reordered on the way. It is held by
 //! `tests/law.rs`.
 //!
+//! # A round
+//!
+//! ```
+//! use netcode_derive::Replicate;
+//! use netcode_snapshot::{ClientView, Feedback, History, NetId, Receiver, Replicate, Schema};
+//! use netcode_wire::{BitReader, BitWriter, Tick};
+//!
+//! #[derive(Replicate, Clone, Copy, Debug, PartialEq)]
+//! struct Ship {
+//!     #[net(range(-64.0..=64.0), step = 0.005)]
+//!     x: f32,
+//!     #[net(angle, bits = 12)]
+//!     heading: f32,
+//!     #[net(bits = 7)]
+//!     hull: u8,
+//! }
+//!
+//! let schema = Schema::builder().component::<Ship>().build();
+//! let (mut history, mut view, mut receiver) = (History::default(), ClientView::new(), Receiver::default());
+//! for tick in 1..=3 {
+//!     // Server: the world once a tick, then the bits of each client, within its budget.
+//!     let mut ship = Ship { x: tick as f32 * 0.5, heading: 0.0, hull: 100 };
+//!     ship.snap();
+//!     history.extract(Tick(tick), |frame| {
+//!         frame.push(&schema, NetId(7), |entity| entity.component(&ship));
+//!     });
+//!     let mut out = BitWriter::new();
+//!     let stats = view.encode(&schema, &history, &[(NetId(7), 1.0)], Feedback::default(), 9_000, &mut out);
+//!     assert!(tick == 1 || stats.updates == 1);
+//!
+//!     // Client: bits to components.
+//!     let header = receiver.decode(&schema, &mut BitReader::new(out.as_bytes()))?;
+//!     let shown = receiver.latest().and_then(|frame| frame.get::<Ship>(&schema, NetId(7)));
+//!     assert_eq!((header.tick, shown), (Tick(tick), Some(ship)));
+//!
+//!     // And back: in the next input packet.
+//!     view.ack(receiver.ack().expect("a snapshot was decoded"));
+//! }
+//! # Ok::<(), netcode_snapshot::SnapshotError>(())
+//! ```
+//!
 //! # Identity
 //!
 //! A [`NetId`] names one entity for the whole life of a match: the server counts them up and never gives one
