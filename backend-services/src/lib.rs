@@ -1,7 +1,23 @@
-//! Accounts, matchmaking and leaderboards: one binary, a role each or all.
+//! The companion services of a game: accounts, matchmaking, leaderboards. One binary, a role each or all.
+//!
+//! Each domain is a `mod` → `routes` or `rpc` (parse, call, render) → pure rules (no await, the time is an
+//! argument) → `store`. Handlers decide nothing and stores hold no rules. Of the netcode only connect tokens
+//! are known here.
 
+pub mod accounts;
 pub mod api;
+pub mod app;
 pub mod clock;
+pub mod config;
 pub mod crypto;
+pub mod http;
 pub mod ids;
+pub mod leaderboards;
+pub mod matches;
+pub mod matchmaking;
+pub mod openapi;
+mod run;
 pub mod store;
+pub mod telemetry;
+
+pub use run::main_with;

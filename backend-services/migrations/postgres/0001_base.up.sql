@@ -45,7 +45,7 @@ CREATE TABLE matches (
     address          TEXT,
     opened_unix_ms   BIGINT  NOT NULL,
     deadline_unix_ms BIGINT  NOT NULL,
-    ended_unix_ms    BIGINT ,
+    ended_unix_ms    BIGINT,
     result           TEXT
 );
 CREATE INDEX matches_live ON matches (deadline_unix_ms) WHERE state IN ('allocating', 'running');
@@ -53,6 +53,7 @@ CREATE INDEX matches_live ON matches (deadline_unix_ms) WHERE state IN ('allocat
 CREATE TABLE match_players (
     match_id  TEXT    NOT NULL REFERENCES matches (match_id) ON DELETE CASCADE,
     player_id BIGINT  NOT NULL REFERENCES accounts (player_id) ON DELETE CASCADE,
+    seat      BIGINT  NOT NULL,
     PRIMARY KEY (match_id, player_id)
 );
 CREATE INDEX match_players_by_player ON match_players (player_id);

@@ -53,6 +53,7 @@ CREATE INDEX matches_live ON matches (deadline_unix_ms) WHERE state IN ('allocat
 CREATE TABLE match_players (
     match_id  TEXT    NOT NULL REFERENCES matches (match_id) ON DELETE CASCADE,
     player_id INTEGER NOT NULL REFERENCES accounts (player_id) ON DELETE CASCADE,
+    seat      INTEGER NOT NULL,
     PRIMARY KEY (match_id, player_id)
 ) STRICT;
 CREATE INDEX match_players_by_player ON match_players (player_id);

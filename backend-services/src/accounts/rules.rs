@@ -85,7 +85,8 @@ pub fn clean_display_name(name: &str) -> Result<String, NameFault> {
         return Err(NameFault::Length);
     }
     // Direction marks and overrides would let a name rewrite the line that it stands in.
-    let bidirectional = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let bidirectional =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if name.chars().any(|c| c.is_control() || bidirectional(c)) {
         return Err(NameFault::Character);
     }

@@ -117,7 +117,8 @@ impl Tokens {
             iat: now.as_secs(),
             exp: now.plus(ACCESS_LIFETIME).as_secs(),
         };
-        jsonwebtoken::encode(&self.header, &claims, &self.sign).expect("the key was checked when it was loaded")
+        jsonwebtoken::encode(&self.header, &claims, &self.sign)
+            .expect("the key was checked when it was loaded")
     }
 
     /// Who sent it.
@@ -224,7 +225,8 @@ mod tests {
         let tokens = tokens();
         let token = tokens.issue(caller(), UnixMs::now());
         let parts: Vec<&str> = token.split('.').collect();
-        let none = BASE64URL_NOPAD.encode(format!(r#"{{"alg":"none","typ":"at+jwt","kid":"{}"}}"#, tokens.kid).as_bytes());
+        let none = BASE64URL_NOPAD
+            .encode(format!(r#"{{"alg":"none","typ":"at+jwt","kid":"{}"}}"#, tokens.kid).as_bytes());
         for forged in [format!("{none}.{}.", parts[1]), format!("{none}.{}.{}", parts[1], parts[2])] {
             assert_eq!(tokens.verify(&forged), Err(TokenFault::Invalid));
         }
@@ -232,7 +234,8 @@ mod tests {
         header.typ = tokens.header.typ.clone();
         header.kid = tokens.header.kid.clone();
         let claims: serde_json::Value =
-            serde_json::from_slice(&BASE64URL_NOPAD.decode(parts[1].as_bytes()).expect("base64")).expect("JSON");
+            serde_json::from_slice(&BASE64URL_NOPAD.decode(parts[1].as_bytes()).expect("base64"))
+                .expect("JSON");
         let public = BASE64URL_NOPAD.decode(tokens.public_key.as_bytes()).expect("base64");
         for secret in [public.as_slice(), tokens.public_key.as_bytes()] {
             let key = EncodingKey::from_secret(secret);
@@ -271,7 +274,8 @@ mod tests {
         lenient.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
         lenient.check_trailing_bits = false;
         let lenient = lenient.encoding().expect("a sound alphabet");
-        let decode = |token: &str| token.split('.').map(|p| lenient.decode(p.as_bytes()).ok()).collect::<Vec<_>>();
+        let decode =
+            |token: &str| token.split('.').map(|p| lenient.decode(p.as_bytes()).ok()).collect::<Vec<_>>();
         let (one, other) = (decode(one), decode(other));
         one == other && one.iter().all(Option::is_some)
     }

@@ -30,7 +30,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let bytes = request.extract().await.map_err(|rejection: BytesRejection| unread(&rejection))?;
         let bytes: axum::body::Bytes = bytes;
         serde_json::from_slice(&bytes).map(Body).map_err(|error| match error.classify() {
-            Category::Data => ApiError::invalid("invalid_body", format!("the body is not as documented: {error}")),
+            Category::Data => {
+                ApiError::invalid("invalid_body", format!("the body is not as documented: {error}"))
+            }
             _ => ApiError::malformed("malformed_json", format!("the body is not JSON: {error}")),
         })
     }
@@ -87,7 +89,9 @@ impl FromRequestParts<App> for Caller {
         })?;
         app.tokens().verify(token).map_err(|fault| match fault {
             TokenFault::Expired => ApiError::unauthorized("token_expired", "refresh the access token"),
-            TokenFault::Invalid => ApiError::unauthorized("invalid_token", "the access token is not valid here"),
+            TokenFault::Invalid => {
+                ApiError::unauthorized("invalid_token", "the access token is not valid here")
+            }
         })
     }
 }

@@ -76,7 +76,12 @@ impl BoardMirror {
     ///
     /// # Errors
     /// Redis failed: ask SQL.
-    pub async fn page(&self, board: &str, skip: u64, limit: u64) -> Result<Option<Vec<EntryRow>>, StoreError> {
+    pub async fn page(
+        &self,
+        board: &str,
+        skip: u64,
+        limit: u64,
+    ) -> Result<Option<Vec<EntryRow>>, StoreError> {
         if limit == 0 {
             return Ok(Some(Vec::new()));
         }
@@ -90,9 +95,10 @@ impl BoardMirror {
         let players = found.iter().map(|(member, _)| player_of(member)).collect::<Result<Vec<_>, _>>()?;
         let names = self.names(&players).await?;
         let rows = (skip + 1..).zip(found).zip(players).zip(names);
-        let row = |(((rank, (_, score)), player), name): (((u64, (String, i64)), PlayerId), Option<String>)| {
-            EntryRow { rank, player, display_name: name.unwrap_or_default(), score }
-        };
+        let row =
+            |(((rank, (_, score)), player), name): (((u64, (String, i64)), PlayerId), Option<String>)| {
+                EntryRow { rank, player, display_name: name.unwrap_or_default(), score }
+            };
         Ok(Some(rows.map(row).collect()))
     }
 

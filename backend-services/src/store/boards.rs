@@ -114,14 +114,23 @@ impl Db {
     }
 
     /// Entries of a board by player id, after `after`: how the mirror is rebuilt.
-    pub(super) async fn board_copy(&self, board: &str, after: i64, limit: u64) -> Result<Vec<EntryCopy>, StoreError> {
+    pub(super) async fn board_copy(
+        &self,
+        board: &str,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<EntryCopy>, StoreError> {
         let sql = "SELECT e.player_id, a.display_name, e.score, e.reached_unix_ms, e.revision
             FROM board_entries e JOIN accounts a ON a.player_id = e.player_id
             WHERE e.board = $1 AND e.player_id > $2 ORDER BY e.player_id LIMIT $3";
         self.rows(sql, args![board, after, signed(limit)]).await?.iter().map(copy).collect()
     }
 
-    pub(super) async fn board_entry(&self, board: &str, of: PlayerId) -> Result<Option<EntryCopy>, StoreError> {
+    pub(super) async fn board_entry(
+        &self,
+        board: &str,
+        of: PlayerId,
+    ) -> Result<Option<EntryCopy>, StoreError> {
         let sql = "SELECT e.player_id, a.display_name, e.score, e.reached_unix_ms, e.revision
             FROM board_entries e JOIN accounts a ON a.player_id = e.player_id
             WHERE e.board = $1 AND e.player_id = $2";
@@ -129,7 +138,11 @@ impl Db {
     }
 
     pub(super) async fn boards(&self) -> Result<Vec<String>, StoreError> {
-        self.rows("SELECT DISTINCT board FROM board_entries", &[]).await?.iter().map(|row| row.text(0)).collect()
+        self.rows("SELECT DISTINCT board FROM board_entries", &[])
+            .await?
+            .iter()
+            .map(|row| row.text(0))
+            .collect()
     }
 
     pub(super) async fn outbox(&self, limit: u64) -> Result<Vec<OutboxRow>, StoreError> {

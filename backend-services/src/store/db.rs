@@ -103,7 +103,9 @@ impl Db {
     /// Rows of a statement that only reads.
     pub(super) async fn rows(&self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
         Ok(match &self.0 {
-            Engine::Sqlite { read, .. } => sqlite(sql, args).fetch_all(read).await?.into_iter().map(Row::Sqlite).collect(),
+            Engine::Sqlite { read, .. } => {
+                sqlite(sql, args).fetch_all(read).await?.into_iter().map(Row::Sqlite).collect()
+            }
             Engine::Postgres(pool) => {
                 postgres(sql, args).fetch_all(pool).await?.into_iter().map(Row::Postgres).collect()
             }
@@ -141,7 +143,9 @@ impl Db {
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Sqlite(tx) => sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect(),
+            Self::Sqlite(tx) => {
+                sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+            }
             Self::Postgres(tx) => {
                 postgres(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
             }

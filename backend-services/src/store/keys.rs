@@ -1,7 +1,7 @@
 //! The keys that every node of one deployment shares: made once, kept beside the data that they protect.
 
-use super::db::{Db, args};
 use super::StoreError;
+use super::db::{Db, args};
 use crate::clock::UnixMs;
 
 /// What signs access tokens and derives refresh tokens.

@@ -28,7 +28,7 @@ pub struct OpenMatch {
     pub id: MatchId,
     /// Its mode.
     pub mode: &'static str,
-    /// Who plays.
+    /// Who plays, in the order of their seats; at most 255.
     pub players: Vec<PlayerId>,
     /// Now.
     pub opened: UnixMs,
@@ -96,19 +96,19 @@ impl Db {
         let sql = "INSERT INTO matches (match_id, mode, state, opened_unix_ms, deadline_unix_ms)
             VALUES ($1, $2, 'allocating', $3, $4)";
         tx.execute(sql, args![open.id, open.mode, open.opened, open.deadline]).await?;
-        let mut players = open.players.clone();
+        let mut seats: Vec<(PlayerId, i64)> = open.players.iter().copied().zip(0..).collect();
         // In one order everywhere, so that two transactions never wait for each other.
-        players.sort_unstable();
+        seats.sort_unstable();
         let mut busy = Vec::new();
-        for player in players {
+        for (player, seat) in seats {
             let bind = "INSERT INTO live_players (player_id, match_id) VALUES ($1, $2)
                 ON CONFLICT (player_id) DO NOTHING";
             if tx.execute(bind, args![player, open.id]).await? == 0 {
                 busy.push(player);
                 continue;
             }
-            let sql = "INSERT INTO match_players (match_id, player_id) VALUES ($1, $2)";
-            tx.execute(sql, args![open.id, player]).await?;
+            let sql = "INSERT INTO match_players (match_id, player_id, seat) VALUES ($1, $2, $3)";
+            tx.execute(sql, args![open.id, player, seat]).await?;
         }
         if !busy.is_empty() {
             return Ok(Err(busy));
@@ -179,7 +179,11 @@ impl Db {
         if tx.execute(sql, args![id, now, result]).await? == 0 {
             let state = tx.row("SELECT state FROM matches WHERE match_id = $1", args![id]).await?;
             let state = state.map(|row| row.text(0)).transpose()?;
-            return Ok(if state.as_deref() == Some("finished") { Finished::Duplicate } else { Finished::Refused });
+            return Ok(if state.as_deref() == Some("finished") {
+                Finished::Duplicate
+            } else {
+                Finished::Refused
+            });
         }
         let sql = "SELECT player_id FROM match_players WHERE match_id = $1";
         let rows = tx.rows(sql, args![id]).await?;
@@ -213,14 +217,19 @@ impl Db {
         self.rows(sql, &[]).await?.iter().map(live_match).collect()
     }
 
-    /// The match that holds this player.
+    /// The match that holds this player, and the player's seat in it, from 0.
     ///
     /// # Errors
     /// The engine failed.
-    pub async fn live_match_of(&self, player: PlayerId) -> Result<Option<LiveMatch>, StoreError> {
-        let sql = "SELECT m.match_id, m.state, m.server, m.address, m.opened_unix_ms, m.deadline_unix_ms
-            FROM live_players l JOIN matches m ON m.match_id = l.match_id WHERE l.player_id = $1";
-        self.row(sql, args![player]).await?.as_ref().map(live_match).transpose()
+    pub async fn live_match_of(&self, player: PlayerId) -> Result<Option<(LiveMatch, u8)>, StoreError> {
+        let sql =
+            "SELECT m.match_id, m.state, m.server, m.address, m.opened_unix_ms, m.deadline_unix_ms, p.seat
+            FROM live_players l JOIN matches m ON m.match_id = l.match_id
+            JOIN match_players p ON p.match_id = l.match_id AND p.player_id = l.player_id
+            WHERE l.player_id = $1";
+        let Some(row) = self.row(sql, args![player]).await? else { return Ok(None) };
+        let seat = u8::try_from(row.int(6)?).map_err(|_| StoreError::Malformed("seat"))?;
+        Ok(Some((live_match(&row)?, seat)))
     }
 
     /// The player's rating; `None` before the first match.

@@ -1,0 +1,9 @@
+//! Guest accounts and sessions. `routes` parse and render, `service` moves between rules and store, `rules`
+//! and `tokens` decide.
+
+pub mod routes;
+pub mod rules;
+mod service;
+pub mod tokens;
+
+pub use service::Accounts;

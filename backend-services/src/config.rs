@@ -1,0 +1,312 @@
+//! The command line: flags, environment, and what of it makes no sense. Secrets never print.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Parser, ValueEnum};
+use netcode_token::Key;
+
+use crate::http::limit::Rate;
+use crate::matchmaking::pool::PoolRules;
+
+/// Which routes a process serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Accounts and tokens.
+    Accounts,
+    /// Tickets, matches and their results.
+    Matchmaking,
+    /// Boards.
+    Leaderboards,
+}
+
+impl Role {
+    /// Whether this role includes that of `part`.
+    pub fn has(self, part: Self) -> bool {
+        self == Self::All || self == part
+    }
+
+    /// The single roles that this one includes.
+    pub fn parts(self) -> impl Iterator<Item = Self> {
+        [Self::Accounts, Self::Matchmaking, Self::Leaderboards]
+            .into_iter()
+            .filter(move |part| self.has(*part))
+    }
+
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Accounts => "accounts",
+            Self::Matchmaking => "matchmaking",
+            Self::Leaderboards => "leaderboards",
+        }
+    }
+}
+
+/// A secret from the command line or the environment.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Accounts, matchmaking and leaderboards for Tickwright games.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "backend-services", version, no_binary_name = true)]
+pub struct Args {
+    /// Which routes to serve.
+    #[arg(long, value_enum, default_value = "all")]
+    pub role: Role,
+    /// Where to serve REST; port 0 is a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where to serve gRPC to game servers; port 0 is a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub grpc_listen: SocketAddr,
+    /// Folder of the embedded store; made if it is not there.
+    #[arg(long, default_value = "tickwright-state", value_name = "FOLDER")]
+    pub state: PathBuf,
+    /// Postgres instead of the embedded store; needs --redis-url too.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", requires = "redis_url")]
+    pub database_url: Option<Secret>,
+    /// Redis for the boards' ranks.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", requires = "database_url")]
+    pub redis_url: Option<Secret>,
+    /// Connections to Postgres at most.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
+
+    /// The Agones allocator, or our fleet: http://HOST:PORT. Needed for matchmaking.
+    #[arg(long, value_name = "URL")]
+    pub allocator: Option<String>,
+    /// Our fleet's HTTP, asked which servers are alive: http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub fleet_http: Option<String>,
+    /// Allocate from this fleet only.
+    #[arg(long, value_name = "NAME")]
+    pub fleet: Option<String>,
+    /// The fleet's namespace.
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub namespace: String,
+    /// The game servers' private key, 64 hex digits. Needed for matchmaking.
+    #[arg(long, env = "TICKWRIGHT_KEY", hide_env_values = true, value_name = "HEX")]
+    pub server_key_hex: Option<Secret>,
+    /// What game servers show to submit results. Needed for matchmaking.
+    #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub service_token: Option<Secret>,
+    /// The game's wire version.
+    #[arg(long, env = "TICKWRIGHT_PROTOCOL", default_value_t = 0x5449_434B_5752_4947, value_name = "NUMBER")]
+    pub protocol_id: u64,
+
+    /// Players in a match.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub match_size: u16,
+    /// Players in a match that starts late rather than never; --match-size unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub min_match_size: Option<u16>,
+    /// Seconds of waiting after which --min-match-size will do.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
+    pub min_match_after: f64,
+    /// How long a match is played, seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub match_seconds: u32,
+    /// A match is given up so many seconds after it should have ended.
+    #[arg(long, default_value_t = 45.0, value_name = "SECONDS", value_parser = seconds)]
+    pub match_grace: f64,
+    /// How far apart in rating two fresh tickets may be.
+    #[arg(long, default_value_t = 10.0, value_name = "POINTS", value_parser = seconds)]
+    pub rating_window: f64,
+    /// By how much that grows each second of waiting.
+    #[arg(long, default_value_t = 10.0, value_name = "POINTS", value_parser = seconds)]
+    pub rating_widening: f64,
+    /// How often matches are looked for, milliseconds.
+    #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    pub matchmaking_tick_ms: u64,
+    /// A ticket that nobody asks for so many seconds is dropped.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    pub ticket_idle: f64,
+    /// Tickets at most.
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub tickets_max: usize,
+
+    /// Log-ins, registrations and refreshes at once from one address.
+    #[arg(long, default_value_t = 512.0, value_name = "N", value_parser = positive)]
+    pub auth_burst: f64,
+    /// The same, each second.
+    #[arg(long, default_value_t = 64.0, value_name = "N", value_parser = positive)]
+    pub auth_rate: f64,
+    /// Other requests at once from one address.
+    #[arg(long, default_value_t = 4096.0, value_name = "N", value_parser = positive)]
+    pub request_burst: f64,
+    /// The same, each second.
+    #[arg(long, default_value_t = 1024.0, value_name = "N", value_parser = positive)]
+    pub request_rate: f64,
+
+    /// Ends when standard input ends, as it does when the parent dies.
+    #[arg(long)]
+    pub exit_with_parent: bool,
+    /// Log lines as JSON.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// What the flags ask for.
+#[derive(Debug)]
+pub enum Wanted {
+    /// Run.
+    Run(Box<Args>),
+    /// Print this and end well: help or version.
+    Print(String),
+}
+
+/// The flags make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigFault(String);
+
+impl Args {
+    /// Reads the flags, the program's name not among them.
+    ///
+    /// # Errors
+    /// One line that says which flag is wrong.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Wanted, ConfigFault> {
+        match Self::try_parse_from(args) {
+            Ok(args) => {
+                args.check()?;
+                Ok(Wanted::Run(Box::new(args)))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+                Ok(Wanted::Print(error.to_string()))
+            }
+            Err(error) => Err(ConfigFault(first_paragraph(&error.to_string()))),
+        }
+    }
+
+    /// The matchmaker's key, needed for its role.
+    ///
+    /// # Errors
+    /// It is not given, or not 64 hex digits.
+    pub fn server_key(&self) -> Result<Key, ConfigFault> {
+        let hex = needed(self.server_key_hex.as_ref(), "--server-key-hex")?;
+        let wrong = || ConfigFault("--server-key-hex must be 64 hex digits".to_owned());
+        Key::from_hex(&hex.0).map_err(|_| wrong())
+    }
+
+    /// The matchmaker's rules.
+    pub fn pool_rules(&self) -> PoolRules {
+        PoolRules {
+            match_size: usize::from(self.match_size),
+            match_size_min: usize::from(self.min_match_size.unwrap_or(self.match_size)),
+            smaller_after: Duration::from_secs_f64(self.min_match_after),
+            window: self.rating_window,
+            widen_per_s: self.rating_widening,
+            idle_max: Duration::from_secs_f64(self.ticket_idle),
+            tickets_max: self.tickets_max,
+        }
+    }
+
+    /// Limits for log-ins and for everything.
+    pub fn rates(&self) -> (Rate, Rate) {
+        let auth = Rate { burst: self.auth_burst, refill_per_s: self.auth_rate };
+        (auth, Rate { burst: self.request_burst, refill_per_s: self.request_rate })
+    }
+
+    fn check(&self) -> Result<(), ConfigFault> {
+        if self.min_match_size.is_some_and(|least| least > self.match_size) {
+            return Err(ConfigFault("--min-match-size must not exceed --match-size".to_owned()));
+        }
+        if self.role.has(Role::Matchmaking) {
+            self.server_key()?;
+            needed(self.service_token.as_ref(), "--service-token")?;
+            needed(self.allocator.as_ref(), "--allocator")?;
+        }
+        Ok(())
+    }
+}
+
+fn needed<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T, ConfigFault> {
+    value.ok_or_else(|| ConfigFault(format!("{flag} is needed for matchmaking (or choose another --role)")))
+}
+
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let line = lines.collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+/// A number of seconds or points: finite, not negative, and no more than a Duration holds.
+fn seconds(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1e9).contains(&number) { Ok(number) } else { Err("must be 0 to 1e9".to_owned()) }
+}
+
+/// A rate: a bucket must let one request in, and flow.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = seconds(text)?;
+    if number >= 1.0 { Ok(number) } else { Err("must be at least 1".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Wanted, ConfigFault> {
+        Args::read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn wrong_flags_give_one_line() {
+        let key = "0".repeat(64);
+        for (line, expected) in [
+            ("--role accounts --bogus", "--bogus"),
+            ("--role everything", "everything"),
+            ("--listen here", "--listen"),
+            ("--role all", "--server-key-hex is needed"),
+            ("--server-key-hex 12", "64 hex digits"),
+            (&format!("--server-key-hex {key}"), "--service-token is needed"),
+            (&format!("--server-key-hex {key} --service-token t"), "--allocator is needed"),
+            ("--role accounts --match-size 0", "--match-size"),
+            ("--role accounts --min-match-size 9", "--min-match-size"),
+            ("--role accounts --auth-rate 0", "--auth-rate"),
+            ("--role accounts --match-grace NaN", "--match-grace"),
+            ("--role accounts --database-url postgres://x", "--redis-url"),
+        ] {
+            let fault = read(line).expect_err(line).to_string();
+            assert!(fault.contains(expected), "{line}: {fault}");
+            assert!(!fault.contains('\n') && !fault.contains(&key), "{fault}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let key = "ab".repeat(32);
+        let Ok(Wanted::Run(args)) = read(&format!(
+            "--server-key-hex {key} --service-token hush --allocator http://a:1 \
+             --database-url postgres://u:hush@h/d --redis-url redis://:hush@h"
+        )) else {
+            panic!("these flags are right")
+        };
+        let printed = format!("{args:?}");
+        assert!(!printed.contains("hush") && !printed.contains(&key), "{printed}");
+    }
+
+    #[test]
+    fn help_is_not_an_error() {
+        assert!(matches!(read("--help"), Ok(Wanted::Print(text)) if text.contains("--allocator")));
+    }
+}

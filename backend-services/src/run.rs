@@ -1,0 +1,286 @@
+//! One process from its flags to its end: opens stores, binds ports, serves, drains. Decides nothing else.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agones_sdk::allocation::AllocatorClient;
+use anyhow::{Context as _, bail};
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::accounts::Accounts;
+use crate::accounts::tokens::{Tokens, fresh_service_key};
+use crate::app::{App, Limits, Parts};
+use crate::clock::UnixMs;
+use crate::config::{Args, Role, Wanted};
+use crate::matchmaking::desk::Desk;
+use crate::matchmaking::seats::Minter;
+use crate::matchmaking::{Matchmaker, Settings};
+use crate::store::{Db, MatchState, Stores};
+use crate::{matches, matchmaking, telemetry};
+
+/// Requests that are under way may take so long after the process was told to end.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// An allocation takes at most so long.
+const ALLOCATION_MAX: Duration = Duration::from_secs(5);
+/// A connect token opens a connection for so long.
+const CONNECT_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+/// How often expired sessions are forgotten.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How often the boards' mirror is brought up to date.
+const MIRROR_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs the backend with these flags (the program's name not among them) until it is told to end.
+///
+/// # Errors
+/// One line that says what is in the way: a wrong flag, a taken port, a folder that cannot be written, a
+/// store that does not answer.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    let args = match Args::read(args)? {
+        Wanted::Run(args) => args,
+        Wanted::Print(text) => {
+            print!("{text}");
+            return Ok(());
+        }
+    };
+    telemetry::start_logs(args.log_json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(&args));
+    // A store thread that hangs must not keep a process alive that has answered its last request.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let (drain, draining) = watch::channel(false);
+    let http = bind(args.listen).await?;
+    let grpc = if args.role.has(Role::Matchmaking) { Some(bind(args.grpc_listen).await?) } else { None };
+    let (stores, _locks) = open_stores(args).await?;
+
+    let mut background = JoinSet::new();
+    let app = assemble(args, &stores, draining.clone(), &mut background).await?;
+    let (http_address, grpc_address) =
+        (http.local_addr()?, grpc.as_ref().map(TcpListener::local_addr).transpose()?);
+    if let Some(grpc) = grpc {
+        let desk = app.matchmaker().map_err(|error| anyhow::anyhow!("{}", error.detail))?.desk.clone();
+        let token = args.service_token.as_ref().map(|secret| secret.0.as_str()).unwrap_or_default();
+        let service = matches::rpc::service(stores.db.clone(), desk, token);
+        let server =
+            tonic::transport::Server::builder().timeout(Duration::from_secs(10)).add_service(service);
+        let ended = told_to_end(draining.clone());
+        background.spawn(async move {
+            if let Err(error) = server.serve_with_incoming_shutdown(TcpListenerStream::new(grpc), ended).await
+            {
+                tracing::error!(%error, "gRPC ended");
+            }
+        });
+    }
+    let service =
+        App::routes(args.role).into_service(app).into_make_service_with_connect_info::<SocketAddr>();
+    let http = http.tap_io(|stream| _ = stream.set_nodelay(true));
+    let server = axum::serve(http, service).with_graceful_shutdown(told_to_end(draining));
+    background.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "HTTP ended");
+        }
+    });
+
+    announce(http_address, grpc_address)?;
+    let why = wait_for_end(args.exit_with_parent).await?;
+    tracing::info!(why, "draining");
+    drain.send_replace(true);
+    if tokio::time::timeout(DRAIN_MAX, async { while background.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were cut off after {DRAIN_MAX:?}");
+    }
+    stores.close().await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The stores, and for the embedded one the locks that keep a second process of the same role away.
+async fn open_stores(args: &Args) -> anyhow::Result<(Stores, Vec<File>)> {
+    if let (Some(database), Some(redis)) = (&args.database_url, &args.redis_url) {
+        let stores = Stores::production(&database.0, &redis.0, args.database_connections).await;
+        return Ok((stores.context("cannot open Postgres and Redis")?, Vec::new()));
+    }
+    let folder = &args.state;
+    let unusable = || format!("cannot use the state folder {}", folder.display());
+    make_private_folder(folder).with_context(unusable)?;
+    let mut locks = Vec::new();
+    for role in args.role.parts() {
+        let lock = File::create(folder.join(format!("{}.lock", role.name()))).with_context(unusable)?;
+        if lock.try_lock().is_err() {
+            bail!("the state folder {} is in use by another backend", folder.display());
+        }
+        locks.push(lock);
+    }
+    let stores = Stores::embedded(folder).await.with_context(unusable)?;
+    if args.role.has(Role::Matchmaking) {
+        free_unstarted(&stores.db).await.with_context(unusable)?;
+    }
+    Ok((stores, locks))
+}
+
+/// The folder holds the signing key: nobody else on the machine may read it.
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Matches that looked for a server when the last process died: their tickets died with it. Nobody else
+/// writes the embedded store, so there is no doubt.
+async fn free_unstarted(db: &Db) -> Result<(), crate::store::StoreError> {
+    for game in db.live_matches().await? {
+        if game.state == MatchState::Allocating {
+            db.lose_match(game.id, UnixMs::now()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn assemble(
+    args: &Args,
+    stores: &Stores,
+    draining: watch::Receiver<bool>,
+    background: &mut JoinSet<()>,
+) -> anyhow::Result<App> {
+    let key = stores.db.service_key(&fresh_service_key(), UnixMs::now()).await?;
+    let tokens = Arc::new(Tokens::new(&key)?);
+    let matchmaker = if args.role.has(Role::Matchmaking) { Some(matchmaker(args, stores)?) } else { None };
+    if let Some(matchmaker) = &matchmaker {
+        background.spawn(matchmaking::run_worker(matchmaker.clone(), draining.clone()));
+        let (db, desk) = (stores.db.clone(), matchmaker.desk.clone());
+        background.spawn(matches::watch::run(db, desk, args.fleet_http.clone(), draining.clone()));
+    }
+    let metrics = telemetry::start_metrics();
+    background.spawn(housekeeping(stores.clone(), metrics.clone(), draining.clone()));
+    background.spawn(mirror(stores.clone(), draining.clone()));
+    let (auth, any) = args.rates();
+    Ok(App::new(Parts {
+        role: args.role,
+        stores: stores.clone(),
+        accounts: Accounts::new(stores.db.clone(), tokens.clone(), &key),
+        tokens,
+        matchmaker,
+        limits: Limits::new(auth, any, Instant::now()),
+        metrics,
+        draining,
+    }))
+}
+
+fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
+    let endpoint = args.allocator.as_deref().context("--allocator is needed for matchmaking")?;
+    let allocator = AllocatorClient::new(endpoint, ALLOCATION_MAX)?;
+    let minter =
+        Minter { protocol_id: args.protocol_id, key: args.server_key()?, lifetime: CONNECT_TOKEN_LIFETIME };
+    let settings = Settings {
+        tick: Duration::from_millis(args.matchmaking_tick_ms),
+        match_seconds: args.match_seconds,
+        match_grace: Duration::from_secs_f64(args.match_grace),
+        fleet: args.fleet.clone(),
+        namespace: args.namespace.clone(),
+    };
+    Ok(Matchmaker::new(Desk::new(args.pool_rules()), stores.db.clone(), allocator, minter, settings))
+}
+
+async fn housekeeping(
+    stores: Stores,
+    metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    draining: watch::Receiver<bool>,
+) {
+    let mut clock = tokio::time::interval(PURGE_EVERY);
+    let ended = told_to_end(draining);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            _ = clock.tick() => {}
+        }
+        if let Err(error) = stores.db.purge_families(UnixMs::now()).await {
+            tracing::warn!(%error, "expired sessions not purged");
+        }
+        if let Some(metrics) = &metrics {
+            metrics.run_upkeep();
+        }
+    }
+}
+
+/// Keeps the boards' mirror whole and fresh, where there is one.
+async fn mirror(stores: Stores, draining: watch::Receiver<bool>) {
+    let Some(mirror) = stores.mirror else { return };
+    let mut clock = tokio::time::interval(MIRROR_EVERY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let ended = told_to_end(draining);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            _ = clock.tick() => {}
+        }
+        let step = async {
+            if mirror.heal().await? {
+                tracing::info!("board mirror rebuilt");
+            }
+            mirror.drain_outbox().await
+        };
+        if let Err(error) = step.await {
+            tracing::warn!(%error, "board mirror not brought up to date");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// One line for whoever started us.
+fn announce(http: SocketAddr, grpc: Option<SocketAddr>) -> anyhow::Result<()> {
+    let grpc = grpc.map(|address| address.to_string());
+    let line = serde_json::json!({ "ready": true, "http": http.to_string(), "grpc": grpc });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
+
+async fn told_to_end(mut draining: watch::Receiver<bool>) {
+    // An error means that the sender is gone: that is an end too.
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// Why the process should end: a signal, or the end of standard input if that means the parent's.
+async fn wait_for_end(exit_with_parent: bool) -> anyhow::Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let orphaned = stdin_end(exit_with_parent);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        () = orphaned => "standard input ended",
+    })
+}
+
+async fn stdin_end(wanted: bool) {
+    if !wanted {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: a blocked read must not hold the runtime at the end.
+    std::thread::spawn(move || {
+        let mut sink = [0; 256];
+        while std::io::stdin().read(&mut sink).is_ok_and(|read| read > 0) {}
+        drop(ended);
+    });
+    let _ = end.await;
+}
