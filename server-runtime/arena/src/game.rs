@@ -6,7 +6,6 @@ use netcode_proto::channels;
 use netcode_snapshot::{MessageSet, Schema};
 
 use crate::components::{Pickup, Ship, Shot, Vitals};
-use crate::heading::wrap;
 use crate::input::Controls;
 use crate::messages::{Hit, Kill, MatchEnd};
 use crate::rules;
@@ -29,11 +28,6 @@ impl Game for ArenaGame {
 
     fn distance(a: &Ship, b: &Ship) -> f32 {
         a.pos.distance(b.pos)
-    }
-
-    fn blend(from: &Ship, to: &Ship, t: f32) -> Ship {
-        let turned = wrap(to.heading - from.heading);
-        Ship { pos: from.pos.lerp(to.pos, t), heading: wrap(from.heading + turned * t), ..to.clone() }
     }
 }
 

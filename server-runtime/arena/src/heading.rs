@@ -20,19 +20,13 @@ pub fn wrap(angle: f32) -> f32 {
 /// Taylor's series to the 11th power, after folding the angle into a quarter turn, where the next term is below 1e-7.
 fn sine(angle: f32) -> f32 {
     let turned = wrap(angle);
-    let folded = if turned > FRAC_PI_2 {
-        PI - turned
-    } else if turned < -FRAC_PI_2 {
-        -PI - turned
-    } else {
-        turned
-    };
+    let folded = if turned.abs() > FRAC_PI_2 { PI.copysign(turned) - turned } else { turned };
     let square = folded * folded;
-    let series = 1.0 - square / 110.0;
-    let series = 1.0 - square / 72.0 * series;
-    let series = 1.0 - square / 42.0 * series;
-    let series = 1.0 - square / 20.0 * series;
-    folded * (1.0 - square / 6.0 * series)
+    // Horner: 1 − x²/(2·3)·(1 − x²/(4·5)·(1 − …)).
+    folded
+        * [110.0, 72.0, 42.0, 20.0, 6.0]
+            .into_iter()
+            .fold(1.0, |series, divisor| 1.0 - square / divisor * series)
 }
 
 #[cfg(test)]

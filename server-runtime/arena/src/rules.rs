@@ -82,12 +82,7 @@ fn bounce_off_rock(ship: &mut Ship, centre: Vec2, reach: f32) {
 fn bounce_off_walls(ship: &mut Ship) {
     let most = HALF_SIZE - Vec2::splat(SHIP_RADIUS);
     let inside = ship.pos.clamp(-most, most);
-    if inside.x != ship.pos.x {
-        ship.vel.x *= -BOUNCE;
-    }
-    if inside.y != ship.pos.y {
-        ship.vel.y *= -BOUNCE;
-    }
+    ship.vel = Vec2::select(inside.cmpne(ship.pos), ship.vel * -BOUNCE, ship.vel);
     ship.pos = inside;
 }
 

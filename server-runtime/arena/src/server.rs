@@ -69,12 +69,16 @@ impl Plugin for Arena {
     }
 }
 
-/// Whose shot this is.
+/// Which ship a shot comes from, and in which hue.
 #[derive(Component)]
 pub(crate) struct FiredBy {
-    pub(crate) player: PlayerId,
-    pub(crate) ship: Entity,
+    ship: Entity,
+    pub(crate) hue: u16,
 }
+
+/// What a shot may change: ships, for their owners.
+type Ships<'w, 's> =
+    Query<'w, 's, (&'static mut Ship, &'static mut Vitals, &'static Owner, &'static Callsign)>;
 
 /// Where pick-ups are missing, and the tick from which each lies there again.
 #[derive(Resource)]
@@ -90,7 +94,8 @@ fn join(mut joined: EventReader<PlayerJoined>, ships: Query<&Ship>, mut commands
     for join in joined.read() {
         let berth = rules::berth(&taken);
         taken.push(berth);
-        let callsign = Callsign::new(&join.name, join.seat);
+        // Hues the golden angle apart: any number of them stay far from one another.
+        let callsign = Callsign { name: join.name.clone(), hue: (join.seat * 275 / 2 % 360) as u16 };
         commands.spawn((Owner(join.player), Ship::at(berth), Vitals::default(), callsign));
     }
 }
@@ -113,12 +118,12 @@ fn start_over(mut started: EventReader<MatchStarted>, mut ships: Query<(&mut Shi
 /// its `Rewind` is fixed now, and for its whole flight it meets the others where its shooter saw them.
 fn fire(
     tick: Res<CurrentTick>,
-    ships: Query<(Entity, &Ship, &InputOf<ArenaGame>, &Owner)>,
+    ships: Query<(Entity, &Ship, &InputOf<ArenaGame>, &Callsign)>,
     mut commands: Commands,
 ) {
-    for (ship, state, input, owner) in ships.iter().filter(|(_, ship, ..)| rules::fired(ship)) {
+    for (ship, state, input, callsign) in ships.iter().filter(|(_, ship, ..)| rules::fired(ship)) {
         let shot = rules::shot_from(state, tick.0.0);
-        commands.spawn((shot, input.rewind, FiredBy { player: owner.0, ship }));
+        commands.spawn((shot, input.rewind, FiredBy { ship, hue: callsign.hue }));
     }
 }
 
@@ -126,7 +131,7 @@ fn fire(
 fn fly_shots(
     (tick, dt, seen): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>),
     shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
-    mut ships: Query<(&mut Ship, &mut Vitals, &Owner)>,
+    mut ships: Ships,
     (mut outbox, mut feed): (ResMut<Outbox>, ResMut<KillFeed>),
     mut commands: Commands,
 ) {
@@ -136,7 +141,7 @@ fn fly_shots(
         let stopped = rules::blocked(from, to, SHOT_RADIUS);
         let met = seen.sweep(*rewind, from, to, SHOT_RADIUS, |ship| ship == by.ship);
         let met = met.filter(|met| stopped.is_none_or(|at| met.fraction < at));
-        let struck = met.is_some_and(|met| strike(by, met.entity, &mut ships, &mut outbox, &mut feed));
+        let struck = met.is_some_and(|met| strike(by.ship, met.entity, &mut ships, &mut outbox, &mut feed));
         if struck || stopped.is_some() || age >= SHOT_TICKS {
             commands.entity(entity).despawn();
         }
@@ -144,16 +149,10 @@ fn fly_shots(
 }
 
 /// Applies one hit. False when shooter or target have gone since the picture was taken: the shot flies on.
-fn strike(
-    by: &FiredBy,
-    target: Entity,
-    ships: &mut Query<(&mut Ship, &mut Vitals, &Owner)>,
-    outbox: &mut Outbox,
-    feed: &mut KillFeed,
-) -> bool {
-    let flying: Vec<Vec2> =
-        ships.iter().filter(|(ship, ..)| ship.flies()).map(|(ship, ..)| ship.pos).collect();
-    let Ok([(_, mut shooter, _), (mut ship, mut vitals, victim)]) = ships.get_many_mut([by.ship, target])
+fn strike(by: Entity, target: Entity, ships: &mut Ships, outbox: &mut Outbox, feed: &mut KillFeed) -> bool {
+    let taken: Vec<Vec2> = ships.iter().map(|(ship, ..)| ship.pos).collect();
+    let Ok([(_, mut shooter, by, killer), (mut ship, mut vitals, of, loser)]) =
+        ships.get_many_mut([by, target])
     else {
         return false;
     };
@@ -161,12 +160,12 @@ fn strike(
         return false;
     }
     let lost = rules::hit(&mut shooter, &mut vitals);
-    let health = if lost { 0 } else { u32::from(vitals.health) };
-    outbox.broadcast(&Hit { shooter: by.player.0, victim: victim.0.0, health });
+    let (shooter, victim) = (by.0.0, of.0.0);
+    outbox.broadcast(&Hit { shooter, victim, health: if lost { 0 } else { u32::from(vitals.health) } });
     if lost {
-        *ship = rules::wreck(&ship, rules::berth(&flying));
-        outbox.broadcast(&Kill { killer: by.player.0, victim: victim.0.0 });
-        feed.add(by.player, victim.0);
+        *ship = rules::wreck(&ship, rules::berth(&taken));
+        outbox.broadcast(&Kill { killer: shooter, victim });
+        feed.add(format!("{} ✕ {}", killer.name, loser.name));
     }
     true
 }

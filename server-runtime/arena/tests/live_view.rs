@@ -13,13 +13,13 @@ const LONG: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_page_shows_players_moving_and_one_clients_prediction() {
-    let server = ServerProcess::start(&[]);
+    let server = ServerProcess::start(&["--seconds", "120"]);
     let squad = Squad::start(&server, 8);
-    let browser = Browser::start(1440, 900);
+    let browser = Browser::start(1440, 1040);
     browser.open(&format!("http://{}/", server.admin));
 
     browser.wait_until("eight players", "return document.body.dataset.players === '8'", LONG);
-    browser.wait_until("ships that move", "return Number(document.body.dataset.moves) > 40", LONG);
+    browser.wait_until("ships that move", "return Number(document.body.dataset.moves) > 160", LONG);
     browser.wait_until("its rows", "return document.querySelectorAll('#players tr').length === 8", LONG);
     browser.script("document.querySelectorAll('#players tr')[2].click()");
     browser.wait_until("the watched client", "return document.querySelector('tr.watched') !== null", LONG);

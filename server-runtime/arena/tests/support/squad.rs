@@ -1,4 +1,5 @@
-//! Players with real sockets: netcode clients flown by pilots, all on one thread. Never knows the server's inside.
+//! Players with real sockets behind a simulated network: netcode clients flown by pilots, all on one thread. Never
+//! knows the server's inside.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arena::ArenaGame;
 use arena::pilot::{Pilot, Sight};
 use netcode_client::{Client, ClientConfig, ClientState};
+use netcode_sim::{Conditioner, Profile};
 use netcode_token::{Seat, TokenSpec, mint};
 use netcode_transport::{Carrier, UdpCarrier};
 use netcode_wire::Time;
@@ -35,6 +37,8 @@ pub(crate) struct Outcome {
 struct Member {
     client: Client<ArenaGame>,
     carrier: UdpCarrier,
+    up: Conditioner,
+    down: Conditioner,
     pilot: Pilot,
 }
 
@@ -83,16 +87,23 @@ impl Member {
         let client =
             Client::connect(Time::ZERO, &token[..], arena::schema(), config).expect("a token of our own");
         let carrier = UdpCarrier::open((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
-        Self { client, carrier, pilot: Pilot::new(player) }
+        let [up, down] = [player, !player].map(|seed| Conditioner::new(Profile::demo(), seed));
+        Self { client, carrier, up, down, pilot: Pilot::new(player) }
     }
 
     fn advance(&mut self, now: Time) {
-        let Self { client, carrier, pilot } = self;
-        carrier.receive(&mut |from, datagram| client.handle_datagram(now, from, datagram));
+        let Self { client, carrier, up, down, pilot } = self;
+        carrier.receive(&mut |from, datagram| down.push(now, from, datagram));
+        while let Some((from, mut datagram)) = down.poll(now) {
+            client.handle_datagram(now, from, &mut datagram);
+        }
         client.advance(now, &mut |_, view| pilot.decide(&Sight::of(view)));
         while client.poll_message().is_some() {}
         while let Some(transmit) = client.poll_transmit() {
-            carrier.send(transmit.to, transmit.bytes);
+            up.push(now, transmit.to, transmit.bytes);
+        }
+        while let Some((to, datagram)) = up.poll(now) {
+            carrier.send(to, &datagram);
         }
     }
 

@@ -73,7 +73,7 @@ function receive(feed) {
   if (before) compare(before, feed);
   if (feed.client) watched = { player: feed.client.player, name: feed.client.name };
   for (const key of ["ms", "down", "up"]) keep(series[key], feed[key] ?? 0);
-  keep(series.error, feed.client?.error ?? 0);
+  keep(series.error, errorOf(feed.client) ?? 0);
   showNews(feed);
   showFigures(feed);
   showPlayers(feed);
@@ -103,6 +103,8 @@ function compare(before, feed) {
 
 // ---- figures, players, events ----
 
+/** How far off the prediction was, in metres. A life that the client did not know had ended is no error of prediction. */
+const errorOf = (client) => (client?.ghost && client.error <= JUMP_M ? client.error : null);
 const bytes = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(2)} MB/s` : n >= 1e3 ? `${(n / 1e3).toFixed(1)} kB/s` : `${Math.round(n)} B/s`);
 const metres = (m) => (m >= 1 ? `${m.toFixed(2)} m` : m >= 0.0995 ? `${(m * 100).toFixed(0)} cm` : `${(m * 100).toFixed(1)} cm`);
 
@@ -121,7 +123,7 @@ function showFigures(feed) {
   $("up").textContent = bytes(feed.up ?? 0);
   const client = feed.client;
   $("who").textContent = client ? `Client view: ${client.name}` : "Client view";
-  $("error").textContent = client?.error == null ? "–" : metres(client.error);
+  $("error").textContent = errorOf(client) == null ? "–" : metres(errorOf(client));
   $("rtt").textContent = client ? `${Math.round(client.rtt)} ms` : "–";
   $("worst").textContent = client ? metres(Math.max(0, ...series.error.slice(-100))) : "–";
   $("missed").textContent = client ? client.mispredictions : "–";
@@ -228,8 +230,9 @@ function drawArena(now) {
   const seen = shapesAt(now);
   const [w, h] = seen?.feed.bounds ?? [128, 72];
   const scale = Math.min((width - 12) / w, (height - 12) / h);
-  // World: metres, the centre at the origin, y upwards.
-  paint.translate(width / 2, height / 2);
+  // World: metres, the centre at the origin, y upwards. Below it there is the kill feed, if there is room.
+  paint.translate(width / 2, 6 + (h * scale) / 2);
+  $("feed").style.top = `${Math.min(h * scale + 34, height - 120)}px`;
   paint.scale(scale, -scale);
   drawGround(paint, w, h, scale);
   if (!seen) return;
@@ -409,7 +412,7 @@ function drawLabel(paint, ship, r, scale, waits) {
  */
 function drawGhost(paint, client, ships, scale) {
   const ship = ships.find(isMe);
-  if (!ship || !client.truth || ship.hp === 0) return;
+  if (!ship || !client.truth || ship.hp === 0 || errorOf(client) == null) return;
   paint.save();
   paint.translate(ship.x + client.ghost.x - client.truth.x, ship.y + client.ghost.y - client.truth.y);
   paint.rotate((ship.a ?? 0) + client.ghost.a - client.truth.a);
@@ -459,10 +462,10 @@ function drawLens(now) {
   const seen = shapesAt(now);
   const client = seen?.client;
   paint.font = "11px ui-monospace, 'DejaVu Sans Mono', monospace";
-  if (!client?.ghost || !client.truth) {
+  if (!client?.truth || errorOf(client) == null) {
     paint.fillStyle = colour.faint;
     paint.textAlign = "center";
-    paint.fillText("no client is telling its prediction", width / 2, height / 2);
+    paint.fillText(client?.ghost ? "another life" : "no prediction told", width / 2, height / 2);
     return;
   }
   const scale = height / 4.4; // pixels a metre: the hull fills the glass
@@ -474,6 +477,7 @@ function drawLens(now) {
     paint.arc(0, 0, ring * scale, 0, Math.PI * 2);
     paint.stroke();
   }
+  paint.textAlign = "left";
   paint.fillText(`error ×${EXAGGERATE}`, 8 - width / 2, height / 2 - 8);
   const hue = seen.shapes.find(isMe)?.hue ?? 200;
   paint.scale(scale, -scale);
