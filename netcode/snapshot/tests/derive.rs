@@ -313,3 +313,38 @@ fn variants_return() {
         assert_eq!(Event::decode(&mut BitReader::new(out.as_bytes())), Ok(event));
     }
 }
+
+/// As a facade would name it.
+mod renamed {
+    pub(crate) use netcode_snapshot as snapshot;
+}
+
+#[derive(Enumeration, Clone, Copy, Debug, PartialEq)]
+#[net(crate = renamed::snapshot)]
+enum Colour {
+    Red,
+    Blue,
+}
+
+#[derive(Replicate, Input, Message, Clone, Copy, Debug, PartialEq)]
+#[net(crate = renamed::snapshot)]
+struct Paint(#[net(enumeration)] Colour, #[net(bits = 3)] u8);
+
+impl Default for Paint {
+    fn default() -> Self {
+        Self(Colour::Red, 0)
+    }
+}
+
+#[test]
+fn the_crate_may_have_another_name() {
+    let paint = Paint(Colour::Blue, 5);
+    let mut out = BitWriter::new();
+    netcode_snapshot::Input::encode(&paint, &mut out);
+    netcode_snapshot::Message::encode(&paint, &mut out);
+    assert_eq!(out.bit_len(), 8);
+    let mut from = BitReader::new(out.as_bytes());
+    assert_eq!(<Paint as netcode_snapshot::Input>::decode(&mut from), Ok(paint));
+    assert_eq!(<Paint as netcode_snapshot::Message>::decode(&mut from), Ok(paint));
+    assert_eq!(Paint::FIELDS.len(), 2);
+}
