@@ -28,6 +28,8 @@ pub struct Cluster {
     seed: u64,
     tokens: u64,
     stranger: Stranger,
+    /// Sessions that ended before their beginning was told.
+    ghosts: Vec<ClientId>,
     scratch: Vec<u8>,
 }
 
@@ -62,6 +64,7 @@ impl Cluster {
             seed,
             tokens: 0,
             stranger: Stranger::default(),
+            ghosts: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -376,10 +379,14 @@ impl Cluster {
     fn connected(&mut self, session: ClientId, player: u64, user_data: &[u8; 256]) -> Result<(), Violation> {
         let named = UserData::decode(user_data).is_ok_and(|data| data.player == player);
         let address = self.server.address(session);
-        // One that was taken over before its event was read has no address any more.
-        let is_it = |seat: &&mut Seat| seat.player == player && address.is_none_or(|one| one == seat.address);
-        let is_new = |seat: &Seat| seat.session.is_none() && seat.ended.is_none();
-        let seat = self.seats.iter_mut().filter(is_it).find(|seat| is_new(seat));
+        if address.is_none() {
+            // Taken over before its event was read: whose it was cannot be told any more, and its end follows.
+            self.ghosts.push(session);
+            return Ok(());
+        }
+        let is_it = |seat: &&mut Seat| Some(seat.address) == address && seat.player == player;
+        let is_new = |seat: &&mut Seat| seat.session.is_none() && seat.ended.is_none();
+        let seat = self.seats.iter_mut().find(is_it).filter(is_new);
         let Some(seat) = seat.filter(|_| named) else {
             return Err(Violation::ClosedWithoutCause(format!("player {player} appeared out of nowhere")));
         };
@@ -388,6 +395,9 @@ impl Cluster {
     }
 
     fn disconnected(&mut self, session: ClientId, reason: DisconnectReason) -> Result<(), Violation> {
+        if self.ghosts.contains(&session) {
+            return TAKEN_OVER.judge(reason);
+        }
         let Some(seat) = self.seats.iter().position(|seat| seat.session == Some(session)) else {
             return Err(Violation::ClosedWithoutCause(format!("unknown session: {reason}")));
         };
