@@ -15,18 +15,18 @@ const PAGE: &str = include_str!("page.html");
 
 /// The page while it is served.
 #[derive(Debug)]
-pub struct Page {
+pub(super) struct Page {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 /// Takes the page's port; says so in one line when it is taken.
-pub async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind(port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("cannot listen on 127.0.0.1:{port}"))
 }
 
 /// Serves the page until [`Page::stop`].
-pub fn serve(listener: TcpListener, stack: SharedStack) -> anyhow::Result<Page> {
+pub(super) fn serve(listener: TcpListener, stack: SharedStack) -> anyhow::Result<Page> {
     let address = listener.local_addr()?;
     let router = Router::new()
         .route("/", get(|| async { Html(PAGE) }))
@@ -42,12 +42,12 @@ pub fn serve(listener: TcpListener, stack: SharedStack) -> anyhow::Result<Page> 
 
 impl Page {
     /// Where a browser finds it.
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// Stops serving.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.task.abort();
     }
 }

@@ -30,7 +30,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a child says on its standard output once it serves: one JSON line.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Ready {
+pub(super) struct Ready {
     /// Must be true.
     pub ready: bool,
     /// HTTP address, where it has one.
@@ -41,7 +41,7 @@ pub struct Ready {
 
 /// One running child.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Process {
     role: Role,
     child: Child,
     log: PathBuf,
@@ -51,7 +51,7 @@ pub struct Process {
 
 /// What is needed to start a child, and to start it again.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub(super) struct Recipe {
     /// Which role.
     pub role: Role,
     /// The role's arguments.
@@ -64,7 +64,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// Starts the child and waits for its ready line.
-    pub async fn start(&self) -> anyhow::Result<Process> {
+    pub(super) async fn start(&self) -> anyhow::Result<Process> {
         let name = self.role.name();
         let log = self.logs.join(format!("{name}.log"));
         let stderr = File::options()
@@ -95,6 +95,9 @@ impl Recipe {
             Ok(_) => bail!("the {name} process did not start: {}", last_line(&log)),
             Err(_) => bail!("the {name} process was not ready within {READY_WITHIN:?}: {}", last_line(&log)),
         };
+        if !ready.ready {
+            bail!("the {name} process says that it is not ready");
+        }
         // Later lines are of no use here, but the pipe must be drained or the child would block on it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Process { role: self.role, child, log, ready })
@@ -102,18 +105,13 @@ impl Recipe {
 }
 
 impl Process {
-    /// The operating system's process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Waits until it ends.
-    pub async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+    pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await
     }
 
     /// Asks it to drain (SIGTERM), waits, and kills it when it takes too long.
-    pub async fn drain(mut self) -> anyhow::Result<()> {
+    pub(super) async fn drain(mut self) -> anyhow::Result<()> {
         if let Some(pid) = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
             // The child may have ended in between: then there is nothing to ask.
             let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -145,7 +143,7 @@ fn last_line(log: &Path) -> String {
 }
 
 /// A loopback address whose port is free at this moment.
-pub fn free_tcp() -> anyhow::Result<SocketAddr> {
+pub(super) fn free_tcp() -> anyhow::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free TCP port on 127.0.0.1")?;
     Ok(listener.local_addr()?)
 }

@@ -36,7 +36,7 @@ const START_TRIES: u32 = 3;
 
 /// Backend and fleet, running.
 #[derive(Debug)]
-pub struct Stack {
+pub(super) struct Stack {
     state: PathBuf,
     backend: SocketAddr,
     fleet_http: SocketAddr,
@@ -53,7 +53,7 @@ struct Guards {
 
 /// One game server as `/gameservers.json` of the fleet lists it.
 #[derive(Debug, Clone, Deserialize)]
-pub struct GameServerRow {
+pub(super) struct GameServerRow {
     /// Its name.
     pub name: String,
     /// Its Agones state.
@@ -68,7 +68,7 @@ pub struct GameServerRow {
 
 impl Stack {
     /// Starts everything and waits until it serves.
-    pub async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+    pub(super) async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
         let state = state_dir(args)?;
         let mut tries = 1;
         loop {
@@ -109,24 +109,24 @@ impl Stack {
     }
 
     /// Where everything is kept.
-    pub fn state_dir(&self) -> &Path {
+    pub(super) fn state_dir(&self) -> &Path {
         &self.state
     }
 
     /// Base URL of the REST API.
-    pub fn backend_url(&self) -> String {
+    pub(super) fn backend_url(&self) -> String {
         format!("http://{}", self.backend)
     }
 
     /// The fleet's game servers now; empty while the fleet is away.
-    pub async fn game_servers(&self) -> Vec<GameServerRow> {
+    pub(super) async fn game_servers(&self) -> Vec<GameServerRow> {
         let url = format!("http://{}/gameservers.json", self.fleet_http);
         let Ok(answer) = self.http.get(url).send().await else { return Vec::new() };
         answer.json().await.unwrap_or_default()
     }
 
     /// The servers in a few words.
-    pub async fn summary(&self) -> String {
+    pub(super) async fn summary(&self) -> String {
         let servers = self.game_servers().await;
         let allocated = servers.iter().filter(|server| server.state == "Allocated").count();
         let ready = servers.iter().filter(|server| server.state == "Ready").count();
@@ -134,12 +134,12 @@ impl Stack {
     }
 
     /// What the children's guards have to tell. Taken once.
-    pub fn watchdog(&self) -> Watchdog<'_> {
+    pub(super) fn watchdog(&self) -> Watchdog<'_> {
         Watchdog { stack: self }
     }
 
     /// Stops the fleet, then the backend, and returns the tick times of every server that ended in order.
-    pub async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
+    pub(super) async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
         let Some(guards) = self.guards.lock().await.take() else { bail!("stopped twice") };
         let fleet = guards.fleet.stop().await;
         let backend = guards.backend.stop().await;
@@ -150,13 +150,13 @@ impl Stack {
 }
 
 /// Hands out incidents as they come.
-pub struct Watchdog<'a> {
+pub(super) struct Watchdog<'a> {
     stack: &'a Stack,
 }
 
 impl Watchdog<'_> {
     /// The next thing that went wrong and was mended; an error when it could not be.
-    pub async fn next(&mut self) -> anyhow::Result<String> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<String> {
         let mut incidents = self.stack.incidents.lock().await;
         match incidents.as_mut() {
             Some(receiver) => match receiver.recv().await {
@@ -290,7 +290,8 @@ fn fleet_recipe(
 }
 
 fn flags<const N: usize>(pairs: [(&str, String); N]) -> impl Iterator<Item = OsString> + use<N> {
-    let words: Vec<OsString> = pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect();
+    let words: Vec<OsString> =
+        pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect();
     words.into_iter()
 }
 
@@ -333,7 +334,7 @@ fn tick_times(logs: &Path) -> anyhow::Result<Vec<Distribution>> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(logs).with_context(|| format!("cannot read {}", logs.display()))? {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "log") {
+        if !path.to_string_lossy().ends_with(".stdout.log") {
             continue;
         }
         let text =
@@ -352,4 +353,4 @@ fn tick_times(logs: &Path) -> anyhow::Result<Vec<Distribution>> {
 }
 
 /// The stack as the page sees it.
-pub type SharedStack = Arc<Stack>;
+pub(super) type SharedStack = Arc<Stack>;

@@ -10,7 +10,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -101,7 +101,6 @@ impl Worker {
 struct Round {
     profile: Profile,
     epoch: Instant,
-    unix_at_zero_us: u64,
     players: Vec<(Player, oneshot::Sender<Outcome>)>,
     leaving: bool,
     stopped: bool,
@@ -109,15 +108,7 @@ struct Round {
 
 impl Round {
     fn new(profile: Profile) -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            profile,
-            epoch: Instant::now(),
-            unix_at_zero_us: u64::try_from(unix.as_micros()).unwrap_or(u64::MAX),
-            players: Vec::new(),
-            leaving: false,
-            stopped: false,
-        }
+        Self { profile, epoch: Instant::now(), players: Vec::new(), leaving: false, stopped: false }
     }
 
     fn now(&self) -> Time {
@@ -145,7 +136,7 @@ impl Round {
             // Whoever comes when all leave is not let in.
             Order::Play(_, answer) if self.leaving => drop(answer.send(Outcome::none(Ending::Left))),
             Order::Play(spec, answer) => {
-                match Player::join(&spec, &self.profile, now, self.unix_at_zero_us) {
+                match Player::join(&spec, &self.profile, now) {
                     Ok(player) => self.players.push((player, answer)),
                     // Nobody waits for the answer any more: then nobody needs it.
                     Err(reason) => drop(answer.send(Outcome::lost(&reason))),

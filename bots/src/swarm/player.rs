@@ -11,7 +11,7 @@ use arena::{
     ArenaGame, MatchEnd,
     pilot::{Pilot, Sight},
 };
-use netcode_client::{Client, ClientConfig, ClientState, LeaveReason};
+use netcode_client::{Client, ClientConfig, ClientState, LeaveReason, ReliableTrip};
 use netcode_sim::{Conditioner, Profile};
 use netcode_snapshot::MessageSet;
 use netcode_token::PublicToken;
@@ -70,7 +70,7 @@ pub struct Player {
     next_sample: Time,
     leaving: Option<Time>,
     match_over: bool,
-    unix_at_zero_us: u64,
+    trips: Vec<ReliableTrip>,
     buffer: Box<[u8; DATAGRAM_MAX]>,
 }
 
@@ -79,12 +79,7 @@ impl Player {
     ///
     /// # Errors
     /// A sentence: bad token, no socket.
-    pub fn join(
-        spec: &PlayerSpec,
-        profile: &Profile,
-        now: Time,
-        unix_at_zero_us: u64,
-    ) -> Result<Self, String> {
+    pub fn join(spec: &PlayerSpec, profile: &Profile, now: Time) -> Result<Self, String> {
         let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
         let any: SocketAddr = match token.servers.first() {
             Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -111,7 +106,7 @@ impl Player {
             next_sample: now,
             leaving: None,
             match_over: false,
-            unix_at_zero_us,
+            trips: Vec::new(),
             buffer: Box::new([0; DATAGRAM_MAX]),
         })
     }
@@ -137,6 +132,8 @@ impl Player {
 
     /// The figures of this stay.
     pub fn into_stay(mut self) -> Stay {
+        self.trips.extend(self.client.take_reliable_trips());
+        record_trips(&mut self.stay.reliable_us, &self.trips);
         let stats = self.client.stats();
         self.stay.bytes_down = stats.link.bytes_received;
         self.stay.bytes_up = stats.link.bytes_sent;
@@ -188,6 +185,7 @@ impl Player {
         self.next_sample = now + SAMPLE_EVERY;
         let stats = self.client.stats();
         record(&mut self.stay.rtt_us, stats.link.rtt_us);
+        self.trips.extend(self.client.take_reliable_trips());
         for metres in self.client.take_corrections() {
             record(&mut self.stay.corrections_mm, (f64::from(metres) * 1000.0).round() as u64);
         }
@@ -213,7 +211,49 @@ impl Player {
     }
 }
 
+/// Records the one-way latencies of timed messages, both directions.
+///
+/// Two machines' clocks differ by an unknown offset, which cancels in the fastest round trip; that is taken to be as
+/// long on the way out as on the way back (the assumption of NTP, RFC 5905 §8).
+fn record_trips(into: &mut Distribution, trips: &[ReliableTrip]) {
+    // Wrapping: clocks with different epochs may be apart either way; only differences are used.
+    let out = |trip: &ReliableTrip| trip.server_us.wrapping_sub(trip.sent_us).cast_signed();
+    let back = |trip: &ReliableTrip| trip.back_us.wrapping_sub(trip.server_us).cast_signed();
+    let (Some(least_out), Some(least_back)) = (trips.iter().map(out).min(), trips.iter().map(back).min())
+    else {
+        return;
+    };
+    let fastest = least_out.saturating_add(least_back) / 2;
+    for trip in trips {
+        for over in [out(trip) - least_out, back(trip) - least_back] {
+            record(into, u64::try_from(over.saturating_add(fastest)).unwrap_or(0));
+        }
+    }
+}
+
 /// Adds a value to a distribution that grows as needed.
 fn record(distribution: &mut Distribution, value: u64) {
     distribution.record(value).expect("distributions of the report grow as needed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::distribution;
+
+    #[test]
+    fn latencies_do_not_depend_on_how_far_the_clocks_are_apart() {
+        for offset in [0, 5_000_000, u64::MAX - 20_000] {
+            let trip = |sent_us: u64, out: u64, back: u64| ReliableTrip {
+                sent_us,
+                server_us: (sent_us + out).wrapping_add(offset),
+                back_us: sent_us + out + back,
+            };
+            let mut latencies = distribution();
+            record_trips(&mut latencies, &[trip(100, 30_000, 50_000), trip(90_000, 40_000, 30_000)]);
+            assert_eq!(latencies.min(), 30_000, "offset {offset}");
+            assert_eq!(latencies.len(), 4);
+            assert!((49_900..=50_100).contains(&latencies.max()), "offset {offset}: {}", latencies.max());
+        }
+    }
 }

@@ -55,11 +55,11 @@ mod testing;
 mod view;
 mod window;
 
-pub use client::{CORRECTIONS_MAX, Client};
+pub use client::{CORRECTIONS_MAX, Client, TRIPS_MAX};
 pub use clock::ClockConfig;
 pub use config::ClientConfig;
 pub use game::{Game, StepContext, step};
 pub use netcode_proto::{Bytes, ChannelId, ConnectError, DisconnectReason, LinkStats, Transmit, channels};
 pub use playout::InterpolationConfig;
-pub use state::{ClientState, ClientStats, LeaveReason, SendMessageError};
+pub use state::{ClientState, ClientStats, LeaveReason, ReliableTrip, SendMessageError};
 pub use view::WorldView;

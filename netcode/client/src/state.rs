@@ -62,6 +62,18 @@ pub enum SendMessageError {
     Channel(#[from] netcode_proto::SendError),
 }
 
+/// A reliable-ordered message to the server and the reliable-ordered answer to it, timed by the application at both
+/// ends. The two clocks have epochs of their own: only differences between trips of one session mean something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReliableTrip {
+    /// Client's clock when the message was sent, microseconds.
+    pub sent_us: u64,
+    /// Server's clock when it was read there and the answer sent, microseconds.
+    pub server_us: u64,
+    /// Client's clock when the answer was read, microseconds.
+    pub back_us: u64,
+}
+
 /// What a client counted since it connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClientStats {

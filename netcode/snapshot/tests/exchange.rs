@@ -69,9 +69,10 @@ proptest! {
     fn telemetry_returns(
         predicted in prop::collection::vec(any::<u32>(), 0..=64),
         (tick, mispredictions, correction_um, rtt_us, interpolation_delay_us, loss) in any::<(u32, u32, u32, u32, u32, u16)>(),
+        sent_us in any::<u64>(),
     ) {
         let tick = Tick(tick);
-        let telemetry = Telemetry { tick, predicted, mispredictions, correction_um, rtt_us, interpolation_delay_us, loss };
+        let telemetry = Telemetry { tick, predicted, mispredictions, correction_um, rtt_us, interpolation_delay_us, loss, sent_us };
         let out = bits_of(|out| telemetry.encode(out));
         prop_assert_eq!(Telemetry::decode(&mut BitReader::new(out.as_bytes())), Ok(telemetry));
     }

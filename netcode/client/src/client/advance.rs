@@ -150,6 +150,7 @@ impl<G: Game> Client<G> {
         self.telemetry.rtt_us = link.rtt_us.min(u64::from(u32::MAX)) as u32;
         self.telemetry.interpolation_delay_us = running.playout.delay_us().min(u64::from(u32::MAX)) as u32;
         self.telemetry.loss = (link.loss * f32::from(u16::MAX)) as u16;
+        self.telemetry.sent_us = now.as_micros();
         self.out.clear();
         self.telemetry.encode(&mut self.out);
         let _ = self.session.send(now, CONTROL, self.out.as_bytes());

@@ -16,7 +16,7 @@ use netcode_snapshot::{
 use netcode_wire::{BitWriter, Tick, Time};
 
 use crate::{
-    ClientConfig, ClientState, ClientStats, Game, LeaveReason, SendMessageError, WorldView,
+    ClientConfig, ClientState, ClientStats, Game, LeaveReason, ReliableTrip, SendMessageError, WorldView,
     clock::Clock,
     input::InputRing,
     interpolate::{Between, view_time},
@@ -50,6 +50,7 @@ pub struct Client<G: Game> {
     messages: VecDeque<(ChannelId, Bytes)>,
     stats: ClientStats,
     corrections: Vec<f32>,
+    trips: Vec<ReliableTrip>,
 }
 
 /// What begins with the server's welcome.
@@ -98,6 +99,7 @@ impl<G: Game> Client<G> {
             messages: VecDeque::new(),
             stats: ClientStats::default(),
             corrections: Vec::new(),
+            trips: Vec::new(),
             schema,
             config,
         })
@@ -249,6 +251,12 @@ impl<G: Game> Client<G> {
         std::mem::take(&mut self.corrections)
     }
 
+    /// The reliable messages that were timed since the last call: one for each telemetry that the server answered.
+    /// At most [`TRIPS_MAX`] are kept.
+    pub fn take_reliable_trips(&mut self) -> Vec<ReliableTrip> {
+        std::mem::take(&mut self.trips)
+    }
+
     fn leave(&mut self, now: Time, reason: LeaveReason) {
         if self.left.is_none() {
             self.left = Some(reason);
@@ -271,3 +279,6 @@ fn same_life<G: Game>(before: &[u32], after: &[u32]) -> bool {
 
 /// Corrections kept for [`Client::take_corrections`]; newer ones are then only counted.
 pub const CORRECTIONS_MAX: usize = 4096;
+
+/// Trips kept for [`Client::take_reliable_trips`]; newer ones are then not timed.
+pub const TRIPS_MAX: usize = 4096;

@@ -9,9 +9,9 @@ use netcode_proto::{
 use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
 use netcode_wire::{BitReader, Tick, Time};
 
-use super::{Client, MatchClock};
+use super::{Client, MatchClock, TRIPS_MAX};
 use crate::{
-    Game, LeaveReason,
+    Game, LeaveReason, ReliableTrip,
     clock::{Clock, Feedback},
     playout::Playout,
     predict::Prediction,
@@ -82,8 +82,15 @@ impl<G: Game> Client<G> {
             Ok(Control::Owns { net_id }) if self.own != Some(net_id) => self.own_other(Some(net_id)),
             Ok(Control::Owns { .. }) => {}
             Ok(Control::OwnsNothing) => self.own_other(None),
+            Ok(Control::Heard { sent_us, server_us }) => self.note_trip(now, sent_us, server_us),
             Ok(Control::Goodbye { reason }) => self.leave(now, LeaveReason::Goodbye(reason)),
             Err(error) => self.leave(now, LeaveReason::Control(error)),
+        }
+    }
+
+    fn note_trip(&mut self, now: Time, sent_us: u64, server_us: u64) {
+        if self.trips.len() < TRIPS_MAX {
+            self.trips.push(ReliableTrip { sent_us, server_us, back_us: now.as_micros() });
         }
     }
 

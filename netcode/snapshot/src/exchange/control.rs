@@ -3,7 +3,7 @@
 //!
 //! | bits | field |
 //! |---|---|
-//! | 8 | which: 0 welcome, 1 owns, 2 owns nothing, 3 goodbye |
+//! | 8 | which: 0 welcome, 1 owns, 2 owns nothing, 3 goodbye, 4 heard |
 //! | … | its fields, in the order below, whole width |
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
@@ -40,6 +40,13 @@ pub enum Control {
         /// The game's code.
         reason: u8,
     },
+    /// Your [`Telemetry`](crate::Telemetry) was read.
+    Heard {
+        /// [`Telemetry::sent_us`](crate::Telemetry::sent_us), as it came.
+        sent_us: u64,
+        /// The server's own clock when it was read and this was sent, microseconds.
+        server_us: u64,
+    },
 }
 
 impl Control {
@@ -64,6 +71,11 @@ impl Control {
                 out.write_bits(GOODBYE, 8);
                 out.write_bits(u64::from(reason), 8);
             }
+            Self::Heard { sent_us, server_us } => {
+                out.write_bits(HEARD, 8);
+                out.write_bits(sent_us, 64);
+                out.write_bits(server_us, 64);
+            }
         }
     }
 
@@ -85,6 +97,7 @@ impl Control {
             OWNS => Ok(Self::Owns { net_id: NetId(from.read_bits(32)? as u32) }),
             OWNS_NOTHING => Ok(Self::OwnsNothing),
             GOODBYE => Ok(Self::Goodbye { reason: from.read_bits(8)? as u8 }),
+            HEARD => Ok(Self::Heard { sent_us: from.read_bits(64)?, server_us: from.read_bits(64)? }),
             _ => Err(WireError::Malformed("kind of control message")),
         }
     }
@@ -111,3 +124,4 @@ const WELCOME: u64 = 0;
 const OWNS: u64 = 1;
 const OWNS_NOTHING: u64 = 2;
 const GOODBYE: u64 = 3;
+const HEARD: u64 = 4;

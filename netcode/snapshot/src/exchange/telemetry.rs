@@ -7,7 +7,7 @@
 //! | 32 | tick |
 //! | 7 | columns, 0..=64 |
 //! | 32 each | the columns |
-//! | varint each | mispredictions, correction, round trip, interpolation delay, loss |
+//! | varint each | mispredictions, correction, round trip, interpolation delay, loss, the client's clock |
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
@@ -30,6 +30,9 @@ pub struct Telemetry {
     pub interpolation_delay_us: u32,
     /// Packets lost, in 1/65536.
     pub loss: u16,
+    /// The client's own clock when this was sent, microseconds. The server echoes it
+    /// ([`Control::Heard`](crate::Control::Heard)), which times reliable messages both ways.
+    pub sent_us: u64,
 }
 
 impl Telemetry {
@@ -44,6 +47,7 @@ impl Telemetry {
             out.write_varint(u64::from(number));
         }
         out.write_varint(u64::from(self.loss));
+        out.write_varint(self.sent_us);
     }
 
     /// Reads what `encode` wrote.
@@ -71,6 +75,7 @@ impl Telemetry {
             rtt_us: number(from)?,
             interpolation_delay_us: number(from)?,
             loss: number(from)?,
+            sent_us: from.read_varint()?,
         })
     }
 }
