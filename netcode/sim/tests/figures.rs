@@ -31,9 +31,11 @@ fn a_mebibyte_neither_floods_nor_stalls() {
         let bulk = bulk(Profile::lossy(), 1 << 20, seed).expect("keeps the laws");
         assert!(bulk.took < Duration::from_millis(450), "seed {seed}: {bulk:?}");
         assert!(bulk.overhead_percent < 15, "seed {seed}: {bulk:?}");
+        // What a socket buffer of 208 KiB takes unread.
+        assert!(bulk.flush_packets_max < 90, "seed {seed}: {bulk:?}");
     }
     let clean = bulk(Profile::clean(50.0), 1 << 20, 1).expect("keeps the laws");
-    assert!(clean.took < Duration::from_millis(350) && clean.overhead_percent <= 1, "{clean:?}");
+    assert!(clean.took < Duration::from_millis(400) && clean.overhead_percent <= 1, "{clean:?}");
     // 12 Mbit/s need 0.72 s for it, 4 Mbit/s 2.2 s.
     let phone = bulk(Profile::mobile4g(), 1 << 20, 1).expect("keeps the laws");
     assert!(phone.took < Duration::from_millis(1200) && phone.overhead_percent < 15, "{phone:?}");

@@ -30,6 +30,8 @@ pub(super) struct Flush {
     pub(super) wants_bulk: bool,
     /// The channel whose pieces come first next time.
     bulk_turn: usize,
+    /// Bytes of pieces that left in this flush.
+    bulk_bytes: u64,
 }
 
 impl Link {
@@ -102,6 +104,7 @@ impl Link {
         self.flush.at = Some(now);
         self.flush.from = seq;
         self.flush.wants_bulk = false;
+        self.flush.bulk_bytes = 0;
         self.detect_losses(now);
         let wait = self.config.unreliable_wait;
         for channel in &mut self.channels {
@@ -205,10 +208,16 @@ impl Link {
                     self.flush.wants_bulk = true;
                     return;
                 }
+                if self.flush.bulk_bytes >= self.config.flush_bytes_max {
+                    // The window counts as used once it is half used: pacing must not keep it from growing.
+                    self.flush.wants_bulk = self.sent.in_flight_bytes() >= self.congestion.window() / 2;
+                    return;
+                }
                 let Some((bytes, is_again)) = send.write_piece(seq, writer, &mut self.sent) else { return };
                 self.stats.ledger.add(ChannelId(index as u8), bytes);
                 self.stats.messages_repeated += u64::from(is_again);
                 self.flush.bulk_turn = index + 1;
+                self.flush.bulk_bytes += bytes as u64;
             }
         }
     }

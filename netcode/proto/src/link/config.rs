@@ -18,6 +18,9 @@ pub struct LinkConfig {
     pub rate_bytes_per_s: u64,
     /// How many bytes above that rate may leave at once.
     pub burst_bytes: u64,
+    /// How many bytes of pieces may leave in one flush: what a receiver's socket buffer takes without being
+    /// read (Linux' default of 208 KiB holds about 90 datagrams).
+    pub flush_bytes_max: u64,
     /// The longest piece that a message is cut into. A body needs [`BODY_MARGIN_BYTES`] more, so
     /// `poll_body` must be given at least the sum.
     pub fragment_bytes: usize,
@@ -38,6 +41,8 @@ impl Default for LinkConfig {
             redundancy_hold: Duration::from_secs(10),
             rate_bytes_per_s: 8_000_000,
             burst_bytes: 192 << 10,
+            // 72 datagrams of 1150 bytes: 5 MB/s at 60 Hz.
+            flush_bytes_max: 72 * 1150,
             // 1200 datagram − 25 sealing (1 prefix, 8 sequence, 16 tag) = 1175 body; − 64 margin.
             fragment_bytes: 1100,
             receive_bytes_max: 1 << 20,
