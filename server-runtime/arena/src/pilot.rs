@@ -237,3 +237,96 @@ const BREAK_AWAY_M: f32 = 30.0;
 const FIGHT_M: f32 = 30.0;
 /// Seconds.
 const LOOK_AHEAD_S: f32 = 0.55;
+
+#[cfg(test)]
+mod tests {
+    use glam::vec2;
+
+    use super::*;
+    use crate::rules::step_ship;
+
+    fn ship(x: f32, y: f32) -> Ship {
+        Ship { pos: vec2(x, y), ..Ship::default() }
+    }
+
+    /// Flies alone with this in sight until `done`; gives the seconds it took, at most 20.
+    fn fly(mut sight: Sight, mut done: impl FnMut(&Ship) -> bool) -> f32 {
+        let mut pilot = Pilot::new(5);
+        for tick in 0..1200_u16 {
+            let controls = pilot.decide(&sight);
+            let own = sight.own.as_mut().expect("it has a ship");
+            step_ship(own, &controls, 1.0 / 60.0);
+            if done(own) {
+                return f32::from(tick) / 60.0;
+            }
+        }
+        20.0
+    }
+
+    #[test]
+    fn asks_for_nothing_without_a_ship_or_while_it_waits() {
+        let mut pilot = Pilot::new(1);
+        assert_eq!(pilot.decide(&Sight::default()), Controls::default());
+        let waiting = Ship { wait: 9, ..ship(5.0, 20.0) };
+        let prey = (1, ship(5.0, 30.0));
+        let sight = Sight { own: Some(waiting), health: 100, others: vec![prey], pickups: Vec::new() };
+        assert_eq!(pilot.decide(&sight), Controls::default());
+    }
+
+    #[test]
+    fn turns_to_its_prey_and_fires() {
+        let sight = Sight {
+            own: Some(ship(-10.0, 20.0)),
+            health: 100,
+            others: vec![(1, ship(-10.0, 32.0))],
+            pickups: Vec::new(),
+        };
+        assert!(fly(sight, crate::rules::fired) < 3.0);
+    }
+
+    #[test]
+    fn does_not_fire_at_a_rock() {
+        // The rock in the middle is between the two; half a second is not enough to fly round it.
+        let sight = Sight {
+            own: Some(ship(-9.0, 0.0)),
+            health: 100,
+            others: vec![(1, ship(9.0, 0.0))],
+            pickups: Vec::new(),
+        };
+        assert!(fly(sight, crate::rules::fired) > 0.5);
+    }
+
+    #[test]
+    fn leads_a_target_that_moves() {
+        let prey = Ship { vel: vec2(0.0, 10.0), ..ship(20.0, 0.0) };
+        let aim = lead(Vec2::ZERO, &prey);
+        let flight_s = aim.length() / SHOT_SPEED;
+        assert!(aim.distance(prey.pos + prey.vel * flight_s) < 0.01, "{aim}");
+    }
+
+    #[test]
+    fn finds_its_way_round_rocks_to_what_heals() {
+        for (from, to) in [
+            (vec2(-12.0, 0.5), vec2(12.0, 0.0)),
+            (vec2(-50.0, 0.0), vec2(-28.0, 0.0)),
+            (vec2(0.0, 33.0), vec2(0.0, 14.0)),
+        ] {
+            let pickups = vec![Pickup { pos: to, heals: true }];
+            let sight = Sight { own: Some(Ship::at(from)), health: 20, others: Vec::new(), pickups };
+            let took_s = fly(sight, |own| own.pos.distance(to) < crate::rules::REACH);
+            assert!(took_s < 8.0, "{from} to {to} took {took_s} s");
+        }
+    }
+
+    #[test]
+    fn equal_seeds_and_sights_give_equal_controls() {
+        let mut pilots = [Pilot::new(3), Pilot::new(3)];
+        for tick in 0..300_u16 {
+            let own = Ship { heading: f32::from(tick) * 0.01, ..ship(-10.0, 20.0) };
+            let sight =
+                Sight { own: Some(own), health: 60, others: vec![(1, ship(8.0, 30.0))], pickups: Vec::new() };
+            let [one, two] = pilots.each_mut().map(|pilot| pilot.decide(&sight));
+            assert_eq!(one, two);
+        }
+    }
+}
