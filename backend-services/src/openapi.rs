@@ -16,7 +16,11 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let scheme =
             SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
-        document.components.get_or_insert_default().security_schemes.insert("bearer".to_owned(), scheme.into());
+        document
+            .components
+            .get_or_insert_default()
+            .security_schemes
+            .insert("bearer".to_owned(), scheme.into());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Logs to standard error and metrics for Prometheus. Set up once a process.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -13,7 +14,9 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// Logs at `RUST_LOG`, info unless given. A second call changes nothing.
 pub fn start_logs(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // An error means that logs are set up already, by a parent role or another test.
     let _ = if json { lines.json().try_init() } else { lines.try_init() };
 }
