@@ -1,6 +1,7 @@
 //! Runs a room for real: the only place with a clock, a socket and a loop. Owns the tick thread (the thread that
 //! calls it); must never know what the room simulates, nor await anything.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -67,10 +68,6 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     if !ops.is_managed() {
         room.open(options.seed, options.seconds);
     }
-    ops.ready();
-    println!(r#"{{"ready":true,"udp":"{udp_address}","admin":"{admin_address}"}}"#);
-    tracing::info!(udp = %udp_address, admin = %admin_address, hz = room.tick_hz(), "serving");
-
     let pacer = Pacer::new(room.tick_hz(), clock.now());
     let mut driver = Driver {
         room,
@@ -85,6 +82,11 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
         rates_at: Time::ZERO,
         live_at: Time::ZERO,
     };
+    // What is shown must be there before anyone is told to look.
+    driver.publish();
+    driver.ops.ready();
+    tell_parent(&format!(r#"{{"ready":true,"udp":"{udp_address}","admin":"{admin_address}"}}"#));
+    tracing::info!(udp = %udp_address, admin = %admin_address, hz = driver.room.tick_hz(), "serving");
     let outcome = driver.serve();
     driver.finish(outcome)
 }
@@ -228,7 +230,7 @@ impl<G: ServerGame> Driver<G> {
         let by = self.clock.now().saturating_add(within);
         self.drain_by = Some(self.drain_by.map_or(by, |before| before.min(by)));
         self.board.close_to_new_players();
-        self.room.drain();
+        self.room.drain(self.clock.now());
     }
 
     fn enforce_drain(&mut self) {
@@ -291,10 +293,18 @@ impl<G: ServerGame> Driver<G> {
         let now = self.clock.now();
         let status = self.status(now);
         match serde_json::to_string(&status) {
-            Ok(json) => println!(r#"{{"final":{json}}}"#),
+            Ok(json) => tell_parent(&format!(r#"{{"final":{json}}}"#)),
             Err(error) => tracing::error!(%error, "the final figures could not be written"),
         }
         outcome
+    }
+}
+
+/// One line on standard output. Whoever read it may be gone, which is no reason to fail.
+fn tell_parent(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        tracing::debug!(%error, "nobody reads standard output");
     }
 }
 

@@ -106,6 +106,7 @@ impl Match {
 }
 
 /// Run condition: `system.run_if(match_running)`.
+#[expect(clippy::needless_pass_by_value, reason = "systems take their parameters by value")]
 pub fn match_running(current: Res<'_, Match>) -> bool {
     current.is_running()
 }

@@ -50,7 +50,8 @@ pub struct Hit {
     pub point: Vec2,
 }
 
-/// The ring of recorded poses, and the questions it answers.
+/// The ring of recorded poses, and the questions it answers. Ask in [`crate::Stage::Resolve`] or later: there the
+/// newest poses are this tick's.
 #[derive(Resource, Debug)]
 pub struct LagCompensation {
     frames: VecDeque<PoseFrame>,

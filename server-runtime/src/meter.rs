@@ -55,6 +55,11 @@ impl Meter {
         self.total.len()
     }
 
+    /// Pairs of (microseconds, number of ticks that took so long), ascending.
+    pub fn tick_counts(&self) -> Vec<(u64, u64)> {
+        self.total.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+
     /// Quantile of the whole tick, milliseconds.
     pub fn tick_ms(&self, quantile: f64) -> f64 {
         ms(&self.total, quantile)

@@ -32,6 +32,8 @@ pub struct Status {
     pub tick_max_ms: f64,
     /// Ticks measured.
     pub ticks: u64,
+    /// How many ticks took how many microseconds (two significant digits), ascending: what adds up over servers.
+    pub tick_us_counts: Vec<(u64, u64)>,
     /// 99th percentile of each stage, by the stage's name.
     pub stage_p99_ms: BTreeMap<String, f64>,
     /// 99.9th percentile of how late ticks start.
@@ -102,7 +104,7 @@ pub struct PlayerStatus {
     pub bytes_up_s: f64,
     /// Bytes to the player in all.
     pub bytes_down_total: u64,
-    /// Bytes from the player in all.
+    /// Bytes from the player in all, without the sealing around each datagram (about 20 bytes).
     pub bytes_up_total: u64,
     /// Corrections of own movement, as the client reports them.
     pub mispredictions: u64,

@@ -1,4 +1,6 @@
 //! The way of a match: allocated, waiting, running, ended, closed; and the ways it can fail.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(elided_lifetimes_in_paths, reason = "systems are read by their components, not by their borrows")]
 
 mod table;
 
@@ -170,9 +172,9 @@ fn a_drain_lets_the_match_end_and_nobody_else_in() {
     let b = table.invite(2, MATCH);
     table.seated(a);
     table.seated(b);
-    table.room.drain();
-    assert!(!table.room.is_closed(), "the match goes on");
     let now = table.now;
+    table.room.drain(now);
+    assert!(!table.room.is_closed(), "the match goes on");
     table.guests[b].client.disconnect(now);
     table.tick();
     let late = table.invite(2, MATCH);
@@ -184,13 +186,27 @@ fn a_drain_lets_the_match_end_and_nobody_else_in() {
 #[test]
 fn a_drain_without_a_match_closes_at_once() {
     let mut warm = Table::new(walking());
-    warm.room.drain();
+    warm.room.drain(warm.now);
     assert!(warm.room.is_closed());
     let mut open = Table::open(walking());
     let a = open.invite(1, 0);
     open.seated(a);
-    open.room.drain();
+    open.room.drain(open.now);
     assert!(open.room.is_closed(), "a match without an end is not waited for");
+    open.deliver();
+    open.tick();
+    assert!(matches!(open.state(a), ClientState::Disconnected(_)), "and its players are told");
+    assert_eq!(open.room.poll_report(), Some(Report::Closed));
+}
+
+#[test]
+fn a_drain_before_the_match_began_gives_it_up() {
+    let mut table = allocated(2, &[1, 2]);
+    let a = table.invite(1, MATCH);
+    table.seated(a);
+    table.room.drain(table.now);
+    assert!(matches!(table.room.poll_report(), Some(Report::Voided { match_id: MATCH, .. })));
+    assert!(table.room.is_closed());
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Whole rooms in virtual time: joining, moving, seeing each other, dropping, coming back, leaving.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod table;
+
+use std::time::Duration;
 
 use netcode_client::{ClientState, LeaveReason};
 use netcode_proto::DisconnectReason;
 use server_runtime::codes;
 use server_runtime::prelude::*;
-use table::{Say, Stone, Table, Walker, messages, walking};
+use table::{HZ, PROTOCOL, SERVER, Say, Stone, Table, UNIX_AT_ZERO_S, Walker, messages, walking};
 
 #[test]
 fn two_players_move_and_see_each_other() {
@@ -142,38 +145,71 @@ fn far_things_are_not_shown() {
 }
 
 #[test]
-fn a_client_that_talks_nonsense_is_cut_off_and_nobody_else() {
-    let mut table = Table::open(walking());
-    let (a, b) = (table.invite(1, 0), table.invite(2, 0));
-    table.seated(a);
-    table.seated(b);
-    // A message type this server never heard of: id 0 is `Say`, so an unknown set is one with another first entry.
-    #[derive(Message)]
-    struct Nonsense {
-        #[net(max = 64)]
-        bytes: Vec<u8>,
+fn a_client_that_talks_nonsense_is_cut_off() {
+    for (channel, junk) in [
+        (channels::STATE, &[0xff; 3][..]),
+        (channels::CONTROL, &[0x77; 40]),
+        (channels::GAME_RELIABLE_ORDERED, &[9, 9, 9]),
+        (channels::GAME_RELIABLE_ORDERED, &[]),
+        (channels::GAME_UNRELIABLE, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+    ] {
+        let mut table = Table::open(walking());
+        let token = table::token(3, 0, SERVER.parse().unwrap(), UNIX_AT_ZERO_S);
+        let config = netcode_proto::ClientConfig::new(PROTOCOL);
+        let mut session = netcode_proto::Client::connect(table.now, &token[..], config).unwrap();
+        let mut told = false;
+        for _ in 0..2 * HZ {
+            table.now = table.now.saturating_add(Duration::from_millis(16));
+            if session.state() == netcode_proto::ClientState::Connected && !told {
+                session.send(table.now, channel, junk).unwrap();
+                told = true;
+            }
+            exchange(&mut table, &mut session);
+        }
+        let status = table.room.status(table.now);
+        assert_eq!(status.drops["message_malformed"], 1, "{channel:?} {junk:?}");
+        assert_eq!(status.players_connected, 0, "{channel:?} {junk:?}");
     }
-    let config = netcode_client::ClientConfig {
-        messages: netcode_snapshot::MessageSet::builder()
-            .message::<Say>(channels::GAME_UNRELIABLE.0)
-            .message::<Nonsense>(channels::GAME_RELIABLE_ORDERED.0)
-            .build(),
-        ..table::client_config()
+}
+
+/// One tick of a room with one bare session.
+fn exchange(table: &mut Table, session: &mut netcode_proto::Client) {
+    session.step(table.now);
+    session.flush(table.now);
+    while let Some(transmit) = session.poll_transmit() {
+        let mut bytes = transmit.bytes.to_vec();
+        table.room.handle_datagram(table.now, "127.0.0.1:6000".parse().unwrap(), &mut bytes);
+    }
+    table.room.tick(table.now, table.now).unwrap();
+    while let Some(transmit) = table.room.poll_transmit() {
+        session.handle_datagram(table.now, SERVER.parse().unwrap(), &mut transmit.bytes.to_vec());
+    }
+    while session.poll_message().is_some() {}
+}
+
+#[test]
+fn inputs_from_the_far_future_are_dropped_and_counted() {
+    let mut table = Table::open(walking());
+    let token = table::token(3, 0, SERVER.parse().unwrap(), UNIX_AT_ZERO_S);
+    let config = netcode_proto::ClientConfig::new(PROTOCOL);
+    let mut session = netcode_proto::Client::connect(table.now, &token[..], config).unwrap();
+    let packet = netcode_snapshot::InputPacket {
+        newest: Tick(u32::MAX),
+        inputs: vec![table::Walk { speed: 1.0, shout: true }; 4],
+        ..netcode_snapshot::InputPacket::default()
     };
-    let token = table::token(3, 0, table::SERVER.parse().unwrap(), table::UNIX_AT_ZERO_S);
-    let client = netcode_client::Client::connect(table.now, &token[..], table::schema(), config)
-        .expect("the token is good");
-    let address = "127.0.0.1:6000".parse().unwrap();
-    table.guests.push(table::Guest { address, client, input: table::Walk::default(), unplugged: false });
-    let c = table.guests.len() - 1;
-    table.until("sent away", |table| matches!(table.state(c), ClientState::Disconnected(_)));
-    assert!(
-        matches!(table.state(c), ClientState::Disconnected(LeaveReason::OtherMessages { .. })),
-        "an honest client notices the other message set itself: {:?}",
-        table.state(c)
-    );
-    assert_eq!(table.state(a), ClientState::Connected);
-    let _ = Nonsense { bytes: Vec::new() }.bytes;
+    let mut bits = netcode_wire::BitWriter::new();
+    packet.encode(&mut bits);
+    for _ in 0..HZ {
+        table.now = table.now.saturating_add(Duration::from_millis(16));
+        let _ = session.send(table.now, channels::STATE, bits.as_bytes());
+        exchange(&mut table, &mut session);
+    }
+    let status = table.room.status(table.now);
+    assert_eq!(status.players_connected, 1);
+    assert!(status.drops["input_too_early"] > 10, "{:?}", status.drops);
+    let mut walkers = table.room.world_mut().query::<&Walker>();
+    assert!(walkers.iter(table.room.world_mut()).all(|walker| walker.x.abs() < 0.01), "nobody moved");
 }
 
 #[test]

@@ -14,8 +14,9 @@ use crate::game_match::MatchSpec;
 /// The annotation in which an allocation says what is to be played.
 pub(crate) const MATCH_ANNOTATION: &str = "tickwright.dev/match";
 
-/// The annotation by which we say where our admin port is (prefixed by the SDK).
-pub(crate) const ADMIN_ANNOTATION: &str = "tickwright.dev/admin";
+/// The annotation by which we say where our admin port is. The SDK puts `agones.dev/sdk-` before it, so it must
+/// not have a slash of its own: Kubernetes takes one at most.
+pub(crate) const ADMIN_ANNOTATION: &str = "admin";
 
 /// How often Agones hears from us.
 const HEALTH_PERIOD: Duration = Duration::from_secs(1);

@@ -70,13 +70,18 @@ impl<G: ServerGame> Room<G> {
         }
     }
 
-    /// No new players; a running match goes on.
-    pub fn drain(&mut self) {
+    /// No new players; a running match goes on to its end. One that has not begun is given up, and an open one
+    /// without an end is over now.
+    pub fn drain(&mut self, now: Time) {
         self.draining = true;
-        let playing = matches!(self.phase(), Phase::Running | Phase::Ended);
-        let open_end = self.clock.play_ticks == 0;
-        if !playing || (open_end && !self.managed) {
-            self.close();
+        let open_end = self.clock.play_ticks == 0 && !self.managed;
+        match self.phase() {
+            Phase::Running if open_end => {
+                self.dismiss(now, codes::NOT_OPEN);
+                self.close();
+            }
+            Phase::Idle | Phase::Waiting => self.void(now, "drained before the match began"),
+            Phase::Running | Phase::Ended | Phase::Closed => {}
         }
     }
 
@@ -178,6 +183,7 @@ impl<G: ServerGame> Room<G> {
         for client in clients {
             self.net.disconnect(now, client, code);
         }
+        self.take_events(now);
     }
 
     fn match_report(&mut self, now: Time) -> MatchReport {

@@ -97,6 +97,10 @@ impl<G: ServerGame> Room<G> {
     fn sit_down(&mut self, now: Time, client: ClientId, seat: &Seat) {
         let address = self.net.address(client);
         let id = PlayerId(seat.player);
+        if self.departed.contains(&id) {
+            // Left and back within one tick: what was theirs goes first, or the new things would go with it.
+            self.despawn_departed();
+        }
         let player = self.players.seat(id, &seat.name, seat.team);
         let before = player.state;
         player.connect(client, now);
@@ -205,7 +209,7 @@ impl<G: ServerGame> Room<G> {
     ) -> Result<(), WireError> {
         match channel {
             channels::STATE => self.take_inputs(now, id, bytes),
-            channels::CONTROL => self.take_telemetry(id, bytes),
+            channels::CONTROL => self.take_telemetry(now, id, bytes),
             _ => inbound::deliver(&self.inbound, &mut self.world, id, channel, bytes),
         }
     }
@@ -246,14 +250,19 @@ impl<G: ServerGame> Room<G> {
         (ticks * 16.0).round() as i32
     }
 
-    fn take_telemetry(&mut self, id: PlayerId, bytes: &Bytes) -> Result<(), WireError> {
+    fn take_telemetry(&mut self, now: Time, id: PlayerId, bytes: &Bytes) -> Result<(), WireError> {
         let telemetry = Telemetry::decode(&mut BitReader::new(bytes))?;
         let Some(player) = self.players.get_mut(id) else { return Ok(()) };
+        let heard = Control::Heard { sent_us: telemetry.sent_us, server_us: now.as_micros() };
         player.totals.now.mispredictions = u64::from(telemetry.mispredictions);
         if player.telemetry.len() >= TELEMETRY_MAX {
             player.telemetry.pop_front();
         }
         player.telemetry.push_back(telemetry);
+        let client = player.client();
+        if let Some(client) = client {
+            self.send_control(now, client, &heard);
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl<G: ServerGame> Room<G> {
             uptime_s: now.as_micros() as f64 / 1e6,
             left_s,
             tick_p50_ms: self.meter.tick_ms(0.5),
+            tick_us_counts: self.meter.tick_counts(),
             tick_p99_ms: self.meter.tick_ms(0.99),
             tick_max_ms: self.meter.tick_max_ms(),
             ticks: self.meter.ticks(),

@@ -43,7 +43,7 @@ impl<G: ServerGame> Room<G> {
                     Ok(()) => {}
                     // A reliable message may not be lost silently: who cannot take it is let go.
                     Err(SendError::ChannelFull) if reliable => {
-                        self.net.disconnect(now, client, codes::TOO_SLOW)
+                        self.net.disconnect(now, client, codes::TOO_SLOW);
                     }
                     Err(_) => self.counts.messages_dropped += 1,
                 }

@@ -91,7 +91,7 @@ impl<G: ServerGame> Room<G> {
     /// Each player's input of this tick goes onto what the player owns.
     fn hand_out_inputs(&mut self) {
         let tick = self.tick;
-        let mut inputs: std::collections::HashMap<_, InputOf<G>> = std::collections::HashMap::new();
+        self.inputs.clear();
         let lag = self.world.resource::<LagCompensation>();
         for player in self.players.iter_mut().filter(|player| player.client().is_some()) {
             let (sample, taken) = player.ring.take(tick);
@@ -101,12 +101,11 @@ impl<G: ServerGame> Room<G> {
             let previous = std::mem::replace(&mut player.previous, sample.input.clone());
             let rewind = lag.rewind(sample.rewind_ticks);
             let fresh = taken == Taken::Fresh;
-            inputs.insert(player.id, InputOf { current: sample.input, previous, fresh, rewind });
+            self.inputs.insert(player.id, InputOf { current: sample.input, previous, fresh, rewind });
         }
-        let mut query = self.world.query::<(&Owner, &mut InputOf<G>)>();
-        for (owner, mut slot) in query.iter_mut(&mut self.world) {
+        for (owner, mut slot) in self.input_slots.iter_mut(&mut self.world) {
             // Nobody connected: neutral.
-            *slot = match inputs.get(&owner.0) {
+            *slot = match self.inputs.get(&owner.0) {
                 Some(input) => InputOf {
                     current: input.current.clone(),
                     previous: input.previous.clone(),
@@ -135,12 +134,11 @@ impl<G: ServerGame> Room<G> {
     }
 
     /// What belonged to players who left goes with them.
-    fn despawn_departed(&mut self) {
+    pub(super) fn despawn_departed(&mut self) {
         if self.departed.is_empty() {
             return;
         }
         let departed = std::mem::take(&mut self.departed);
-        // Someone may have come back within the tick.
         let gone = |owner: &Owner| departed.contains(&owner.0);
         let entities: Vec<Entity> = self
             .owners

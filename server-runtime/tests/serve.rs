@@ -1,0 +1,269 @@
+//! A whole server with everything around it, in real time: UDP, an Agones sidecar, a backend, the admin port.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod table;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agones_sdk::State;
+use agones_sdk::sidecar::{Sidecar, SidecarConfig};
+use backend_proto::{
+    MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest, SubmitResultReply,
+};
+use futures_util::{SinkExt, StreamExt};
+use netcode_client::{Client, ClientState};
+use netcode_transport::{Carrier, UdpCarrier};
+use netcode_wire::Time;
+use server_runtime::prelude::*;
+use server_runtime::{RunError, Status};
+use table::{Walking, walking};
+use tokio::runtime::Runtime;
+use tonic::{Request, Response, Status as RpcStatus};
+
+const MATCH: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A backend that refuses the first try and keeps what it is given.
+#[derive(Clone, Default)]
+struct Backend {
+    results: Arc<Mutex<Vec<(MatchResult, String)>>>,
+    tries: Arc<Mutex<u32>>,
+}
+
+#[tonic::async_trait]
+impl Matches for Backend {
+    async fn submit_result(
+        &self,
+        request: Request<MatchResult>,
+    ) -> Result<Response<SubmitResultReply>, RpcStatus> {
+        let mut tries = self.tries.lock().unwrap();
+        *tries += 1;
+        if *tries == 1 {
+            return Err(RpcStatus::unavailable("not yet"));
+        }
+        let authorization = request.metadata().get("authorization").unwrap().to_str().unwrap().to_owned();
+        self.results.lock().unwrap().push((request.into_inner(), authorization));
+        Ok(Response::new(SubmitResultReply { accepted: true, duplicate: false }))
+    }
+
+    async fn report_lost(
+        &self,
+        _: Request<ReportLostRequest>,
+    ) -> Result<Response<ReportLostReply>, RpcStatus> {
+        Ok(Response::new(ReportLostReply { changed: true }))
+    }
+}
+
+fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A sidecar as a cluster has it: its server is scheduled and not ready yet.
+fn scheduled() -> SidecarConfig {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let SidecarConfig { mut game_server, health, .. } = SidecarConfig::local(any, any);
+    game_server.status.as_mut().unwrap().state = "Scheduled".into();
+    SidecarConfig::managed(game_server, health)
+}
+
+/// Options on free ports of loopback.
+fn options() -> ServerOptions {
+    ServerOptions {
+        bind: "127.0.0.1".parse().unwrap(),
+        port: free_udp_port(),
+        admin_port: free_tcp_port(),
+        grace_seconds: 1,
+        ..table::options()
+    }
+}
+
+fn start(options: &ServerOptions) -> JoinHandle<Result<(), RunError>> {
+    let builder = walking().config(options.clone());
+    std::thread::spawn(move || builder.run())
+}
+
+/// Asks the admin port; returns status line and body.
+fn http(port: u16, path: &str) -> (String, String) {
+    let began = Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) if began.elapsed() > PATIENCE => panic!("no admin port: {error}"),
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+fn status(port: u16) -> Status {
+    serde_json::from_str(&http(port, "/status.json").1).unwrap()
+}
+
+/// A client on a real socket.
+struct Remote {
+    carrier: UdpCarrier,
+    client: Client<Walking>,
+    began: Instant,
+}
+
+impl Remote {
+    fn connect(server: SocketAddr, player: u64, match_id: u128) -> Self {
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let token = table::token(player, match_id, server, unix_s);
+        let client =
+            Client::connect(Time::ZERO, &token[..], table::schema(), table::client_config()).unwrap();
+        Self {
+            carrier: UdpCarrier::open("127.0.0.1:0".parse().unwrap()).unwrap(),
+            client,
+            began: Instant::now(),
+        }
+    }
+
+    /// Plays until `done`, or fails.
+    fn play(&mut self, what: &str, mut done: impl FnMut(&mut Client<Walking>) -> bool) {
+        let began = Instant::now();
+        while !done(&mut self.client) {
+            assert!(began.elapsed() < PATIENCE, "not in time: {what}; {:?}", self.client.state());
+            let now = Time::from_micros(u64::try_from(self.began.elapsed().as_micros()).unwrap());
+            let client = &mut self.client;
+            self.carrier.receive(&mut |from, bytes| client.handle_datagram(now, from, bytes));
+            client.advance(now, &mut |_, _| table::Walk { speed: 1.0, shout: true });
+            while let Some(transmit) = client.poll_transmit() {
+                self.carrier.send(transmit.to, transmit.bytes);
+            }
+            self.carrier.flush();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+#[test]
+fn an_allocated_match_from_ready_to_shutdown() {
+    let runtime = Runtime::new().unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let sidecar = runtime.block_on(Sidecar::start(scheduled())).unwrap();
+    let backend = Backend::default();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(any)).unwrap();
+    let backend_port = listener.local_addr().unwrap().port();
+    let service = MatchesServer::new(backend.clone());
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+
+    let options = ServerOptions {
+        agones_port: Some(sidecar.grpc_addr().port()),
+        agones_host: Some("http://127.0.0.1".into()),
+        public_addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+        backend: Some(format!("http://127.0.0.1:{backend_port}")),
+        service_token: Some("secret".into()),
+        ..options()
+    };
+    let server = start(&options);
+    let mut states = sidecar.subscribe();
+    let ready = states.wait_for(|object| object.state() == Some(State::Ready));
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, ready).await.expect("ready in time").map(drop) })
+        .unwrap();
+    assert_eq!(http(options.admin_port, "/readyz").0, "HTTP/1.1 200 OK");
+    assert_eq!(status(options.admin_port).phase, "idle");
+
+    let spec = format!(
+        r#"{{"match_id":"{MATCH}","mode":"walk","seconds":1,"seed":"5","players":[{{"player":"41","name":"ann"}}]}}"#
+    );
+    let annotate = |object: &mut agones_sdk::GameServer| {
+        let meta = object.object_meta.get_or_insert_default();
+        meta.annotations.insert("tickwright.dev/match".into(), spec);
+    };
+    sidecar.claim(|_| true, annotate).expect("it was ready");
+
+    let address = SocketAddr::from(([127, 0, 0, 1], options.port));
+    let mut remote = Remote::connect(address, 41, server_runtime::parse_match_id(MATCH).unwrap());
+    remote.play("joined", |client| client.predicted().is_some());
+    remote.play("sent home", |client| matches!(client.state(), ClientState::Disconnected(_)));
+
+    server.join().unwrap().expect("a clean end");
+    let results = backend.results.lock().unwrap();
+    let (result, authorization) = &results[0];
+    assert_eq!((result.match_id.as_str(), authorization.as_str()), (MATCH, "Bearer secret"));
+    assert_eq!(
+        (result.players[0].player_id, result.players[0].score, result.players[0].placement),
+        (41, 1, 1)
+    );
+    assert_eq!(results.len(), 1, "the refused try was tried again, once");
+    assert_eq!(sidecar.state(), State::Shutdown);
+    assert!(sidecar.health_pings() >= 1);
+}
+
+#[test]
+fn the_admin_port_tells_and_the_live_view_moves() {
+    let options = ServerOptions { standalone: true, seconds: 3, ..options() };
+    let server = start(&options);
+    let port = options.admin_port;
+    assert!(http(port, "/").1.contains("<canvas"), "the live view's page");
+    assert!(http(port, "/live.js").0.contains("200"));
+    assert!(http(port, "/nothing").0.contains("404"));
+    let mut remote = Remote::connect(SocketAddr::from(([127, 0, 0, 1], options.port)), 7, 0);
+    remote.play("joined", |client| client.predicted().is_some());
+    let watching = std::thread::spawn(move || watch_live(port, "7"));
+    let mut frames = Vec::new();
+    let mut watching = Some(watching);
+    remote.play("watched", |_| {
+        if watching.as_ref().is_some_and(JoinHandle::is_finished) {
+            frames = watching.take().unwrap().join().unwrap();
+        }
+        !frames.is_empty()
+    });
+    let place = |frame: &serde_json::Value| frame["shapes"][0]["x"].as_f64().unwrap();
+    assert!(place(&frames[frames.len() - 1]) > place(&frames[0]), "{frames:?}");
+    assert_eq!(frames[0]["client"]["player"], "7");
+    assert_eq!(http(port, "/healthz"), ("HTTP/1.1 200 OK".into(), "ok\n".into()));
+    // Status and metrics are made twice a second.
+    remote.play("counted", |_| http(port, "/metrics").1.contains("tickwright_players 1\n"));
+    let told = status(port);
+    assert_eq!((told.phase.as_str(), told.players_connected), ("running", 1));
+    assert!(told.tick_p99_ms > 0.0 && told.players[0].rtt_ms > 0.0, "{told:?}");
+    remote.play("sent home", |client| matches!(client.state(), ClientState::Disconnected(_)));
+    server.join().unwrap().expect("a clean end");
+}
+
+/// A few pictures of the live view, with `player`'s lens.
+fn watch_live(port: u16, player: &str) -> Vec<serde_json::Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("ws://127.0.0.1:{port}/live");
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let ask = format!(r#"{{"watch":"{player}"}}"#);
+        socket.send(tokio_tungstenite::tungstenite::Message::text(ask)).await.unwrap();
+        let mut frames = Vec::new();
+        while frames.len() < 8 {
+            let message = socket.next().await.unwrap().unwrap();
+            frames.push(serde_json::from_str(message.to_text().unwrap()).unwrap());
+        }
+        frames
+    })
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let error = walking().config(ServerOptions { port, ..options() }).run().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("udp 127.0.0.1:{port} cannot be used: ")), "{error}");
+    assert!(error.contains("--port") && !error.contains('\n'), "{error}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin_port = taken.local_addr().unwrap().port();
+    let error = walking().config(ServerOptions { admin_port, ..options() }).run().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("tcp 127.0.0.1:{admin_port} cannot be used: ")), "{error}");
+}
