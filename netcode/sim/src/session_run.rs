@@ -139,10 +139,14 @@ impl Story {
 
 /// Something that no honest end would send now.
 fn rubbish(rng: &mut fastrand::Rng, cluster: &mut Cluster) {
-    let mut bytes: Vec<u8> = match rng.u32(0..3) {
+    let overheard = cluster.captured(rng.usize(0..64)).unwrap_or_default();
+    let mut bytes: Vec<u8> = match rng.u32(0..5) {
         0 => (0..rng.usize(0..1300)).map(|_| rng.u8(..)).collect(),
         // The length of a request, and its type.
         1 => std::iter::once(0).chain((1..1078).map(|_| rng.u8(..))).collect(),
+        // A replay, and a forgery of what was heard.
+        2 => overheard,
+        3 => overheard.into_iter().enumerate().map(|(at, byte)| if at == 5 { !byte } else { byte }).collect(),
         // A short sealed packet of any type.
         _ => std::iter::once(rng.u8(0..7) | rng.u8(0..9) << 4)
             .chain((0..rng.usize(0..60)).map(|_| rng.u8(..)))

@@ -1,12 +1,15 @@
 //! A real server and real clients on a virtual network: tokens, handshakes, encryption, links. Owns when
 //! datagrams and ticks happen, and judges every step by the laws. What happens to whom is the caller's story.
 
+mod step;
+
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use netcode_proto::{
     ChannelId, ChannelSet, Client, ClientConfig, ClientId, ClientState, DisconnectReason, LinkConfig, Server,
-    ServerConfig, ServerEvent,
+    ServerConfig,
 };
 use netcode_token::{Key, Seat as UserData, TokenSpec, mint_with};
 use netcode_wire::Time;
@@ -30,6 +33,8 @@ pub struct Cluster {
     stranger: Stranger,
     /// Sessions that ended before their beginning was told.
     ghosts: Vec<ClientId>,
+    /// Sealed datagrams of clients, as an eavesdropper has them: the newest [`CAPTURED_MAX`].
+    captured: VecDeque<Vec<u8>>,
     scratch: Vec<u8>,
 }
 
@@ -65,6 +70,7 @@ impl Cluster {
             tokens: 0,
             stranger: Stranger::default(),
             ghosts: Vec::new(),
+            captured: VecDeque::new(),
             scratch: Vec::new(),
         }
     }
@@ -101,25 +107,6 @@ impl Cluster {
             ended: None,
         });
         seat
-    }
-
-    /// Runs to the next tick: what is due arrives, then the server and every client tick and flush.
-    ///
-    /// # Errors
-    /// The law that was broken.
-    pub fn tick(&mut self) -> Result<(), Violation> {
-        self.arrive_until(self.now + TICK)?;
-        self.server.step(self.now);
-        self.read_server()?;
-        self.server.flush(self.now);
-        self.collect_from_server();
-        for seat in 0..self.seats.len() {
-            self.tick_client(seat)?;
-        }
-        if self.stranger.got > self.stranger.sent {
-            return Err(Violation::Amplified { sent: self.stranger.sent, got: self.stranger.got });
-        }
-        Ok(())
     }
 
     /// Ticks until `span` has passed.
@@ -206,6 +193,12 @@ impl Cluster {
     pub fn inject_as(&mut self, seat: usize, bytes: &mut [u8]) {
         self.server.handle_datagram(self.now, self.seats[seat].address, bytes);
         self.collect_from_server();
+    }
+
+    /// A client's sealed datagram that somebody overheard, if any was sent yet.
+    #[must_use]
+    pub fn captured(&self, which: usize) -> Option<Vec<u8>> {
+        self.captured.get(which % self.captured.len().max(1)).cloned()
     }
 
     /// A token for `player`, as the backend would mint it.
@@ -307,124 +300,6 @@ impl Cluster {
     pub fn datagrams(&self) -> u64 {
         self.seats.iter().flat_map(|seat| &seat.paths).map(|path| path.stats().pushed).sum()
     }
-
-    fn arrive_until(&mut self, until: Time) -> Result<(), Violation> {
-        loop {
-            let due = self.seats.iter().enumerate().flat_map(|(seat, state)| {
-                state
-                    .paths
-                    .iter()
-                    .enumerate()
-                    .filter_map(move |(path, one)| Some((one.next_due()?, seat, path)))
-            });
-            let Some((due, seat, path)) = due.min().filter(|(due, ..)| *due <= until) else { break };
-            self.now = self.now.max(due);
-            let Some((address, mut bytes)) = self.seats[seat].paths[path].poll(self.now) else { continue };
-            if path == 0 {
-                self.server.handle_datagram(self.now, address, &mut bytes);
-                self.collect_from_server();
-            } else if let Some(client) = &mut self.seats[seat].client {
-                client.handle_datagram(self.now, address, &mut bytes);
-            }
-            self.seats[seat].paths[path].recycle(bytes);
-            if path == 1 {
-                self.read_client(seat)?;
-            }
-        }
-        self.now = until;
-        Ok(())
-    }
-
-    fn tick_client(&mut self, seat: usize) -> Result<(), Violation> {
-        let Some(client) = &mut self.seats[seat].client else { return Ok(()) };
-        client.step(self.now);
-        client.flush(self.now);
-        self.read_client(seat)?;
-        let Seat { client, paths, address, excuses, .. } = &mut self.seats[seat];
-        let Some(client) = client else { return Ok(()) };
-        while let Some(transmit) = client.poll_transmit() {
-            paths[0].push(self.now, *address, transmit.bytes);
-        }
-        match client.state() {
-            ClientState::Disconnected(reason) => excuses[0].judge(reason),
-            ClientState::Connecting | ClientState::Connected => Ok(()),
-        }
-    }
-
-    fn read_client(&mut self, seat: usize) -> Result<(), Violation> {
-        let Seat { client, ledgers, .. } = &mut self.seats[seat];
-        while let Some((channel, message)) = client.as_mut().and_then(Client::poll_message) {
-            ledgers[1].delivered(self.now, channel, &message, &mut self.scratch)?;
-        }
-        Ok(())
-    }
-
-    fn read_server(&mut self) -> Result<(), Violation> {
-        while let Some(event) = self.server.poll_event() {
-            match event {
-                ServerEvent::Connected { client, player, user_data } => {
-                    self.connected(client, player, &user_data)?;
-                }
-                ServerEvent::Disconnected { client, reason } => self.disconnected(client, reason)?,
-            }
-        }
-        for seat in 0..self.seats.len() {
-            if let Some(session) = self.seats[seat].session {
-                self.read_session(seat, session)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn connected(&mut self, session: ClientId, player: u64, user_data: &[u8; 256]) -> Result<(), Violation> {
-        let named = UserData::decode(user_data).is_ok_and(|data| data.player == player);
-        let address = self.server.address(session);
-        if address.is_none() {
-            // Taken over before its event was read: whose it was cannot be told any more, and its end follows.
-            self.ghosts.push(session);
-            return Ok(());
-        }
-        let is_it = |seat: &&mut Seat| Some(seat.address) == address && seat.player == player;
-        let is_new = |seat: &&mut Seat| seat.session.is_none() && seat.ended.is_none();
-        let seat = self.seats.iter_mut().find(is_it).filter(is_new);
-        let Some(seat) = seat.filter(|_| named) else {
-            return Err(Violation::ClosedWithoutCause(format!("player {player} appeared out of nowhere")));
-        };
-        seat.session = Some(session);
-        Ok(())
-    }
-
-    fn disconnected(&mut self, session: ClientId, reason: DisconnectReason) -> Result<(), Violation> {
-        if self.ghosts.contains(&session) {
-            return TAKEN_OVER.judge(reason);
-        }
-        let Some(seat) = self.seats.iter().position(|seat| seat.session == Some(session)) else {
-            return Err(Violation::ClosedWithoutCause(format!("unknown session: {reason}")));
-        };
-        self.read_session(seat, session)?;
-        let seat = &mut self.seats[seat];
-        (seat.session, seat.ended) = (None, Some(reason));
-        // The client hears of it, or of nothing any more.
-        seat.excuses[0] = Excuse { goodbye: true, silence: true, ..seat.excuses[0] };
-        seat.excuses[1].judge(reason)
-    }
-
-    fn read_session(&mut self, seat: usize, session: ClientId) -> Result<(), Violation> {
-        while let Some((channel, message)) = self.server.poll_message(session) {
-            self.seats[seat].ledgers[0].delivered(self.now, channel, &message, &mut self.scratch)?;
-        }
-        Ok(())
-    }
-
-    fn collect_from_server(&mut self) {
-        while let Some(transmit) = self.server.poll_transmit() {
-            if transmit.to == STRANGER {
-                self.stranger.got += transmit.bytes.len() as u64;
-            } else if let Some(seat) = self.seats.iter_mut().find(|seat| seat.address == transmit.to) {
-                seat.paths[1].push(self.now, SERVER, transmit.bytes);
-            }
-        }
-    }
 }
 
 /// A key that depends on the seed and on which it is.
@@ -441,5 +316,7 @@ const PROTOCOL: u64 = 0x5469_636b;
 const UNIX: u64 = 1_700_000_000;
 /// Both ends tick together, 60 times a second.
 const TICK: Duration = Duration::from_micros(16_667);
+/// Datagrams that an eavesdropper keeps.
+const CAPTURED_MAX: usize = 64;
 /// Silence after which a session ends, seconds.
 pub const TIMEOUT_S: i32 = 8;
