@@ -29,7 +29,8 @@ fn every_route_is_documented_and_back() {
     for role in [Role::All, Role::Accounts, Role::Matchmaking, Role::Leaderboards] {
         let routes = App::routes(role);
         let listed = routes.listed().iter().filter(|(_, path)| !OPERATORS.contains(path));
-        let listed: BTreeSet<_> = listed.map(|(method, path)| (method.to_string(), (*path).to_owned())).collect();
+        let listed: BTreeSet<_> =
+            listed.map(|(method, path)| (method.to_string(), (*path).to_owned())).collect();
         assert_eq!(listed, documented(role), "{role:?}");
     }
 }
@@ -41,7 +42,10 @@ fn every_operation_is_described_whole() {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
             let name = format!("{method} {path}");
-            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no summary");
+            assert!(
+                operation["summary"].as_str().is_some_and(|text| !text.is_empty()),
+                "{name} has no summary"
+            );
             let responses = operation["responses"].as_object().expect("responses");
             let limited = path.starts_with("/v1/");
             assert_eq!(responses.contains_key("429"), limited, "{name}");

@@ -28,7 +28,11 @@ async fn from_registration_to_the_board() {
     let players = register_many(&backend, 32).await;
     let queued = Instant::now();
     let seated = queue_all(&backend, &players).await;
-    assert!(queued.elapsed() < Duration::from_secs(5), "32 newcomers are matched at once: {:?}", queued.elapsed());
+    assert!(
+        queued.elapsed() < Duration::from_secs(5),
+        "32 newcomers are matched at once: {:?}",
+        queued.elapsed()
+    );
     println!("32 registered in {:?}, matched in {:?}", queued - start, queued.elapsed());
 
     let matches: HashSet<&str> = seated.iter().map(|place| place.match_id.as_str()).collect();
@@ -47,7 +51,8 @@ async fn from_registration_to_the_board() {
     }
 
     // A player who lost the way gets a fresh token for the same match.
-    let again: MatchAddress = backend.get("/v1/matchmaking/match", &players[0].access_token).await.expect(StatusCode::OK);
+    let again: MatchAddress =
+        backend.get("/v1/matchmaking/match", &players[0].access_token).await.expect(StatusCode::OK);
     assert_eq!(again.match_id, seated[0].match_id);
     assert_ne!(again.connect_token, seated[0].connect_token);
 
@@ -58,19 +63,30 @@ async fn from_registration_to_the_board() {
     assert_eq!(rpc.submit(&result).await, (true, false));
     assert_eq!(rpc.submit(&result).await, (true, true));
     let board: Board = backend.get("/v1/leaderboards/arena-score?limit=100", "").await.expect(StatusCode::OK);
-    assert_eq!(board.entries.iter().map(|entry| entry.score).collect::<Vec<_>>(), [800, 700, 600, 500, 400, 300, 200, 100]);
+    assert_eq!(
+        board.entries.iter().map(|entry| entry.score).collect::<Vec<_>>(),
+        [800, 700, 600, 500, 400, 300, 200, 100]
+    );
     let winner = players.iter().find(|p| p.player_id == board.entries[0].player_id).expect("one of ours");
     let me: Me = backend.get("/v1/me", &winner.access_token).await.expect(StatusCode::OK);
     assert!(me.rating.mu > 30.0 && me.rating.matches == 1, "{me:?}");
-    let around: Board =
-        backend.get("/v1/leaderboards/arena-rating/around-me?radius=1", &winner.access_token).await.expect(StatusCode::OK);
+    let around: Board = backend
+        .get("/v1/leaderboards/arena-rating/around-me?radius=1", &winner.access_token)
+        .await
+        .expect(StatusCode::OK);
     assert_eq!(around.entries.len(), 2);
     assert_eq!(around.entries[0].player_id, winner.player_id);
     let ticket = enqueue(&backend, &winner.access_token, StatusCode::CREATED).await;
     assert_ne!(ticket.reason.as_deref(), Some("your running match has not ended yet"));
     let stranger = backend.player("Eve").await;
-    backend.get("/v1/leaderboards/arena-score/around-me", &stranger.access_token).await.expect_problem(404, "not_ranked");
-    backend.get(&format!("/v1/matchmaking/tickets/{}", ticket.ticket_id), &stranger.access_token).await.expect_problem(404, "ticket_not_found");
+    backend
+        .get("/v1/leaderboards/arena-score/around-me", &stranger.access_token)
+        .await
+        .expect_problem(404, "not_ranked");
+    backend
+        .get(&format!("/v1/matchmaking/tickets/{}", ticket.ticket_id), &stranger.access_token)
+        .await
+        .expect_problem(404, "ticket_not_found");
     assert!(backend.terminate().success());
 }
 
@@ -94,7 +110,9 @@ async fn races_have_one_winner() {
     let mut racers = JoinSet::new();
     for _ in 0..64 {
         let (backend, token) = (backend.clone(), session.refresh_token.clone());
-        racers.spawn(async move { refresh(&backend, &token).await.expect::<Session>(StatusCode::OK).refresh_token });
+        racers.spawn(async move {
+            refresh(&backend, &token).await.expect::<Session>(StatusCode::OK).refresh_token
+        });
     }
     let successors: HashSet<String> = racers.join_all().await.into_iter().collect();
     assert_eq!(successors.len(), 1);
@@ -112,7 +130,8 @@ async fn races_have_one_winner() {
     for _ in 0..32 {
         let (backend, token) = (backend.clone(), player.access_token.clone());
         racers.spawn(async move {
-            let answer = backend.post("/v1/matchmaking/tickets", Some(&token), json!({ "mode": "arena" })).await;
+            let answer =
+                backend.post("/v1/matchmaking/tickets", Some(&token), json!({ "mode": "arena" })).await;
             (answer.status.as_u16(), answer.expect::<Ticket>(answer.status).ticket_id)
         });
     }
@@ -152,7 +171,11 @@ async fn a_dead_server_frees_its_players() {
     println!("free and matched again {:?} after their servers died", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     let result = result_of(&sheets(&allocator)[0]);
-    assert_eq!(Rpc::connect(&backend).await.submit(&result).await, (false, false), "a lost match takes no result");
+    assert_eq!(
+        Rpc::connect(&backend).await.submit(&result).await,
+        (false, false),
+        "a lost match takes no result"
+    );
 
     // A server that gives its match up says so.
     let mut rpc = Rpc::connect(&backend).await;
@@ -169,10 +192,12 @@ async fn acknowledged_writes_survive_kill_dash_nine() {
     let mut session: Option<Session> = None;
     let mut counted = 0;
     for round in 0..5_u64 {
-        let backend = std::sync::Arc::new(Backend::start_all(state.path(), &allocator, &["--match-size", "2"]));
+        let backend =
+            std::sync::Arc::new(Backend::start_all(state.path(), &allocator, &["--match-size", "2"]));
         for (secret, id) in &acknowledged {
             let body = json!({ "device_secret": secret });
-            let found: Session = backend.post("/v1/auth/guest/login", None, body).await.expect(StatusCode::OK);
+            let found: Session =
+                backend.post("/v1/auth/guest/login", None, body).await.expect(StatusCode::OK);
             assert_eq!(&found.player_id, id);
         }
         if let Some(session) = &mut session {
@@ -187,7 +212,8 @@ async fn acknowledged_writes_survive_kill_dash_nine() {
             assert_eq!(rpc.submit(&result_of(sheet)).await, (true, false), "round {round}");
             counted += 1;
         }
-        let board: Board = backend.get("/v1/leaderboards/arena-score?limit=100", "").await.expect(StatusCode::OK);
+        let board: Board =
+            backend.get("/v1/leaderboards/arena-score?limit=100", "").await.expect(StatusCode::OK);
         assert_eq!(board.entries.len(), counted * 2, "round {round}");
         let pair = register_many(&backend, 2).await;
         queue_all(&backend, &pair).await;
@@ -220,7 +246,14 @@ async fn bad_input_is_a_problem_and_never_a_crash() {
     let register = "/v1/auth/guest/register";
     let url = format!("{}{register}", backend.http);
     let send = async |kind: &str, body: Vec<u8>| {
-        let response = backend.client.post(&url).header("content-type", kind).body(body).send().await.expect("an answer");
+        let response = backend
+            .client
+            .post(&url)
+            .header("content-type", kind)
+            .body(body)
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let status = response.status();
         support::process::Answer { status, body: response.text().await.expect("a body") }
@@ -231,14 +264,23 @@ async fn bad_input_is_a_problem_and_never_a_crash() {
     send(json, b"\xff\xfe".to_vec()).await.expect_problem(400, "malformed_json");
     send(json, b"[".repeat(10_000)).await.expect_problem(400, "malformed_json");
     send(json, b"{}".to_vec()).await.expect_problem(422, "invalid_body");
+    let list = format!(r#"["{}","Ada"]"#, support::secret());
+    send(json, list.into_bytes()).await.expect_problem(422, "invalid_body");
     send(json, b"[1]".to_vec()).await.expect_problem(422, "invalid_body");
     send(json, vec![b' '; 70_000]).await.expect_problem(413, "payload_too_large");
     let post = async |body: Value| backend.post(register, None, body).await;
     post(json!({ "device_secret": 7, "display_name": "Ada" })).await.expect_problem(422, "invalid_body");
-    post(json!({ "device_secret": support::secret(), "display_name": "Ada", "admin": true })).await.expect_problem(422, "invalid_body");
-    post(json!({ "device_secret": "short", "display_name": "Ada" })).await.expect_problem(422, "weak_device_secret");
-    post(json!({ "device_secret": support::secret(), "display_name": "\u{7}" })).await.expect_problem(422, "invalid_display_name");
-    let ask = async |method: Method, path: &str, token: Option<&str>| backend.ask(method, path, token, None).await;
+    post(json!({ "device_secret": support::secret(), "display_name": "Ada", "admin": true }))
+        .await
+        .expect_problem(422, "invalid_body");
+    post(json!({ "device_secret": "short", "display_name": "Ada" }))
+        .await
+        .expect_problem(422, "weak_device_secret");
+    post(json!({ "device_secret": support::secret(), "display_name": "\u{7}" }))
+        .await
+        .expect_problem(422, "invalid_display_name");
+    let ask =
+        async |method: Method, path: &str, token: Option<&str>| backend.ask(method, path, token, None).await;
     ask(Method::GET, "/v1/nothing", None).await.expect_problem(404, "not_found");
     ask(Method::GET, "/v1/leaderboards/arena-score", None).await.expect_problem(404, "not_found");
     ask(Method::PUT, "/v1/me", None).await.expect_problem(405, "method_not_allowed");
@@ -254,12 +296,14 @@ async fn bad_input_is_a_problem_and_never_a_crash() {
 #[tokio::test]
 async fn an_aggressive_address_is_told_to_wait() {
     let state = tempfile::tempdir().expect("a folder");
-    let backend = Backend::start(state.path(), &["--role", "accounts", "--auth-burst", "3", "--auth-rate", "1"]);
+    let backend =
+        Backend::start(state.path(), &["--role", "accounts", "--auth-burst", "3", "--auth-rate", "1"]);
     for _ in 0..3 {
         backend.player("Ada").await;
     }
     let url = format!("{}/v1/auth/guest/login", backend.http);
-    let response = backend.client.post(url).json(&json!({ "device_secret": "x" })).send().await.expect("an answer");
+    let response =
+        backend.client.post(url).json(&json!({ "device_secret": "x" })).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(response.headers()["retry-after"], "1");
 }
@@ -271,8 +315,7 @@ async fn the_service_token_is_needed_and_strangers_are_refused() {
     let players = register_many(&backend, 2).await;
     queue_all(&backend, &players).await;
     let mut result = result_of(&sheets(&allocator)[0]);
-    let url = backend.grpc.clone().expect("gRPC");
-    let mut bare = MatchesClient::connect(url).await.expect("connects");
+    let mut bare = MatchesClient::new(channel(&backend).await);
     let refused = bare.submit_result(result.clone()).await.expect_err("no token");
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
     let mut rpc = Rpc::connect(&backend).await;
@@ -298,7 +341,8 @@ fn what_is_in_the_way_is_said_in_one_line() {
         (vec!["--bogus"], "--bogus"),
         (vec!["--state", folder], "--server-key-hex"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_backend-services")).args(&flags).output().expect("runs");
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_backend-services")).args(&flags).output().expect("runs");
         let said = String::from_utf8(output.stderr).expect("text");
         assert!(!output.status.success(), "{flags:?}");
         assert!(said.contains(expected) && said.trim().lines().count() == 1, "{flags:?}: {said}");
@@ -332,7 +376,9 @@ async fn enqueue(backend: &Backend, token: &str, status: StatusCode) -> Ticket {
 async fn queue_all(backend: &Backend, players: &[Session]) -> Vec<MatchAddress> {
     let mut tickets = Vec::new();
     for player in players {
-        let answer = backend.post("/v1/matchmaking/tickets", Some(&player.access_token), json!({ "mode": "arena" })).await;
+        let answer = backend
+            .post("/v1/matchmaking/tickets", Some(&player.access_token), json!({ "mode": "arena" }))
+            .await;
         assert!(answer.status.is_success(), "{}", answer.body);
         tickets.push(answer.expect::<Ticket>(answer.status).ticket_id);
     }
@@ -377,7 +423,7 @@ struct Rpc(MatchesClient<Channel>);
 
 impl Rpc {
     async fn connect(backend: &Backend) -> Self {
-        Self(MatchesClient::connect(backend.grpc.clone().expect("gRPC")).await.expect("connects"))
+        Self(MatchesClient::new(channel(backend).await))
     }
 
     async fn try_submit(&mut self, result: &MatchResult) -> Result<(bool, bool), tonic::Status> {
@@ -393,6 +439,11 @@ impl Rpc {
         let report = ReportLostRequest { match_id: match_id.to_owned(), reason: "nobody came".to_owned() };
         self.0.report_lost(signed(report)).await.expect("an answer").into_inner().changed
     }
+}
+
+async fn channel(backend: &Backend) -> Channel {
+    let url = backend.grpc.clone().expect("gRPC");
+    Channel::from_shared(url).expect("a URL").connect().await.expect("connects")
 }
 
 fn signed<T>(message: T) -> Request<T> {

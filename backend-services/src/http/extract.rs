@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use super::problem::ApiError;
@@ -29,13 +29,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
         let bytes = request.extract().await.map_err(|rejection: BytesRejection| unread(&rejection))?;
         let bytes: axum::body::Bytes = bytes;
-        serde_json::from_slice(&bytes).map(Body).map_err(|error| match error.classify() {
-            Category::Data => {
-                ApiError::invalid("invalid_body", format!("the body is not as documented: {error}"))
-            }
-            _ => ApiError::malformed("malformed_json", format!("the body is not JSON: {error}")),
-        })
+        parse(&bytes).map(Body)
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let refuse = |error: serde_json::Error| match error.classify() {
+        Category::Data => {
+            ApiError::invalid("invalid_body", format!("the body is not as documented: {error}"))
+        }
+        _ => ApiError::malformed("malformed_json", format!("the body is not JSON: {error}")),
+    };
+    // Deliberate: serde would read a list of values as the struct's fields in order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(refuse)?;
+        return Err(ApiError::invalid("invalid_body", "the body must be a JSON object"));
+    }
+    serde_json::from_slice(bytes).map_err(refuse)
 }
 
 fn unread(rejection: &BytesRejection) -> ApiError {
