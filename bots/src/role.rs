@@ -31,10 +31,10 @@ impl Role {
 
 /// Runs `role` with its own `args` (without the program's name) until it is told to stop.
 pub fn run(role: Role, args: Vec<OsString>) -> anyhow::Result<()> {
-    let args = std::iter::once(OsString::from(role.name())).chain(args);
+    let with_name = |args: Vec<OsString>| std::iter::once(OsString::from(role.name())).chain(args);
     match role {
         Role::Backend => backend_services::main_with(args),
-        Role::Fleet => agones_sdk::fleet_main(args),
-        Role::ArenaServer => arena::server_main(args),
+        Role::Fleet => agones_sdk::fleet_main(with_name(args)),
+        Role::ArenaServer => arena::server_main(with_name(args)),
     }
 }

@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 use crate::role::Role;
@@ -44,6 +44,8 @@ pub(super) struct Ready {
 pub(super) struct Process {
     role: Role,
     child: Child,
+    /// Held open for the child's life. `Child::wait` would close a standard input that is still its own.
+    _stdin: Option<ChildStdin>,
     log: PathBuf,
     /// Where it listens.
     pub ready: Ready,
@@ -100,7 +102,7 @@ impl Recipe {
         }
         // Later lines are of no use here, but the pipe must be drained or the child would block on it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Process { role: self.role, child, log, ready })
+        Ok(Process { role: self.role, _stdin: child.stdin.take(), child, log, ready })
     }
 }
 

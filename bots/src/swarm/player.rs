@@ -30,7 +30,7 @@ const DATAGRAMS_PER_ROUND: usize = 64;
 
 /// What a player needs to join.
 #[derive(Debug)]
-pub struct PlayerSpec {
+pub(super) struct PlayerSpec {
     /// Connect token, 2048 bytes.
     pub token: Vec<u8>,
     /// Seed of its weather and of its pilot.
@@ -58,7 +58,7 @@ pub struct Outcome {
 }
 
 /// One player, connected or on the way.
-pub struct Player {
+pub(super) struct Player {
     socket: UdpSocket,
     client: Client<ArenaGame>,
     messages: MessageSet,
@@ -79,7 +79,7 @@ impl Player {
     ///
     /// # Errors
     /// A sentence: bad token, no socket.
-    pub fn join(spec: &PlayerSpec, profile: &Profile, now: Time) -> Result<Self, String> {
+    pub(super) fn join(spec: &PlayerSpec, profile: &Profile, now: Time) -> Result<Self, String> {
         let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
         let any: SocketAddr = match token.servers.first() {
             Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -112,7 +112,7 @@ impl Player {
     }
 
     /// Gives the player its turn; says how it ended once it has.
-    pub fn drive(&mut self, now: Time) -> Option<Ending> {
+    pub(super) fn drive(&mut self, now: Time) -> Option<Ending> {
         self.receive(now);
         let (client, pilot) = (&mut self.client, &mut self.pilot);
         client.advance(now, &mut |_tick, view| pilot.decide(&Sight::of(view)));
@@ -123,7 +123,7 @@ impl Player {
     }
 
     /// Says goodbye; `drive` ends soon after.
-    pub fn leave(&mut self, now: Time) {
+    pub(super) fn leave(&mut self, now: Time) {
         if self.leaving.is_none() {
             self.leaving = Some(now);
             self.client.disconnect(now);
@@ -131,7 +131,7 @@ impl Player {
     }
 
     /// The figures of this stay.
-    pub fn into_stay(mut self) -> Stay {
+    pub(super) fn into_stay(mut self) -> Stay {
         self.trips.extend(self.client.take_reliable_trips());
         record_trips(&mut self.stay.reliable_us, &self.trips);
         let stats = self.client.stats();
