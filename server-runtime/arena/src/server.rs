@@ -63,8 +63,12 @@ impl Plugin for Arena {
             .insert_resource(Larder(everything))
             .init_resource::<KillFeed>()
             .add_systems(Stage::Receive, (join, start_over).chain())
-            .add_systems(Stage::Simulate, (fire, restock))
-            .add_systems(Stage::Resolve, (fly_shots, take_pickups, keep_score).chain().run_if(match_running))
+            .add_systems(Stage::Simulate, (fire.run_if(match_running), restock))
+            .add_systems(Stage::Resolve, fly_shots)
+            .add_systems(
+                Stage::Resolve,
+                (take_pickups, keep_score).chain().after(fly_shots).run_if(match_running),
+            )
             .add_systems(Stage::Replicate, tell_result);
     }
 }
@@ -127,9 +131,9 @@ fn fire(
     }
 }
 
-/// Shots fly until they meet a ship, a rock or the edge, or are spent.
+/// Shots fly until they meet a ship, a rock or the edge, or are spent; those still in flight at the end hit nobody.
 fn fly_shots(
-    (tick, dt, seen): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>),
+    (tick, dt, seen, current): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Match>),
     shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
     mut ships: Ships,
     (mut outbox, mut feed): (ResMut<Outbox>, ResMut<KillFeed>),
@@ -140,7 +144,7 @@ fn fly_shots(
         let (from, to) = (shot.at(age.saturating_sub(1) as f32 * dt.0), shot.at(age as f32 * dt.0));
         let stopped = rules::blocked(from, to, SHOT_RADIUS);
         let met = seen.sweep(*rewind, from, to, SHOT_RADIUS, |ship| ship == by.ship);
-        let met = met.filter(|met| stopped.is_none_or(|at| met.fraction < at));
+        let met = met.filter(|met| current.is_running() && stopped.is_none_or(|at| met.fraction < at));
         let struck = met.is_some_and(|met| strike(by.ship, met.entity, &mut ships, &mut outbox, &mut feed));
         if struck || stopped.is_some() || age >= SHOT_TICKS {
             commands.entity(entity).despawn();

@@ -39,6 +39,19 @@ fn the_page_shows_players_moving_and_one_clients_prediction() {
     browser.wait_until("that the server is gone", "return document.body.dataset.state === 'down'", LONG);
 }
 
+#[test]
+fn the_page_shows_who_won() {
+    let server = ServerProcess::start(&["--seconds", "6"]);
+    let squad = Squad::start(&server, 4);
+    let browser = Browser::start(1100, 900);
+    browser.open(&format!("http://{}/", server.admin));
+    browser.wait_until("the winner", "return document.querySelector('#over.on b') !== null", LONG);
+    let winner = browser.script("return document.querySelector('#over b').textContent");
+    assert!(winner.as_str().is_some_and(|text| text.ends_with(" wins")), "{winner}");
+    keep("live_view_end.png", &browser.screenshot());
+    drop(squad.stop());
+}
+
 /// Writes an artefact beside the build's own files: `target/artefacts/NAME`.
 fn keep(name: &str, bytes: &[u8]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("artefacts");

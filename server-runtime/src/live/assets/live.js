@@ -110,7 +110,7 @@ const metres = (m) => (m >= 1 ? `${m.toFixed(2)} m` : m >= 0.0995 ? `${(m * 100)
 
 function showFigures(feed) {
   const left = Math.max(0, Math.ceil(feed.left ?? 0));
-  $("clock").textContent = feed.left == null ? "∞" : `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  $("clock").textContent = feed.left == null && feed.phase === "running" ? "∞" : `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
   $("phase").textContent = feed.phase ?? "";
   $("tick").textContent = feed.t.toLocaleString("en");
   $("count").textContent = feed.players;
@@ -233,6 +233,7 @@ function drawArena(now) {
   // World: metres, the centre at the origin, y upwards. Below it there is the kill feed, if there is room.
   paint.translate(width / 2, 6 + (h * scale) / 2);
   $("feed").style.top = `${Math.min(h * scale + 34, height - 120)}px`;
+  $("over").style.height = `${h * scale}px`;
   paint.scale(scale, -scale);
   drawGround(paint, w, h, scale);
   if (!seen) return;
