@@ -5,6 +5,8 @@ mod support;
 
 use std::collections::HashSet;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use backend_proto::{MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
@@ -13,6 +15,7 @@ use data_encoding::BASE64;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::allocator::FakeAllocator;
+use support::engines::Servers;
 use support::process::{Backend, SERVICE_TOKEN};
 use tokio::task::JoinSet;
 use tonic::Request;
@@ -94,7 +97,7 @@ async fn from_registration_to_the_board() {
 async fn races_have_one_winner() {
     let (state, allocator) = (tempfile::tempdir().expect("a folder"), FakeAllocator::start().await);
     let backend = Backend::start_all(state.path(), &allocator, &[]);
-    let backend = std::sync::Arc::new(backend);
+    let backend = Arc::new(backend);
     let secret = support::secret();
     let mut racers = JoinSet::new();
     for _ in 0..64 {
@@ -192,8 +195,7 @@ async fn acknowledged_writes_survive_kill_dash_nine() {
     let mut session: Option<Session> = None;
     let mut counted = 0;
     for round in 0..5_u64 {
-        let backend =
-            std::sync::Arc::new(Backend::start_all(state.path(), &allocator, &["--match-size", "2"]));
+        let backend = Arc::new(Backend::start_all(state.path(), &allocator, &["--match-size", "2"]));
         for (secret, id) in &acknowledged {
             let body = json!({ "device_secret": secret });
             let found: Session =
@@ -219,19 +221,24 @@ async fn acknowledged_writes_survive_kill_dash_nine() {
         queue_all(&backend, &pair).await;
 
         // Killed amid registrations: what was answered with 201 must be there, the rest may or may not.
+        let answered = Arc::new(AtomicU64::new(0));
         let mut writers = JoinSet::new();
         for _ in 0..24 {
+            let answered = answered.clone();
             let (client, url) = (backend.client.clone(), format!("{}/v1/auth/guest/register", backend.http));
             writers.spawn(async move {
                 let secret = support::secret();
                 let body = json!({ "device_secret": secret, "display_name": "Bob" });
                 let answer = client.post(url).json(&body).send().await.ok()?;
                 let created = answer.status() == StatusCode::CREATED;
+                answered.fetch_add(1, Ordering::Relaxed);
                 let session: Session = answer.json().await.ok()?;
                 created.then_some((secret, session.player_id))
             });
         }
-        tokio::time::sleep(Duration::from_millis(5 * (round + 1))).await;
+        while answered.load(Ordering::Relaxed) < 4 * round + 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let killed = Command::new("kill").args(["-9", &backend.id().to_string()]).status();
         assert!(killed.is_ok_and(|status| status.success()));
         acknowledged.extend(writers.join_all().await.into_iter().flatten());
@@ -323,6 +330,64 @@ async fn the_service_token_is_needed_and_strangers_are_refused() {
     assert_eq!(rpc.try_submit(&result).await.expect_err("a stranger").code(), tonic::Code::InvalidArgument);
     result.players.clear();
     assert_eq!(rpc.try_submit(&result).await.expect_err("nobody").code(), tonic::Code::InvalidArgument);
+}
+
+/// A process a role, all on one Postgres and one Redis: what one signs the others accept, what one counts the
+/// others show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn roles_share_postgres_and_redis() {
+    let (servers, allocator) = (Servers::start(), FakeAllocator::start().await);
+    let (database, redis) = (servers.database_url(), servers.redis_url());
+    let stores = ["--database-url", &database, "--redis-url", &redis];
+    let role = |name: &'static str| Backend::spawn(&[&stores[..], &["--role", name]].concat());
+    let (accounts, boards) = (role("accounts"), role("leaderboards"));
+    let state = tempfile::tempdir().expect("a folder");
+    let flags = [&stores[..], &["--role", "matchmaking", "--match-size", "4"]].concat();
+    let matchmaking = Backend::start_all(state.path(), &allocator, &flags);
+
+    let players = register_many(&accounts, 4).await;
+    let seated = queue_all(&matchmaking, &players).await;
+    assert!(seated.iter().all(|place| place.match_id == seated[0].match_id));
+    assert_eq!(
+        Rpc::connect(&matchmaking).await.submit(&result_of(&sheets(&allocator)[0])).await,
+        (true, false)
+    );
+    let start = Instant::now();
+    loop {
+        let board: Board = boards.get("/v1/leaderboards/arena-rating", "").await.expect(StatusCode::OK);
+        if board.entries.len() == 4 {
+            assert!(board.entries.is_sorted_by_key(|entry| -entry.score));
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "the mirror was not told: {board:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    accounts.get("/v1/leaderboards/arena-rating", "").await.expect_problem(404, "not_found");
+    assert_eq!(boards.get("/readyz", "").await.status, StatusCode::OK);
+
+    drop(servers);
+    let lost = boards.get("/v1/leaderboards/arena-rating", "").await;
+    assert_eq!(lost.status, StatusCode::SERVICE_UNAVAILABLE, "{}", lost.body);
+    assert!(lost.body.contains("urn:tickwright:problem:store_"), "{}", lost.body);
+}
+
+/// Redis dies while Postgres lives; the boards are still served, from SQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn boards_outlive_redis() {
+    let servers = Servers::start();
+    let (database, redis) = (servers.database_url(), servers.redis_url());
+    let flags = ["--database-url", &database, "--redis-url", &redis, "--role", "leaderboards"];
+    let boards = Backend::spawn(&flags);
+    let _servers = kill_redis(servers);
+    let board: Board = boards.get("/v1/leaderboards/arena-score", "").await.expect(StatusCode::OK);
+    assert!(board.entries.is_empty());
+    assert!(boards.terminate().success());
+}
+
+fn kill_redis(mut servers: Servers) -> Servers {
+    servers.redis.kill().expect("Redis dies");
+    servers.redis.wait().expect("Redis is dead");
+    servers
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod match_v1 {
         unreachable_pub,
         unused_qualifications,
         clippy::all,
+        clippy::allow_attributes_without_reason,
         reason = "generated code; its documentation is the .proto file's"
     )]
     tonic::include_proto!("tickwright.r#match.v1");

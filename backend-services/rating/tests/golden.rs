@@ -50,9 +50,9 @@ fn one_against_one() {
 fn two_against_two() {
     let pair = vec![(NEW, 1.0), (NEW, 1.0)];
     let updated = rate(&[pair.clone(), pair], &[1, 2]);
-    for player in 0..2 {
-        near(updated[0][player], 28.108_322_630_298_364, 7.774_363_349_770_355);
-        near(updated[1][player], 21.891_677_369_701_625, 7.774_363_349_770_355);
+    for (winner, loser) in updated[0].iter().zip(&updated[1]) {
+        near(*winner, 28.108_322_630_298_364, 7.774_363_349_770_355);
+        near(*loser, 21.891_677_369_701_625, 7.774_363_349_770_355);
     }
 }
 

@@ -72,7 +72,7 @@ pub fn newcomer() -> RatingRow {
 /// What the result changes, given the players' ratings before it. Everybody plays for themselves; who never
 /// came is not rated and gets no score; who quit is rated as if for the whole match.
 pub fn outcome(players: &[PlayerId], entries: &[PlayerResult], before: &[RatingRow]) -> Outcome {
-    let longest = entries.iter().map(|entry| seconds(entry)).fold(0.0, f64::max);
+    let longest = entries.iter().map(seconds).fold(0.0, f64::max);
     let came = |entry: &PlayerResult| entry.quit || seconds(entry) > 0.0;
     let share = |entry: &PlayerResult| {
         if entry.quit { 1.0 } else { (seconds(entry) / longest).clamp(SHARE_MIN, 1.0) }

@@ -70,7 +70,7 @@ async fn enqueue(
     Body(request): Body<TicketRequest>,
 ) -> Result<(StatusCode, Json<Ticket>), ApiError> {
     let (view, new) = app.matchmaker()?.enqueue(caller, &request.mode).await?;
-    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, render(view)))
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, render(&view)))
 }
 
 /// A ticket; with `wait_ms` a long poll.
@@ -99,7 +99,7 @@ async fn ticket(
         return Err(ApiError::invalid("invalid_wait", detail));
     }
     let view = app.matchmaker()?.ticket(caller, parse(&id)?, wait, app.draining()).await?;
-    Ok(render(view))
+    Ok(render(&view))
 }
 
 /// Takes a ticket back.
@@ -144,7 +144,7 @@ fn parse(id: &str) -> Result<TicketId, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("ticket_not_found", "you have no such ticket; queue again"))
 }
 
-fn render(view: View) -> Json<Ticket> {
+fn render(view: &View) -> Json<Ticket> {
     let (status, matched) = match &view.status {
         Status::Queued => (TicketStatus::Queued, None),
         Status::Matched(place) => (TicketStatus::Matched, Some(render_place(place))),

@@ -94,12 +94,11 @@ impl BoardMirror {
         let Some(found) = found else { return Ok(None) };
         let players = found.iter().map(|(member, _)| player_of(member)).collect::<Result<Vec<_>, _>>()?;
         let names = self.names(&players).await?;
-        let rows = (skip + 1..).zip(found).zip(players).zip(names);
-        let row =
-            |(((rank, (_, score)), player), name): (((u64, (String, i64)), PlayerId), Option<String>)| {
-                EntryRow { rank, player, display_name: name.unwrap_or_default(), score }
-            };
-        Ok(Some(rows.map(row).collect()))
+        let mut rows = Vec::with_capacity(found.len());
+        for (((rank, (_, score)), player), name) in (skip + 1..).zip(found).zip(players).zip(names) {
+            rows.push(EntryRow { rank, player, display_name: name.unwrap_or_default(), score });
+        }
+        Ok(Some(rows))
     }
 
     /// As `Db::board_rank`; the outer `None` while the copy is not whole.
