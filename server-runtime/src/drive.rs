@@ -22,21 +22,22 @@ pub enum RunError {
     /// A setting cannot be used.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    // Deliberate: the causes below are told in the one line itself, so they are no `source` to be told again.
     /// The players' port cannot be had.
-    #[error("udp {address} cannot be used: {source}; choose another with --port, or 0 for a free one")]
+    #[error("{cause}; choose another with --port, or 0 for a free one")]
     Udp {
-        /// The address asked for.
-        address: SocketAddr,
-        /// Why not.
-        source: TransportError,
+        /// Why not; names the address.
+        cause: TransportError,
     },
     /// The admin port cannot be had.
-    #[error("tcp {address} cannot be used: {source}; choose another with --admin-port, or 0 for a free one")]
+    #[error(
+        "cannot bind tcp socket to {address}: {cause}; choose another with --admin-port, or 0 for a free one"
+    )]
     Admin {
         /// The address asked for.
         address: SocketAddr,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// What stands around the room could not start.
     #[error(transparent)]
@@ -55,8 +56,8 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     builder.options.validate()?;
     let options = builder.options.clone();
     let udp_address = SocketAddr::new(options.bind, options.port);
-    let udp = UdpThread::open(udp_address, UdpThreadConfig::default())
-        .map_err(|source| RunError::Udp { address: udp_address, source })?;
+    let udp =
+        UdpThread::open(udp_address, UdpThreadConfig::default()).map_err(|cause| RunError::Udp { cause })?;
     let (admin, admin_address) = open_admin(SocketAddr::new(options.admin_bind, options.admin_port))?;
     let udp_address = reachable(udp.local_addr());
 
@@ -147,6 +148,7 @@ impl<G: ServerGame> Driver<G> {
             if self.is_idle() {
                 self.idle()?;
             } else {
+                self.status_at = self.status_at.min(self.clock.now().saturating_add(STATUS_PERIOD));
                 self.active()?;
             }
             self.publish();
@@ -256,7 +258,8 @@ impl<G: ServerGame> Driver<G> {
             self.rates_at = now.saturating_add(RATES_PERIOD);
         }
         if now >= self.status_at {
-            self.status_at = now.saturating_add(STATUS_PERIOD);
+            let period = if self.is_idle() { STATUS_PERIOD_IDLE } else { STATUS_PERIOD };
+            self.status_at = now.saturating_add(period);
             let status = self.status(now);
             self.board.publish_status(status);
         }
@@ -313,7 +316,7 @@ fn open_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError
         let local = admin.local_addr()?;
         Ok((admin, reachable(local)))
     });
-    opened.map_err(|source| RunError::Admin { address, source })
+    opened.map_err(|cause| RunError::Admin { address, cause })
 }
 
 /// By which addresses tokens may name this server. Unknown to the machine itself when it listens on all
@@ -348,4 +351,5 @@ const AWAKE_AFTER_DATAGRAM: Duration = Duration::from_secs(2);
 /// How often rates are taken, the status is made, and the live view is drawn (20 Hz).
 const RATES_PERIOD: Duration = Duration::from_secs(1);
 const STATUS_PERIOD: Duration = Duration::from_millis(500);
+const STATUS_PERIOD_IDLE: Duration = Duration::from_secs(5);
 const LIVE_PERIOD: Duration = Duration::from_millis(50);

@@ -259,11 +259,11 @@ fn a_taken_port_is_one_clear_line() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let error = walking().config(ServerOptions { port, ..options() }).run().unwrap_err().to_string();
-    assert!(error.starts_with(&format!("udp 127.0.0.1:{port} cannot be used: ")), "{error}");
+    assert!(error.starts_with(&format!("cannot bind udp socket to 127.0.0.1:{port}: ")), "{error}");
     assert!(error.contains("--port") && !error.contains('\n'), "{error}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin_port = taken.local_addr().unwrap().port();
     let error = walking().config(ServerOptions { admin_port, ..options() }).run().unwrap_err().to_string();
-    assert!(error.starts_with(&format!("tcp 127.0.0.1:{admin_port} cannot be used: ")), "{error}");
+    assert!(error.starts_with(&format!("cannot bind tcp socket to 127.0.0.1:{admin_port}: ")), "{error}");
 }

@@ -55,10 +55,10 @@ enum Notice {
 pub enum OpsError {
     /// No thread, or no runtime.
     #[error("the thread for admin and lifecycle could not start: {0}")]
-    Thread(#[from] std::io::Error),
+    Thread(std::io::Error),
     /// The environment names an Agones sidecar that does not answer.
     #[error("Agones: {0}; without a sidecar start with --standalone")]
-    Agones(#[from] SdkError),
+    Agones(SdkError),
     /// The thread ended before it had begun.
     #[error("the thread for admin and lifecycle ended at once")]
     Ended,
@@ -118,16 +118,18 @@ impl Ops {
         let (started_in, started) = mpsc::channel();
         let managed = config.sidecar.is_some();
         if config.exit_with_parent {
-            watch_parent(commands_in.clone())?;
+            watch_parent(commands_in.clone()).map_err(OpsError::Thread)?;
         }
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("ops".into()).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(OpsError::Thread)?;
+        let thread = std::thread::Builder::new().name("ops".into());
+        let thread = thread.spawn(move || {
             let around = Around { commands: commands_in, notices: notices_out, board };
             // Everything here shares one thread, so nothing needs to be `Send`.
             LocalSet::new().block_on(&runtime, around.run(config, &started_in));
             // Whoever waits to settle need not wait longer: receiving fails once this is dropped.
             drop(settled_in);
-        })?;
+        });
+        let thread = thread.map_err(OpsError::Thread)?;
         let addresses = started.recv().map_err(|_| OpsError::Ended)??;
         Ok(Self { commands, notices, settled, thread: Some(thread), managed, addresses })
     }
@@ -205,7 +207,7 @@ impl Around {
         let sdk = match connected {
             Ok(sdk) => sdk,
             Err(error) => {
-                let _ = started.send(Err(error.into()));
+                let _ = started.send(Err(OpsError::Agones(error)));
                 return;
             }
         };
