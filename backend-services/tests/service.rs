@@ -16,7 +16,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::allocator::FakeAllocator;
 use support::engines::Servers;
-use support::process::{Backend, SERVICE_TOKEN};
+use support::process::{Backend, KEY_HEX, SERVICE_TOKEN};
 use tokio::task::JoinSet;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -298,6 +298,31 @@ async fn bad_input_is_a_problem_and_never_a_crash() {
     backend.post("/v1/auth/guest/login", None, body).await.expect_problem(401, "unknown_secret");
     assert_eq!(ask(Method::GET, "/healthz", None).await.body, "ok\n");
     assert!(backend.end().success(), "the end of standard input ends it well");
+}
+
+/// Nothing secret in the logs, even at debug: no device secret, no token of any kind, no key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn logs_hold_no_secrets() {
+    let (state, allocator) = (tempfile::tempdir().expect("a folder"), FakeAllocator::start().await);
+    let (log, size) = (state.path().join("log"), ["--match-size".to_owned(), "1".to_owned()]);
+    let flags = [Backend::flags(state.path(), &allocator), size.to_vec()].concat();
+    let backend = Backend::spawn_logged(&flags.iter().map(String::as_str).collect::<Vec<_>>(), &log);
+    let secret = support::secret();
+    let first: Session = backend.register(&secret, "Ada").await.expect(StatusCode::CREATED);
+    let second: Session = refresh(&backend, &first.refresh_token).await.expect(StatusCode::OK);
+    refresh(&backend, &second.refresh_token).await.expect::<Session>(StatusCode::OK);
+    refresh(&backend, &first.refresh_token).await.expect_problem(401, "refresh_token_reused");
+    let seated = queue_all(&backend, std::slice::from_ref(&second)).await;
+    assert_eq!(Rpc::connect(&backend).await.submit(&result_of(&sheets(&allocator)[0])).await, (true, false));
+    assert!(backend.terminate().success());
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("match started") && log.contains("match result counted"), "{log}");
+    let hidden =
+        [&secret, &first.access_token, &first.refresh_token, &second.access_token, &second.refresh_token];
+    for hidden in hidden.into_iter().chain([&seated[0].connect_token]).map(String::as_str) {
+        assert!(!log.contains(hidden), "{hidden} is in the log");
+    }
+    assert!(!log.contains(SERVICE_TOKEN) && !log.contains(KEY_HEX));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -14,7 +14,6 @@ pub const SERVICE_TOKEN: &str = "the-service-token";
 pub struct Backend {
     child: Child,
     stdin: Option<ChildStdin>,
-    pub stderr: Option<ChildStderr>,
     pub http: String,
     pub grpc: Option<String>,
     pub client: reqwest::Client,
@@ -28,21 +27,36 @@ impl Backend {
 
     /// The same with an allocator.
     pub fn start_all(state: &Path, allocator: &super::allocator::FakeAllocator, flags: &[&str]) -> Self {
+        let all = Self::flags(state, allocator);
+        Self::spawn(&all.iter().map(String::as_str).chain(flags.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// What a process of the role `all` needs.
+    pub fn flags(state: &Path, allocator: &super::allocator::FakeAllocator) -> Vec<String> {
         let (grpc, http) = (format!("http://{}", allocator.grpc), format!("http://{}", allocator.http));
-        let needed = ["--allocator", &grpc, "--fleet-http", &http, "--server-key-hex", KEY_HEX];
-        let token = ["--service-token", SERVICE_TOKEN];
-        Self::start(state, &[&needed[..], &token, flags].concat())
+        let state = state.to_str().expect("a UTF-8 path");
+        let needed = ["--state", state, "--allocator", &grpc, "--fleet-http", &http];
+        let secrets = ["--server-key-hex", KEY_HEX, "--service-token", SERVICE_TOKEN];
+        needed.into_iter().chain(secrets).map(str::to_owned).collect()
     }
 
     pub fn spawn(flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_backend-services"))
-            .args(flags)
-            .arg("--exit-with-parent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the backend starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backend-services"));
+        command.args(flags).stderr(Stdio::inherit());
+        Self::run(command)
+    }
+
+    /// The same with everything that it logs, down to debug, in a file.
+    pub fn spawn_logged(flags: &[&str], log: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backend-services"));
+        let log = std::fs::File::create(log).expect("a file");
+        command.args(flags).env("RUST_LOG", "debug").stderr(log);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        command.arg("--exit-with-parent").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the backend starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -51,7 +65,7 @@ impl Backend {
         let address = |name: &str| ready[name].as_str().map(|address| format!("http://{address}"));
         let (http, grpc) = (address("http").expect("an address"), address("grpc"));
         let stdin = child.stdin.take();
-        Self { child, stdin, stderr: None, http, grpc, client: reqwest::Client::new() }
+        Self { child, stdin, http, grpc, client: reqwest::Client::new() }
     }
 
     /// As `kill -9`.
