@@ -116,7 +116,8 @@ async fn play(
                 result.with_context(|| format!("bot {bot} gave up"))?;
             }
             _ = second.tick() => {
-                progress.tick(&shared.gathered(), &stack.summary().await);
+                let servers = stack.summary().await;
+                progress.tick(&shared.gathered(), &servers);
             }
             incident = watchdog.next() => {
                 let incident = incident?;

@@ -48,7 +48,6 @@ impl Engine {
     pub fn start(threads: u32, profile: Profile, seed: u64) -> anyhow::Result<Self> {
         let workers = (0..threads.max(1)).map(|index| {
             let (sender, receiver) = mpsc::channel();
-            let profile = profile;
             let thread = std::thread::Builder::new()
                 .name(format!("players-{index}"))
                 .spawn(move || Round::new(profile).run(&receiver))

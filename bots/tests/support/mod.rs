@@ -12,19 +12,19 @@ use std::{
 };
 
 /// A run of `bots`, killed when the test ends early.
-pub struct Run {
+pub(crate) struct Run {
     child: Child,
     lines: mpsc::Receiver<String>,
     said: Vec<String>,
     /// Its state folder.
-    pub state: PathBuf,
-    pub json: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) json: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Run {
     /// Starts `bots ARGS --state … --json …`.
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let state = dir.path().join("state");
         let json = dir.path().join("figures.json");
@@ -51,12 +51,12 @@ impl Run {
         Self { child, lines, said: Vec::new(), state, json, _dir: dir }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a line that starts with `start` and returns the rest of it.
-    pub fn line(&mut self, start: &str, within: Duration) -> String {
+    pub(crate) fn line(&mut self, start: &str, within: Duration) -> String {
         let deadline = Instant::now() + within;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -70,12 +70,12 @@ impl Run {
         }
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         kill(self.pid(), signal);
     }
 
     /// Waits for the end; panics (and kills) when it takes too long.
-    pub fn end(&mut self, within: Duration) -> ExitStatus {
+    pub(crate) fn end(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("its status can be asked") {
@@ -90,18 +90,18 @@ impl Run {
     }
 
     /// Everything it printed so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.join("\n")
     }
 
     /// The figures it wrote.
-    pub fn figures(&self) -> serde_json::Value {
+    pub(crate) fn figures(&self) -> serde_json::Value {
         let text = fs::read_to_string(&self.json).expect("it wrote its figures");
         serde_json::from_str(&text).expect("figures are JSON")
     }
 
     /// All processes that it started, directly or not.
-    pub fn descendants(&self) -> BTreeSet<u32> {
+    pub(crate) fn descendants(&self) -> BTreeSet<u32> {
         descendants(self.pid())
     }
 }
@@ -114,13 +114,13 @@ impl Drop for Run {
 }
 
 /// Sends a signal by name (`KILL`, `INT`, `TERM`).
-pub fn kill(pid: u32, signal: &str) {
+pub(crate) fn kill(pid: u32, signal: &str) {
     let status = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
     assert!(status.is_ok(), "kill(1) is part of every Debian");
 }
 
 /// All living processes below `root`.
-pub fn descendants(root: u32) -> BTreeSet<u32> {
+pub(crate) fn descendants(root: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let parents: Vec<(u32, u32)> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut queue = vec![root];
@@ -135,28 +135,28 @@ pub fn descendants(root: u32) -> BTreeSet<u32> {
 }
 
 /// Children of `root` whose command line has `word`.
-pub fn find(root: u32, word: &str) -> Vec<u32> {
+pub(crate) fn find(root: u32, word: &str) -> Vec<u32> {
     descendants(root).into_iter().filter(|pid| command_line(*pid).contains(word)).collect()
 }
 
 /// The command line, words separated by spaces.
-pub fn command_line(pid: u32) -> String {
+pub(crate) fn command_line(pid: u32) -> String {
     fs::read(format!("/proc/{pid}/cmdline"))
         .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
         .unwrap_or_default()
 }
 
 /// Waits until none of `pids` lives (a zombie is not alive).
-pub fn all_gone(pids: &BTreeSet<u32>, within: Duration) {
+pub(crate) fn all_gone(pids: &BTreeSet<u32>, within: Duration) {
     wait("every process to be gone", within, || pids.iter().all(|pid| !alive(*pid)));
 }
 
-pub fn alive(pid: u32) -> bool {
+pub(crate) fn alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !after_name(&stat).starts_with('Z'))
 }
 
 /// Waits for a condition.
-pub fn wait(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !condition() {
         assert!(Instant::now() < deadline, "waited {within:?} in vain for {what}");
@@ -165,13 +165,13 @@ pub fn wait(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
 }
 
 /// GET over plain HTTP/1.1; the body.
-pub fn get(url: &str) -> String {
+pub(crate) fn get(url: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { reqwest::get(url).await.expect("answers").text().await.expect("has a body") })
 }
 
 /// The root of the workspace.
-pub fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("bots is in the workspace")
 }
 
