@@ -137,8 +137,8 @@ pub struct Args {
     /// How often matches are looked for, milliseconds.
     #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub matchmaking_tick_ms: u64,
-    /// A ticket that nobody asks for so many seconds is dropped.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    /// A ticket that nobody asks for so many seconds is dropped; more than the longest poll, 30.
+    #[arg(long, default_value_t = 45.0, value_name = "SECONDS", value_parser = seconds)]
     pub ticket_idle: f64,
     /// Tickets at most.
     #[arg(long, default_value_t = 100_000, value_name = "N")]
