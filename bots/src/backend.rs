@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use backend_services::api::{
-    Board, LoginRequest, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
+    Board, LoginRequest, MatchAddress, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
 };
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -98,6 +98,16 @@ impl Backend {
     pub async fn ticket(&self, token: &str, id: &str, wait: Duration) -> Result<Ticket, BackendError> {
         let path = format!("/v1/matchmaking/tickets/{id}?wait_ms={}", wait.as_millis());
         self.call(Method::GET, &path, Some(token), None::<&()>, wait).await
+    }
+
+    /// The match that this player is in, when there is one; for a client that missed the news of it.
+    pub async fn running_match(&self, token: &str) -> Result<Option<MatchAddress>, BackendError> {
+        let path = "/v1/matchmaking/match";
+        match self.call(Method::GET, path, Some(token), None::<&()>, Duration::ZERO).await {
+            Ok(address) => Ok(Some(address)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The top of a board.

@@ -171,6 +171,11 @@ impl Bot {
                     self.mend(error).await?;
                     continue;
                 }
+                // A backend that was started again forgot the queue, but not the matches.
+                Err(error) if error.is_not_found() => {
+                    let running = self.backend.running_match(&self.session.access_token).await?;
+                    return Ok(running.map(|address| (address, queued_at.elapsed())));
+                }
                 Err(error) => return self.mend(error).await.map(|()| None),
             };
             match (news.status, news.matched) {

@@ -236,9 +236,12 @@ impl<G: ServerGame> Driver<G> {
     }
 
     fn enforce_drain(&mut self) {
+        let Some(by) = self.drain_by else { return };
         let now = self.clock.now();
-        if self.drain_by.is_some_and(|by| by <= now) {
+        if by <= now {
             self.room.void(now, "drained before the match was over");
+        } else if self.room.is_deserted() {
+            self.room.void(now, "drained after everybody had left");
         }
     }
 

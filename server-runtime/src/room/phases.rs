@@ -107,6 +107,11 @@ impl<G: ServerGame> Room<G> {
         self.current_match().phase == Phase::Closed
     }
 
+    /// Whether a match runs that nobody is connected to.
+    pub fn is_deserted(&self) -> bool {
+        self.current_match().phase == Phase::Running && self.players.connected() == 0
+    }
+
     /// Applies the phase rules to this tick.
     pub(super) fn turn_phase(&mut self, now: Time) {
         let connected = self.players.connected();
