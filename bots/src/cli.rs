@@ -53,7 +53,7 @@ pub struct DemoArgs {
     /// The simulated network between bots and servers: lan, broadband, wifi, 4g, bad, demo, lossy.
     #[arg(long, default_value = "demo", value_parser = parse_profile)]
     pub profile: Named,
-    /// Where accounts, ratings, boards and logs live; made when missing. Default: .tickwright/demo-<time>-<pid>.
+    /// Where accounts, ratings, boards and logs live; made when missing. Default: a new folder below .tickwright.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Port of the first page on 127.0.0.1; 0 picks a free one.

@@ -1,8 +1,8 @@
 //! The whole journey from one command.
 //!
-//! - [`processes`]: the children: backend and fleet (which starts the game servers).
-//! - [`stack`]: what those children are told, and that they live.
-//! - [`page`]: the command's first page, with a link to every server's live view.
+//! - `processes`: the children: backend and fleet (which starts the game servers).
+//! - `stack`: what those children are told, and that they live.
+//! - `page`: the command's first page, with a link to every server's live view.
 //! - this file: the order of things, from the first line printed to the last table.
 
 mod page;

@@ -1,7 +1,7 @@
 //! Many players in one process.
 //!
-//! - [`player`]: one player: client, socket, simulated network, pilot.
-//! - [`engine`]: the threads that drive players, and the door through which journeys hand them in.
+//! - `player`: one player: client, socket, simulated network, pilot.
+//! - `engine`: the threads that drive players, and the door through which journeys hand them in.
 //! - this file: `bots swarm`, load on a server that is already running.
 
 mod engine;
