@@ -50,3 +50,8 @@ pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{PlayerStatus, Status};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

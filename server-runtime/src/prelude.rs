@@ -4,8 +4,9 @@
 
 pub use bevy_ecs::message::{Message as Event, MessageReader as EventReader, MessageWriter as EventWriter};
 pub use bevy_ecs::prelude::{
-    Added, Bundle, Changed, Commands, Component, DetectChanges, Entity, Has, IntoScheduleConfigs, Local, Mut,
-    Or, Query, Res, ResMut, Resource, Single, SystemCondition, SystemSet, With, Without, World,
+    Added, Bundle, Changed, Commands, Component, DetectChanges, DetectChangesMut, Entity, Has,
+    IntoScheduleConfigs, Local, Mut, Or, Query, Res, ResMut, Resource, Single, SystemCondition, SystemSet,
+    With, Without, World,
 };
 pub use glam::Vec2;
 pub use netcode_client::{Game, StepContext};
