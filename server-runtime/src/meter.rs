@@ -17,6 +17,7 @@ pub struct Meter {
     stages: [Histogram<u64>; 5],
     lateness: Histogram<u64>,
     max_us: u64,
+    last_us: u64,
 }
 
 impl Default for Meter {
@@ -33,13 +34,15 @@ impl Meter {
             stages: std::array::from_fn(|_| histogram()),
             lateness: histogram(),
             max_us: 0,
+            last_us: 0,
         }
     }
 
     /// A tick ran.
     pub fn tick(&mut self, times: &StageTimes) {
         record(&mut self.total, times.total());
-        self.max_us = self.max_us.max(micros(times.total()));
+        self.last_us = micros(times.total());
+        self.max_us = self.max_us.max(self.last_us);
         for (histogram, time) in self.stages.iter_mut().zip(times.0) {
             record(histogram, time);
         }
@@ -63,6 +66,11 @@ impl Meter {
     /// Quantile of the whole tick, milliseconds.
     pub fn tick_ms(&self, quantile: f64) -> f64 {
         ms(&self.total, quantile)
+    }
+
+    /// The last tick, milliseconds.
+    pub fn tick_last_ms(&self) -> f64 {
+        self.last_us as f64 / 1000.0
     }
 
     /// Longest tick, milliseconds.

@@ -2,6 +2,7 @@
 //! nothing but its own marks.
 
 use netcode_client::Game;
+use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 use serde::Serialize;
 
@@ -107,7 +108,7 @@ impl<G: ServerGame> Room<G> {
             tick_hz: self.tick_hz,
             uptime_s: now.as_micros() as f64 / 1e6,
             left_s,
-            tick_p50_ms: self.meter.tick_ms(0.5),
+            tick_p50_ms: self.meter.tick_last_ms(),
             tick_us_counts: self.meter.tick_counts(),
             tick_p99_ms: self.meter.tick_ms(0.99),
             tick_max_ms: self.meter.tick_max_ms(),
@@ -160,7 +161,7 @@ impl<G: ServerGame> Room<G> {
             title: &self.name,
             hz: self.tick_hz,
             t: self.tick.0,
-            ms: self.meter.tick_ms(0.5),
+            ms: self.meter.tick_last_ms(),
             p99: self.meter.tick_ms(0.99),
             players: self.players.connected(),
             down,
@@ -197,7 +198,8 @@ impl<G: ServerGame> Room<G> {
                 let Some(columns) = frame.and_then(|frame| frame.columns(net_id, component)) else {
                     continue;
                 };
-                if columns.len() != account.predicted.len() {
+                // A prediction of the life before is no error: it was right until the server ended that life.
+                if columns.len() != account.predicted.len() || !same_life::<G>(&account.predicted, columns) {
                     continue;
                 }
                 player.lens.ghost = Some(draw(&account.predicted));
@@ -237,8 +239,11 @@ impl<G: ServerGame> Room<G> {
     }
 }
 
+fn same_life<G: Game>(predicted: &[u32], truth: &[u32]) -> bool {
+    G::same_life(&G::State::restore(predicted), &G::State::restore(truth))
+}
+
 fn distance<G: Game>(predicted: &[u32], truth: &[u32]) -> f32 {
-    use netcode_snapshot::Replicate;
     G::distance(&G::State::restore(predicted), &G::State::restore(truth))
 }
 

@@ -48,13 +48,7 @@ function connect() {
   };
 }
 
-/** Asks to watch the client of the player who is shown under this name: the feed names ships, status.json players. */
-async function watch(name) {
-  const status = await (await fetch("status.json")).json();
-  const found = status.players.find((player) => player.name === name && player.connected);
-  if (found) ask(found.player);
-}
-
+/** Asks for the view of this player's client. */
 function ask(player) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ watch: String(player) }));
 }
@@ -165,7 +159,7 @@ function newRow(ship) {
   const row = document.createElement("tr");
   row.dataset.ship = ship.id;
   row.innerHTML = '<td class="name"><i></i><span></span></td><td><span class="bar"><i></i></span></td><td></td>';
-  row.addEventListener("click", () => watch(ship.label));
+  row.addEventListener("click", () => ship.player && ask(ship.player));
   return row;
 }
 
