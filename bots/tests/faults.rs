@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{net::UdpSocket, time::Duration};
+use std::{collections::BTreeSet, net::UdpSocket, time::Duration};
 
 use serde_json::Value;
 use support::{Run, all_gone, find, get, wait};
@@ -61,6 +61,25 @@ fn a_killed_backend_forgets_nothing() {
     assert!(figures["matches_played"].as_u64().is_some_and(|n| n >= 3), "{figures:#}");
     assert_eq!(figures["leaderboard"].as_array().map(Vec::len), Some(10), "{figures:#}");
     assert_eq!(figures["incidents"].as_array().map(Vec::len), Some(2), "{figures:#}");
+}
+
+/// The fleet dies by SIGKILL: its servers see it and leave, it is started again with new ones, and players play on.
+#[test]
+fn a_killed_fleet_is_started_again_with_new_servers() {
+    let mut run = Run::start(&["--bots", "8", "--match-seconds", "8", "--for", "40s"]);
+    run.line("live view", START);
+    wait("a match", START, || in_state(&servers(&run), "Allocated") == 1);
+    let before: BTreeSet<u32> = find(run.pid(), "arena-server").into_iter().collect();
+    let fleet = find(run.pid(), "role fleet");
+    assert_eq!(fleet.len(), 1);
+    support::kill(fleet[0], "KILL");
+    all_gone(&before, Duration::from_secs(20));
+    run.line("survived", START);
+    let status = run.end(Duration::from_secs(90));
+    assert!(status.success(), "{status}: {}", run.said());
+    let figures = run.figures();
+    assert_eq!(figures["disconnects"], 8, "the eight of the lost match, each once: {figures:#}");
+    assert!(figures["matches_played"].as_u64().is_some_and(|n| n >= 1), "they play on: {figures:#}");
 }
 
 /// Ctrl-C at moments spread over the life of a run: no process stays, the exit is clean.

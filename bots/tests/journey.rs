@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use support::Run;
 
@@ -63,4 +63,34 @@ fn a_second_run_beside_the_first_works() {
         assert!(status.success(), "{status}: {}", run.said());
         assert!(run.figures()["matches_played"].as_u64().is_some_and(|n| n >= 1), "{:#}", run.figures());
     }
+}
+
+/// `bots swarm --backend` plays the whole journey against services that somebody else runs.
+#[test]
+fn a_swarm_joins_through_a_backend_that_already_runs() {
+    let mut run = Run::start(&["--bots", "8", "--match-seconds", "6", "--for", "26s"]);
+    let backend = run.line("backend", START);
+    let json = run.state.with_file_name("swarm.json");
+    let swarm = Command::new(env!("CARGO_BIN_EXE_bots"))
+        .args([
+            "swarm",
+            "--backend",
+            &backend,
+            "--count",
+            "8",
+            "--profile",
+            "broadband",
+            "--for",
+            "14s",
+            "--json",
+        ])
+        .arg(&json)
+        .output()
+        .expect("bots starts");
+    assert!(swarm.status.success(), "{}", String::from_utf8_lossy(&swarm.stderr));
+    let figures: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&json).expect("figures")).expect("JSON");
+    assert!(figures["matches_played"].as_u64().is_some_and(|n| n >= 1), "{figures:#}");
+    assert_eq!(figures["disconnects"], 0, "{figures:#}");
+    assert!(run.end(Duration::from_secs(90)).success(), "{}", run.said());
 }
