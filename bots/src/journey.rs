@@ -26,6 +26,9 @@ const TICKET_WAIT: Duration = Duration::from_secs(10);
 /// Pause before trying again what the state of things forbade.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
 
+/// Incidents kept for the report; the rest are in the counters.
+const INCIDENTS_MAX: usize = 64;
+
 /// What all bots of a run share.
 #[derive(Debug)]
 pub struct Shared {
@@ -68,6 +71,14 @@ impl Shared {
         gathered.stay.add(&outcome.stay);
         if let Ending::Lost(_) = outcome.ending {
             gathered.disconnects += 1;
+        }
+    }
+
+    /// Notes what went wrong and was survived; the first [`INCIDENTS_MAX`] are told at the end.
+    pub fn incident(&self, what: &str) {
+        let mut gathered = self.gathered();
+        if gathered.incidents.len() < INCIDENTS_MAX {
+            gathered.incidents.push(what.to_owned());
         }
     }
 

@@ -49,3 +49,15 @@ fn an_unwritable_folder_is_told_in_one_line() {
     check(&["--state", below_a_file.to_str().unwrap()], &["state folder", below_a_file.to_str().unwrap()]);
     check(&["--json", below_a_file.to_str().unwrap()], &["cannot write", below_a_file.to_str().unwrap()]);
 }
+
+/// A swarm against nobody says that nobody answered, and fails.
+#[test]
+fn a_swarm_without_a_server_fails_and_says_why() {
+    let nobody = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    let key = "11".repeat(32);
+    check(
+        &["swarm", "--server", &address, "--key", &key, "--count", "2", "--for", "13s"],
+        &["none of the 2 bots"],
+    );
+}

@@ -122,7 +122,7 @@ async fn play(
             incident = watchdog.next() => {
                 let incident = incident?;
                 progress.line(&format!("survived   {incident}"));
-                shared.gathered().incidents.push(incident);
+                shared.incident(&incident);
             }
             () = until(deadline) => return Ok(()),
             () = interrupt.wait() => return Ok(()),

@@ -72,7 +72,12 @@ async fn swarm(args: &SwarmArgs) -> anyhow::Result<()> {
     engine.stop();
     let figures = shared.gathered().figures(started.elapsed());
     println!("\n{}", figures.table());
-    write_json(args.json.as_deref(), &figures)
+    write_json(args.json.as_deref(), &figures)?;
+    if figures.player_minutes == 0.0 {
+        let why = figures.incidents.first().map_or("nobody was matched in time", String::as_str);
+        bail!("none of the {} bots got to play: {why}", figures.players);
+    }
+    Ok(())
 }
 
 fn spawn_bot(
@@ -91,7 +96,7 @@ fn spawn_bot(
             let outcome = engine.play(token).await;
             shared.stayed(&outcome);
             if let Ending::Lost(reason) = outcome.ending {
-                tracing::warn!(index, reason, "bot lost its connection");
+                shared.incident(&format!("bot {index}: {reason}"));
             }
             Ok(())
         });
