@@ -15,16 +15,14 @@
 mod carrier;
 mod counters;
 mod memory;
+mod native;
+mod parcels;
 mod ring;
-mod udp;
-mod udp_thread;
 
-pub use carrier::Carrier;
+pub use carrier::{Arrival, Carrier, Ecn};
 pub use counters::CarrierCounters;
 pub use memory::{MemoryCarrier, MemoryHub};
-pub use ring::Datagram;
-pub use udp::{SocketOptions, TransportError, UdpCarrier};
-pub use udp_thread::{UdpThread, UdpThreadConfig};
+pub use native::{Abilities, IoMode, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig};
 
 /// The longest datagram that any carrier takes in, in bytes. The protocol above keeps to 1200; what arrives longer
 /// than this is dropped and counted as oversize.
