@@ -32,7 +32,7 @@ struct Round {
     since: Time,
     acked: u64,
     lost: u64,
-    rtt_least: Option<Duration>,
+    rtt_least: Option<u64>,
 }
 
 impl Congestion {
@@ -55,14 +55,7 @@ impl Congestion {
     }
 
     /// Books `bytes` of packets that the peer has. `sample` is the round trip of the newest of them.
-    pub(super) fn on_ack(
-        &mut self,
-        now: Time,
-        bytes: u64,
-        sample: Option<Duration>,
-        was_full: bool,
-        rtt: &Rtt,
-    ) {
+    pub(super) fn on_ack(&mut self, now: Time, bytes: u64, sample: Option<u64>, was_full: bool, rtt: &Rtt) {
         self.round.acked += bytes;
         self.round.rtt_least = self.round.rtt_least.into_iter().chain(sample).min();
         if was_full {
@@ -71,7 +64,7 @@ impl Congestion {
                 if self.is_starting { bytes } else { GROWTH * PACKET_BYTES * bytes / self.window.max(1) };
             self.window = (self.window + grown).min(self.ceiling(rtt));
         }
-        if now.since(self.round.since) >= rtt.smoothed() {
+        if super::span::since_us(now, self.round.since) >= rtt.smoothed_us() {
             self.judge(rtt);
             self.round = Round { since: now, ..Round::default() };
         }
@@ -110,8 +103,8 @@ impl Congestion {
         let sent = acked + lost;
         let loses = sent >= ROUND_BYTES_MIN && lost as f64 > sent as f64 * LOSS_TOLERATED;
         // The least of a round ignores jitter: only a queue that never empties lifts it.
-        let queue = rtt_least.unwrap_or_default().saturating_sub(rtt.min());
-        let queues = queue > QUEUE_TOLERATED.max(rtt.min() / 2);
+        let queue = rtt_least.unwrap_or_default().saturating_sub(rtt.min_us());
+        let queues = queue > QUEUE_TOLERATED.max(rtt.min_us() / 2);
         if loses || queues {
             self.is_starting = false;
             let kept = if loses { 7 } else { 8 };
@@ -121,7 +114,7 @@ impl Congestion {
 
     /// No more than the rate cap could ever fill.
     fn ceiling(&self, rtt: &Rtt) -> u64 {
-        let round_trip = (rtt.smoothed() + FLUSH_SLACK).as_micros() as u64;
+        let round_trip = rtt.smoothed_us() + 34_000;
         (self.rate_bytes_per_s.saturating_mul(round_trip) / 500_000).max(WINDOW_INITIAL)
     }
 
@@ -146,9 +139,7 @@ const LOSS_TOLERATED: f64 = 0.18;
 /// Fewer bytes than these tell nothing about a loss rate.
 const ROUND_BYTES_MIN: u64 = 24 * PACKET_BYTES;
 /// A standing queue up to this long is taken for the peer's tick (60 Hz: 17 ms) and noise.
-const QUEUE_TOLERATED: Duration = Duration::from_millis(30);
-/// Two flushes at 60 Hz: what acknowledgements may wait for beyond the path.
-const FLUSH_SLACK: Duration = Duration::from_millis(34);
+const QUEUE_TOLERATED: u64 = 30_000;
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +147,7 @@ mod tests {
 
     fn rtt(ms: u64) -> Rtt {
         let mut rtt = Rtt::default();
-        rtt.sample(Time::ZERO, Duration::from_millis(ms));
+        rtt.sample(Time::ZERO, ms * 1000);
         rtt
     }
 
@@ -183,7 +174,7 @@ mod tests {
             let window = congestion.window();
             now += Duration::from_millis(50);
             congestion.on_loss(window * lost / 100);
-            let sample = Some(Duration::from_millis(sample));
+            let sample = Some(sample * 1000);
             congestion.on_ack(now, window - window * lost / 100, sample, true, &path);
             congestion.window() as f64 / window as f64
         };
