@@ -15,7 +15,7 @@ use netcode_token::PublicToken;
 use netcode_wire::Time;
 
 use super::packet::{CHALLENGE_TEXT_LEN, REQUEST_LEN, Request};
-use super::peer::{Peer, packet_keys};
+use super::peer::{Peer, SessionKeys};
 use super::phase::{ClientCause, ClientPhase};
 use super::wire::Wire;
 use super::{ClientConfig, ClientState, ConnectError, Counters, DisconnectReason};
@@ -48,6 +48,9 @@ pub struct Client {
     phase_at: Time,
     /// When this step of the handshake was last sent.
     asked_at: Time,
+    /// When the server was last offered more than the standard, and how often.
+    offered_at: Time,
+    offers: u32,
 }
 
 impl Client {
@@ -60,12 +63,12 @@ impl Client {
         if token.protocol_id != config.protocol_id {
             return Err(ConnectError::WrongProtocol { token: token.protocol_id, ours: config.protocol_id });
         }
-        let (seal, open) = packet_keys(&token.client_to_server, &token.server_to_client);
+        let keys = SessionKeys { seal: token.client_to_server, open: token.server_to_client };
         let link = Link::new(&config.channels, config.link.clone());
         let request = Request::encode(token.protocol_id, token.expire_unix_s, &token.nonce, &token.private);
         let mut client = Self {
             wire: Wire::new(config.protocol_id),
-            peer: Peer::new(now, seal, open, token.timeout_s, link),
+            peer: Peer::new(now, keys, token.timeout_s, link),
             phase: ClientPhase::Requesting,
             reason: DisconnectReason::ByUs(0),
             servers: token.servers,
@@ -77,6 +80,8 @@ impl Client {
             began_at: now,
             phase_at: now,
             asked_at: now,
+            offered_at: now,
+            offers: 0,
             config,
         };
         client.ask(now);

@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use netcode_token::aead::{PacketKey, TAG_LEN};
-use netcode_token::{PrivateToken, USER_DATA_LEN, open_private};
+use netcode_token::{Key, PrivateToken, USER_DATA_LEN, open_private};
 use netcode_wire::Time;
 
 use super::Server;
 use super::table::Session;
 use crate::Link;
 use crate::session::challenge::TokenMark;
-use crate::session::packet::{Head, PacketType, Request};
-use crate::session::peer::{Peer, packet_keys};
+use crate::session::packet::{Form, Head, PacketType, Request};
+use crate::session::peer::{Peer, SessionKeys};
 use crate::session::phase::{ServerCause, ServerPhase};
 use crate::session::{DisconnectReason, ServerEvent};
 
@@ -28,8 +28,8 @@ pub(crate) struct Pending {
     expire_unix_s: u64,
     timeout_s: i32,
     user_data: Box<[u8; USER_DATA_LEN]>,
-    client_to_server: PacketKey,
-    server_to_client: PacketKey,
+    client_to_server: Key,
+    server_to_client: Key,
     requested_at: Time,
 }
 
@@ -73,15 +73,13 @@ impl Server {
         mark: TokenMark,
         expire_unix_s: u64,
     ) {
-        let (client_to_server, server_to_client) =
-            packet_keys(&token.client_to_server, &token.server_to_client);
         let handshake =
             if self.pending.contains_key(&from) { ServerPhase::Challenged } else { ServerPhase::Absent };
         if self.refuses(token.client_id, expire_unix_s, from) {
             if handshake.after(ServerCause::RequestDenied) == Some(ServerPhase::Absent) {
                 self.pending.remove(&from);
             }
-            self.deny(from, &server_to_client);
+            self.deny(from, &token.server_to_client);
             return;
         }
         let known = handshake == ServerPhase::Challenged;
@@ -95,15 +93,16 @@ impl Server {
         }
         let text = self.challenger.seal(token.client_id, &token.user_data, &mark);
         let sequence = self.next_global_sequence();
-        self.wire.send(from, &server_to_client, PacketType::Challenge, sequence, &text);
+        let key = PacketKey::new(&token.server_to_client);
+        self.wire.send(from, &key, (PacketType::Challenge, Form::Standard), sequence, &text);
         let pending = Pending {
             player: token.client_id,
             mark,
             expire_unix_s,
             timeout_s: token.timeout_s,
             user_data: token.user_data,
-            client_to_server,
-            server_to_client,
+            client_to_server: token.client_to_server,
+            server_to_client: token.server_to_client,
             requested_at: now,
         };
         self.pending.insert(from, pending);
@@ -114,7 +113,8 @@ impl Server {
             self.wire.counters.dropped_unknown += 1;
             return;
         };
-        let text = self.wire.sealer.open(datagram, &pending.client_to_server, head);
+        let key = PacketKey::new(&pending.client_to_server);
+        let text = self.wire.sealer.open(datagram, &key, head);
         let player = text.and_then(|text| self.challenger.open(text, &pending.mark));
         if player != Some(pending.player) {
             self.wire.counters.dropped_forged += 1;
@@ -141,14 +141,16 @@ impl Server {
         }
         self.tokens.spend(&pending.mark);
         let link = Link::new(&self.config.channels, self.config.link.clone());
-        let (seal, open) = (pending.server_to_client, pending.client_to_server);
+        let keys = SessionKeys { seal: pending.server_to_client, open: pending.client_to_server };
         let client = self.sessions.insert(Session {
             player: pending.player,
             address: from,
             phase,
             expire_unix_s: pending.expire_unix_s,
             keep_alive_at: now,
-            peer: Peer::new(now, seal, open, pending.timeout_s, link),
+            connection: None,
+            probe: None,
+            peer: Peer::new(now, keys, pending.timeout_s, link),
         });
         self.wire.counters.connected += 1;
         let (player, user_data) = (pending.player, pending.user_data);
@@ -156,9 +158,9 @@ impl Server {
         self.send_keep_alive(now, client);
     }
 
-    fn deny(&mut self, to: SocketAddr, key: &PacketKey) {
+    fn deny(&mut self, to: SocketAddr, key: &Key) {
         let sequence = self.next_global_sequence();
-        self.wire.send(to, key, PacketType::Denied, sequence, &[]);
+        self.wire.send(to, &PacketKey::new(key), (PacketType::Denied, Form::Standard), sequence, &[]);
         self.wire.counters.denied += 1;
     }
 

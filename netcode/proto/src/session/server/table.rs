@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use netcode_wire::Time;
 
+use crate::session::extension::{Accept, ConnectionId};
 use crate::session::hash::KeyedHash;
+use crate::session::path::Probe;
 use crate::session::peer::Peer;
 use crate::session::phase::ServerPhase;
 use crate::session::{ClientId, HANDSHAKE_INTERVAL};
@@ -21,6 +23,10 @@ pub(crate) struct Session {
     pub(crate) expire_unix_s: u64,
     /// When it was last told its slot.
     pub(crate) keep_alive_at: Time,
+    /// What was agreed on beyond the standard.
+    pub(crate) connection: Option<Accept>,
+    /// Where the client may have gone.
+    pub(crate) probe: Option<Probe>,
     pub(crate) peer: Peer,
 }
 
@@ -83,7 +89,7 @@ impl SessionTable {
         let session = slot.session.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(client.index() as u16);
-        self.by_address.remove(&session.address);
+        self.forget_address(&session.address, client.index() as u16);
         self.by_player.remove(&session.player);
         Some(session)
     }
@@ -101,6 +107,28 @@ impl SessionTable {
 
     pub(crate) fn at_address(&self, address: &SocketAddr) -> Option<ClientId> {
         self.by_address.get(address).map(|&slot| self.id_of(slot))
+    }
+
+    /// Who has this connection id.
+    pub(crate) fn at_connection(&self, id: ConnectionId) -> Option<ClientId> {
+        let session = self.slots.get(id.slot())?.session.as_deref()?;
+        let accept = session.connection.as_ref().filter(|accept| accept.id == id)?;
+        Some(self.id_of(accept.id.slot() as u16))
+    }
+
+    /// Moves `client` to another address. Who was there before is no longer found by it, only by connection id.
+    pub(crate) fn move_to(&mut self, client: ClientId, address: SocketAddr) {
+        let Some(session) = self.get_mut(client) else { return };
+        let old = std::mem::replace(&mut session.address, address);
+        self.forget_address(&old, client.index() as u16);
+        self.by_address.insert(address, client.index() as u16);
+    }
+
+    /// An address that another session has moved to stays that one's.
+    fn forget_address(&mut self, address: &SocketAddr, slot: u16) {
+        if self.by_address.get(address) == Some(&slot) {
+            self.by_address.remove(address);
+        }
     }
 
     pub(crate) fn of_player(&self, player: u64) -> Option<ClientId> {
