@@ -84,12 +84,12 @@ impl Bent {
             }
             Bend::Spoof => {
                 let width = usize::from(bytes[0] >> 4).min(bytes.len() - 1);
-                bytes[0] = bytes[0] & 0xf0 | rng.u8(1..7);
+                bytes[0] = bytes[0] & 0xf0 | rng.u8(1..16);
                 bytes[1..=width].fill_with(|| rng.u8(..));
                 // A goodbye is the shortest packet: say it for them.
                 if rng.bool() {
                     bytes.truncate(1 + width + 16);
-                    bytes[0] = bytes[0] & 0xf0 | 6;
+                    bytes[0] = bytes[0] & 0xf0 | [6, 14][rng.usize(0..2)];
                 }
                 if rng.bool() {
                     return (client_address(rng.usize(0..12)), bytes);
@@ -114,6 +114,27 @@ impl Adversary for Bent {
                 let (_, bytes) = self.bend(from, bytes);
                 scene.send_to_client(to, bytes);
             }
+        }
+    }
+}
+
+/// Somebody close to the honest, with a faster way to the server: its copy of what they say arrives first, from an
+/// address of its own.
+pub(crate) struct Racer(Rng);
+
+impl Racer {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Rng::with_seed(seed))
+    }
+}
+
+impl Adversary for Racer {
+    fn act(&mut self, scene: &mut Scene<'_>) {
+        // Requests are another matter: see `limits`.
+        let sealed = scene.leaving.iter().filter(|(_, bytes)| bytes.first() != Some(&0));
+        let copies: Vec<Vec<u8>> = sealed.map(|(_, bytes)| bytes.clone()).collect();
+        for bytes in copies {
+            scene.send(client_address(6000 + self.0.usize(0..3)), bytes);
         }
     }
 }

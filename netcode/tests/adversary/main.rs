@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use netcode_proto::{ChannelSet, DisconnectReason, LinkError};
 
-use attacks::{Bend, Bent, Flood, Liar, Lie};
+use attacks::{Bend, Bent, Flood, Liar, Lie, Racer};
 use stage::{Adversary, Report, Stage};
 use thieves::{Lurkers, Tokens};
 
@@ -96,6 +96,11 @@ fn spoofed() {
 }
 
 #[test]
+fn overtaken() {
+    undisturbed(vec![Box::new(Racer::new(21))]);
+}
+
+#[test]
 fn expired_and_stolen_tokens() {
     let report = undisturbed(vec![Box::new(Tokens::new(6))]);
     let counters = report.counters;
@@ -153,6 +158,7 @@ fn all_of_it_at_once() {
         Box::new(Bent::new(Bend::Replay, 13)),
         Box::new(Bent::new(Bend::Flip, 14)),
         Box::new(Bent::new(Bend::Spoof, 15)),
+        Box::new(Racer::new(21)),
         Box::new(Tokens::new(16)),
         Box::new(Lurkers::new(150)),
         Box::new(Liar::new(Lie::Acks, 17)),

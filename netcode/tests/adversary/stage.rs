@@ -26,6 +26,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) now: Time,
     /// What arrived: who sent it, to whom, what. Deliberate: not what was lost on the way, for to repeat that would help.
     pub(crate) overheard: &'a VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// What the honest clients have just sent, and is still under way.
+    pub(crate) leaving: &'a [(SocketAddr, Vec<u8>)],
     /// What the server sent to addresses of none of the honest since the last tick.
     pub(crate) answers: &'a [(SocketAddr, Vec<u8>)],
     injected: Vec<(SocketAddr, Vec<u8>)>,
@@ -106,6 +108,7 @@ pub(crate) struct Stage {
     honest: Vec<Honest>,
     overheard: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
     answers: Vec<(SocketAddr, Vec<u8>)>,
+    leaving: Vec<(SocketAddr, Vec<u8>)>,
     owners: HashMap<ClientId, Option<usize>>,
     report: Report,
 }
@@ -121,6 +124,7 @@ impl Stage {
             honest: Vec::new(),
             overheard: VecDeque::new(),
             answers: Vec::new(),
+            leaving: Vec::new(),
             owners: HashMap::new(),
             report: Report::default(),
         }
@@ -188,11 +192,13 @@ impl Stage {
     /// What the adversaries send reaches the server evenly over the coming tick.
     fn attack(&mut self, adversaries: &mut [Box<dyn Adversary>]) {
         let answers = std::mem::take(&mut self.answers);
+        let leaving = std::mem::take(&mut self.leaving);
         self.overheard.drain(..self.overheard.len().saturating_sub(OVERHEARD_MAX));
         let mut scene = Scene {
             now: self.now,
             overheard: &self.overheard,
             answers: &answers,
+            leaving: &leaving,
             injected: Vec::new(),
             to_clients: Vec::new(),
         };
@@ -303,6 +309,7 @@ impl Stage {
         one.client.flush(self.now);
         while let Some(transmit) = one.client.poll_transmit() {
             one.paths[0].push(self.now, one.address, transmit.bytes);
+            self.leaving.push((one.address, transmit.bytes.to_vec()));
         }
         match one.client.state() {
             ClientState::Connected if !one.is_up => {
