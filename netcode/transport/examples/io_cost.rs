@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netcode_transport::{Carrier, IoMode, SocketOptions, UdpCarrier, UdpThread, UdpThreadConfig};
+use netcode_transport::{Carrier, IoMode, SendFrom, SocketOptions, UdpCarrier, UdpThread, UdpThreadConfig};
+use rustix::time::{ClockId, clock_gettime};
 
 const TICK: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const WINDOW: Duration = Duration::from_secs(3);
@@ -44,10 +45,12 @@ fn options(io: IoMode) -> SocketOptions {
     SocketOptions { io, receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, ..Default::default() }
 }
 
-fn carriers() -> Vec<(&'static str, fn() -> Box<dyn Carrier>)> {
-    fn threaded(io: IoMode, gather_ms: u64) -> Box<dyn Carrier> {
+type Way = (&'static str, fn() -> Box<dyn Carrier>);
+
+fn carriers() -> Vec<Way> {
+    fn threaded(io: IoMode, gather_ms: u64, send_from: SendFrom) -> Box<dyn Carrier> {
         let gather = Duration::from_millis(gather_ms);
-        let config = UdpThreadConfig { socket: options(io), gather, ..Default::default() };
+        let config = UdpThreadConfig { socket: options(io), gather, send_from, ..Default::default() };
         Box::new(UdpThread::open(any_port(), config).expect("loopback has free ports"))
     }
     fn polled(io: IoMode) -> Box<dyn Carrier> {
@@ -56,29 +59,39 @@ fn carriers() -> Vec<(&'static str, fn() -> Box<dyn Carrier>)> {
     vec![
         ("polled by the tick thread, plain", || polled(IoMode::Plain)),
         ("polled by the tick thread, batched", || polled(IoMode::Auto)),
-        ("own threads, plain, gather 1 ms", || threaded(IoMode::Plain, 1)),
-        ("own threads, batched, gather 0", || threaded(IoMode::Auto, 0)),
-        ("own threads, batched, gather 1 ms", || threaded(IoMode::Auto, 1)),
-        ("own threads, batched, gather 4 ms", || threaded(IoMode::Auto, 4)),
-        ("own threads, batched, gather 8 ms", || threaded(IoMode::Auto, 8)),
+        ("own threads, plain calls", || threaded(IoMode::Plain, 1, SendFrom::OwnThread)),
+        ("own threads, woken by every datagram", || threaded(IoMode::Auto, 0, SendFrom::OwnThread)),
+        ("own threads (default)", || threaded(IoMode::Auto, 4, SendFrom::OwnThread)),
+        ("own receiving thread, the tick sends", || threaded(IoMode::Auto, 4, SendFrom::TickThread)),
     ]
 }
 
-/// CPU time, in nanoseconds, and wake-ups of all threads of this process.
-fn spent() -> Result<(u64, u64), Error> {
-    let (mut cpu_ns, mut wakes) = (0, 0);
+/// How often any thread of this process was woken so far.
+fn wakes() -> Result<u64, Error> {
+    let mut wakes = 0;
     for task in fs::read_dir("/proc/self/task")? {
-        let task = task?.path();
-        cpu_ns += first_number(&fs::read_to_string(task.join("schedstat"))?)?;
-        let status = fs::read_to_string(task.join("status"))?;
+        let status = fs::read_to_string(task?.path().join("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         wakes += first_number(line.ok_or("no count of context switches")?)?;
     }
-    Ok((cpu_ns, wakes))
+    Ok(wakes)
 }
 
-fn own_cpu_ns() -> Result<u64, Error> {
-    first_number(&fs::read_to_string("/proc/thread-self/schedstat")?)
+fn spent() -> Result<(u64, u64), Error> {
+    Ok((process_cpu_ns(), wakes()?))
+}
+
+fn own_cpu_ns() -> u64 {
+    cpu_ns(ClockId::ThreadCPUTime)
+}
+
+fn process_cpu_ns() -> u64 {
+    cpu_ns(ClockId::ProcessCPUTime)
+}
+
+fn cpu_ns(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 fn first_number(text: &str) -> Result<u64, Error> {
@@ -103,16 +116,16 @@ fn bursts() -> Result<(), Error> {
         let addresses: Vec<_> = peers.iter().map(Carrier::local_addr).collect();
         let (mut sends, mut receives) = (Vec::new(), Vec::new());
         for _ in 0..101 {
-            let begin = own_cpu_ns()?;
+            let begin = own_cpu_ns();
             addresses.iter().for_each(|to| server.send(*to, &[1; DOWN_BYTES]));
-            sends.push((own_cpu_ns()? - begin) as f64 / 250.0);
+            sends.push((own_cpu_ns() - begin) as f64 / 250.0);
             for peer in &mut peers {
                 peer.receive(&mut |_, _| ());
                 peer.send(server.local_addr(), &[1; DOWN_BYTES]);
             }
-            let begin = own_cpu_ns()?;
+            let begin = own_cpu_ns();
             let received = server.receive(&mut |_, _| ());
-            receives.push((own_cpu_ns()? - begin) as f64 / 250.0);
+            receives.push((own_cpu_ns() - begin) as f64 / 250.0);
             assert_eq!(received, 250);
         }
         println!("{:44} {:7.0} {:7.0}", format!("250 peers, {io:?}"), median(sends), median(receives));
@@ -128,17 +141,17 @@ fn runs() -> Result<(), Error> {
             (UdpThread::open(any_port(), config)?, UdpCarrier::open_with(any_port(), options(io))?);
         let (mut sends, mut receives) = (Vec::new(), Vec::new());
         for _ in 0..101 {
-            let before = spent()?.0;
+            let before = process_cpu_ns();
             let sent = sender.counters().datagrams_sent + 64;
             (0..64).for_each(|_| sender.send(peer.local_addr(), &[1; 1200]));
             sender.flush();
             while sender.counters().datagrams_sent < sent {
                 thread::sleep(Duration::from_micros(200));
             }
-            sends.push((spent()?.0 - before) as f64 / 64.0);
-            let begin = own_cpu_ns()?;
+            sends.push((process_cpu_ns() - before) as f64 / 64.0);
+            let begin = own_cpu_ns();
             peer.receive(&mut |_, _| ());
-            receives.push((own_cpu_ns()? - begin) as f64 / 64.0);
+            receives.push((own_cpu_ns() - begin) as f64 / 64.0);
         }
         let name = format!("64 × 1200 B to one peer, own threads, {io:?}");
         println!("{name:44} {:7.0} {:7.0}", median(sends), median(receives));
@@ -192,14 +205,15 @@ fn serve(mut carrier: Box<dyn Carrier>, peers: usize) -> Result<[f64; 4], Error>
         match measured_from {
             None if clients.len() == peers && begin.elapsed() > Duration::from_millis(500) => {
                 measured_from = Some(Instant::now());
-                before = (spent()?.0, spent()?.1, own_cpu_ns()?);
+                let (cpu, wakes) = spent()?;
+                before = (cpu, wakes, own_cpu_ns());
             }
             None => assert!(begin.elapsed() < Duration::from_secs(20), "{} of {peers} came", clients.len()),
             Some(from) => {
                 ticks += 1;
                 received += tick_received;
                 if from.elapsed() >= WINDOW {
-                    let (after, own) = (spent()?, own_cpu_ns()?);
+                    let (after, own) = (spent()?, own_cpu_ns());
                     let each = 1e3 * ticks as f64 * peers as f64;
                     return Ok([
                         (after.0 - before.0) as f64 / each,

@@ -18,11 +18,20 @@ mod memory;
 mod native;
 mod parcels;
 mod ring;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use carrier::{Arrival, Carrier, Ecn};
 pub use counters::CarrierCounters;
 pub use memory::{MemoryCarrier, MemoryHub};
-pub use native::{Abilities, IoMode, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig};
+pub use native::{
+    Abilities, IoMode, SendFrom, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
+};
+
+#[cfg(feature = "websocket")]
+pub use websocket::{
+    WEBSOCKET_PROTOCOL, WebSocketClient, WebSocketError, WebSocketOptions, WebSocketServer, WebSocketState,
+};
 
 /// The longest datagram that any carrier takes in, in bytes. The protocol above keeps to 1200; what arrives longer
 /// than this is dropped and counted as oversize.

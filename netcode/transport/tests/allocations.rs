@@ -38,7 +38,8 @@ fn tick(server: &mut impl Carrier, peers: &mut [UdpCarrier], answers: &mut Vec<S
 }
 
 fn check(mut server: impl Carrier) {
-    let mut peers: Vec<_> = (0..PEERS).map(|_| UdpCarrier::open(any_port()).unwrap()).collect();
+    let mut peers: Vec<_> =
+        (0..PEERS).map(|_| UdpCarrier::open(any_port()).expect("loopback has free ports")).collect();
     let mut answers = Vec::with_capacity(PEERS);
     // A buffer may see its largest burst late, when the carrier's thread has split the earlier ones: so the steady
     // state is the best of a few stretches.

@@ -22,7 +22,8 @@ fn options(io: IoMode) -> SocketOptions {
 }
 
 fn threaded(io: IoMode) -> UdpThread {
-    UdpThread::open(any_port(), UdpThreadConfig { socket: options(io), ..Default::default() }).unwrap()
+    UdpThread::open(any_port(), UdpThreadConfig { socket: options(io), ..Default::default() })
+        .expect("loopback has free ports")
 }
 
 fn collect(carrier: &mut impl Carrier, count: usize) -> Vec<(Arrival, Vec<u8>)> {

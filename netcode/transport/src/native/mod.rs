@@ -11,4 +11,4 @@ mod thread;
 pub use carrier::UdpCarrier;
 pub use options::{IoMode, SocketOptions, TransportError};
 pub use socket::Abilities;
-pub use thread::{UdpThread, UdpThreadConfig};
+pub use thread::{SendFrom, UdpThread, UdpThreadConfig};

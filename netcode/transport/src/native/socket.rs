@@ -14,6 +14,7 @@ use std::{
 };
 
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
+use socket2::SockRef;
 
 use super::{IoMode, SocketOptions, TransportError};
 use crate::{
@@ -85,6 +86,11 @@ impl NativeSocket {
             send_segments_max: batched.map_or(1, UdpSocketState::max_gso_segments),
             receive_segments_max: batched.map_or(1, UdpSocketState::gro_segments),
         }
+    }
+
+    /// Datagrams that the kernel's receive buffer holds at least.
+    pub(super) fn datagrams_held_min(&self) -> usize {
+        SockRef::from(&self.socket).recv_buffer_size().unwrap_or(0) / KERNEL_BYTES_EACH_MAX
     }
 
     /// Buffers that fit this socket: `batch` of them, fewer where batches do not pay.
@@ -312,6 +318,9 @@ impl Failure {
     }
 }
 
+/// What a datagram of up to 1472 B costs of the kernel's buffer with a driver that receives into half pages:
+/// 2048 and its head of 256.
+const KERNEL_BYTES_EACH_MAX: usize = 2304;
 /// The kernel coalesces up to one IP packet's worth of datagrams.
 const COALESCED_BYTES_MAX: usize = 1 << 16;
 /// What one call may send to one peer: 65535 − 40 IPv6 − 8 UDP, and IPv6 counts its header apart: the IPv4 bound

@@ -17,7 +17,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -45,13 +45,30 @@ pub struct UdpThreadConfig {
     /// How long the receiving thread rests after it has read: the most time that datagrams wait in the kernel's
     /// buffer, and with it how many wake-ups they cost. Zero: one wake-up for each that comes alone.
     pub gather: Duration,
+    /// Who makes the system calls that send.
+    pub send_from: SendFrom,
+}
+
+/// Who sends what [`Carrier::flush`] hands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendFrom {
+    /// A thread of its own. The tick thread pays a copy a datagram, and waits for nothing.
+    #[default]
+    OwnThread,
+    /// The thread that flushes. Less work in sum, all of it within the tick: for many small servers on one machine.
+    TickThread,
 }
 
 impl Default for UdpThreadConfig {
     fn default() -> Self {
         // 4096 = four ticks of 1024 clients that send one datagram a tick. 4 ms = 250 wake-ups a second at most; the
         // smallest common kernel buffer (416 KiB with its overhead) holds as much of 45 000 datagrams a second.
-        Self { socket: SocketOptions::default(), ring_datagrams_max: 4096, gather: Duration::from_millis(4) }
+        Self {
+            socket: SocketOptions::default(),
+            ring_datagrams_max: 4096,
+            gather: Duration::from_millis(4),
+            send_from: SendFrom::OwnThread,
+        }
     }
 }
 
@@ -76,12 +93,16 @@ struct Shared {
     counters: SharedCounters,
     stopping: AtomicBool,
     gather: Duration,
+    rest_max: Duration,
+    send_from: SendFrom,
 }
 
 #[derive(Debug)]
 struct Reader {
     buffers: ReceiveBuffers,
     burst: Parcels<Arrival>,
+    /// The most datagrams that one look found since the receiving thread last rested.
+    found_max: usize,
 }
 
 /// What a look at the socket found.
@@ -103,9 +124,12 @@ impl UdpThread {
     pub fn open(addr: SocketAddr, config: UdpThreadConfig) -> Result<Self, TransportError> {
         let socket = NativeSocket::open(addr, &config.socket)?;
         let local_addr = socket.local_addr()?;
-        let reader = Reader { buffers: socket.buffers(RECEIVE_BATCH), burst: Parcels::default() };
+        let reader =
+            Reader { buffers: socket.buffers(RECEIVE_BATCH), burst: Parcels::default(), found_max: 0 };
         // Without the kernel's stamps, an arrival is dated by the look that found it.
-        let gather_max = if socket.abilities().batched { Duration::MAX } else { GATHER_UNSTAMPED_MAX };
+        let stamped = socket.abilities().batched;
+        let gather = if stamped { config.gather } else { config.gather.min(GATHER_UNSTAMPED_MAX) };
+        let rest_max = if stamped { REST_MAX.max(gather) } else { gather };
         let shared = Arc::new(Shared {
             socket,
             reader: Mutex::new(reader),
@@ -113,7 +137,9 @@ impl UdpThread {
             outbox: Ring::new(config.ring_datagrams_max),
             counters: SharedCounters::default(),
             stopping: AtomicBool::new(false),
-            gather: config.gather.min(gather_max),
+            gather,
+            rest_max,
+            send_from: config.send_from,
         });
         let mut opened = Self {
             shared: Arc::clone(&shared),
@@ -124,7 +150,9 @@ impl UdpThread {
             outgoing: Parcels::default(),
         };
         opened.receiver = Some(spawn("udp-receive", &shared, Shared::receive_all)?);
-        opened.sender = Some(spawn("udp-send", &shared, Shared::send_all)?);
+        if config.send_from == SendFrom::OwnThread {
+            opened.sender = Some(spawn("udp-send", &shared, Shared::send_all)?);
+        }
         Ok(opened)
     }
 
@@ -175,6 +203,11 @@ impl Carrier for UdpThread {
     }
 
     fn flush(&mut self) {
+        if self.sender.is_none() {
+            self.shared.send_burst(&self.outgoing);
+            self.outgoing.clear();
+            return;
+        }
         let pushed = self.shared.outbox.push_all(&mut self.outgoing);
         add(&self.shared.counters.dropped_send_full, pushed.refused);
     }
@@ -209,21 +242,30 @@ impl Shared {
 
     /// The receiving thread.
     fn receive_all(&self) {
+        let holds = self.socket.datagrams_held_min();
+        let mut rest = self.gather;
         while !self.stopping() {
             self.socket.wait_readable(READ_TIMEOUT);
             match self.look() {
-                Look::More => {}
-                Look::Emptied => thread::sleep(self.gather),
+                Look::More => continue,
                 Look::Failed => thread::sleep(ERROR_PAUSE),
+                Look::Emptied => thread::sleep(rest),
             }
+            let found_max = std::mem::take(&mut self.reader().found_max);
+            // Longer and longer while the tick thread alone empties the kernel's buffer before it is half full.
+            rest = if found_max > holds / 2 { self.gather } else { (rest * 2).min(self.rest_max) };
         }
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        // A panic elsewhere leaves at worst a burst behind, which is queued with the next.
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what the kernel holds into the ring.
     fn look(&self) -> Look {
-        // A panic elsewhere leaves at worst a burst behind, which is queued with the next.
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let Reader { buffers, burst } = &mut *reader;
+        let mut reader = self.reader();
+        let Reader { buffers, burst, found_max } = &mut *reader;
         let mut look = Look::More;
         while look == Look::More && burst.len() < LOOK_MAX {
             let batch = self.socket.receive_batch(buffers, &self.counters, &mut |arrival, datagram| {
@@ -235,6 +277,7 @@ impl Shared {
                 Err(Failure::PathMtu | Failure::Other) => Look::Failed,
             };
         }
+        *found_max = burst.len().max(*found_max);
         // Under the reader's lock, so that two looks queue in the order in which they read.
         let pushed = self.inbox.push_all(burst);
         drop(reader);
@@ -288,10 +331,10 @@ impl Shared {
         }
     }
 
-    /// Tries, and where the kernel has no room waits once for some: this thread has nothing better to do.
+    /// Tries, and where the kernel has no room the sending thread waits once for some; the tick thread never does.
     fn patiently(&self, try_send: impl Fn() -> io::Result<()>) -> Result<(), Failure> {
         let first = try_send().map_err(|error| Failure::of(&error));
-        if first != Err(Failure::WouldBlock) {
+        if first != Err(Failure::WouldBlock) || self.send_from == SendFrom::TickThread {
             return first;
         }
         self.socket.wait_writable(WRITE_TIMEOUT);
@@ -310,6 +353,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(1);
 const WRITE_TIMEOUT: Duration = Duration::from_millis(10);
 /// The pause after an error of the socket that may stay.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
+/// The longest rest: a tick thread at 60 Hz has looked in the meantime.
+const REST_MAX: Duration = Duration::from_millis(16);
 /// The longest rest where arrivals carry no stamp.
 const GATHER_UNSTAMPED_MAX: Duration = Duration::from_millis(1);
 /// Buffers of one receiving call.
