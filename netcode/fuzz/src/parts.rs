@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use netcode_proto::ServerConfig;
-use netcode_token::aead::PacketKey;
+use netcode_token::aead::{Cipher, PacketKey};
 use netcode_token::{KEY_LEN, Key, NONCE_LEN, PublicToken, Seat, TOKEN_LEN, TokenSpec, mint_with};
 
 pub(super) const PROTOCOL: u64 = 0x5449_434b_5752_4947;
@@ -63,16 +63,63 @@ pub(super) fn keys(token: &[u8]) -> [PacketKey; 2] {
     [PacketKey::new(&token.client_to_server), PacketKey::new(&token.server_to_client)]
 }
 
-/// A sealed packet of any kind, sequence and text, whether or not the standard allows them. `width` is how many
-/// bytes of the sequence are written.
-pub(super) fn seal(key: &PacketKey, kind: u8, sequence: u64, width: u8, text: &[u8]) -> Vec<u8> {
+/// A sealed packet of any kind, sequence and text, whether or not the standard allows them. `id` stands after the
+/// prefix in the extended form; `width` is how many bytes of the sequence are written.
+pub(super) fn seal(key: &PacketKey, kind: u8, id: &[u8], sequence: u64, width: u8, text: &[u8]) -> Vec<u8> {
     let width = usize::from(width.clamp(1, 8));
     let prefix = kind & 0x0f | (width as u8) << 4;
     let written = &sequence.to_le_bytes()[..width];
     let mut nonce = [0; 8];
     nonce[..width].copy_from_slice(written);
     let mut text = text.to_vec();
-    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &[prefix]].concat();
+    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &[prefix], id].concat();
     let tag = key.seal(u64::from_le_bytes(nonce), &associated, &mut text);
-    [&[prefix], written, &text, &tag].concat()
+    [&[prefix], id, written, &text, &tag].concat()
+}
+
+/// A peer with true keys, of the token and of the extended form once its acceptance was seen: seals what it likes.
+pub(super) struct Sealer {
+    secrets: [Key; 2],
+    plain: [PacketKey; 2],
+    extended: Option<([PacketKey; 2], [u8; 4])>,
+}
+
+impl Sealer {
+    pub(super) fn new(token: &[u8]) -> Self {
+        let plain = keys(token);
+        let token = PublicToken::decode(token).expect("our own token");
+        Self { secrets: [token.client_to_server, token.server_to_client], plain, extended: None }
+    }
+
+    /// Learns the extended keys from a server's acceptance, and gives the text of any other packet from the server.
+    pub(super) fn overhear(&mut self, datagram: &[u8]) -> Option<(u8, Vec<u8>)> {
+        let prefix = *datagram.first()?;
+        let width = usize::from(prefix >> 4);
+        let mut sequence = [0; 8];
+        sequence.get_mut(..width)?.copy_from_slice(datagram.get(1..=width)?);
+        let mut sealed = datagram.get(1 + width..)?.to_vec();
+        let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &[prefix]].concat();
+        let key = match (&self.extended, prefix & 8) {
+            (Some((keys, _)), 8) => &keys[1],
+            _ => &self.plain[1],
+        };
+        let text = key.open(u64::from_le_bytes(sequence), &associated, &mut sealed).ok()?.to_vec();
+        if prefix & 0x0f == 7 {
+            let cipher = if text[4] == 1 { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
+            let key = |secret: &Key| {
+                PacketKey::with_cipher(&secret.derive(&[b"tickwright extended session 1", &text]), cipher)
+            };
+            self.extended = Some((self.secrets.each_ref().map(key), [text[0], text[1], text[2], text[3]]));
+        }
+        Some((prefix & 0x0f, text))
+    }
+
+    /// A packet to the server (`to` 0) or to the client (1), of the form that its kind asks for.
+    pub(super) fn seal(&self, to: usize, kind: u8, sequence: u64, width: u8, text: &[u8]) -> Vec<u8> {
+        let (key, id) = match &self.extended {
+            Some((keys, id)) if kind & 8 != 0 => (&keys[to], if to == 0 { &id[..] } else { &[] }),
+            _ => (&self.plain[to], &[][..]),
+        };
+        seal(key, kind, id, sequence, width, text)
+    }
 }

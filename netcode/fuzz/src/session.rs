@@ -8,12 +8,11 @@ use std::time::Duration;
 use netcode_proto::{
     Client, ClientConfig, ClientState, DATAGRAM_BYTES_MAX, DisconnectReason, Server, ServerEvent, channels,
 };
-use netcode_token::aead::PacketKey;
 use netcode_token::{PRIVATE_LEN, PublicToken, VERSION};
 use netcode_wire::Time;
 
 use super::feed::{Digest, Feed, chunk};
-use super::parts::{PROTOCOL, UNIX, client_address, keys, seal, server_address, server_config, token};
+use super::parts::{PROTOCOL, Sealer, UNIX, client_address, server_address, server_config, token};
 
 /// A schedule of datagrams to a server with two honest clients, a suspect with keys, and strangers.
 ///
@@ -42,8 +41,9 @@ struct Bench {
     honest: [Client; 2],
     /// Bytes to and from each address that has no session.
     balance: HashMap<SocketAddr, (u64, u64)>,
-    /// The suspect's keys: to the server, from it.
-    suspect: [PacketKey; 2],
+    suspect: Sealer,
+    /// The newest path challenge to the suspect: where it was sent, and what stands in it.
+    asked: Option<(SocketAddr, Vec<u8>)>,
     /// The suspect's client, which is told lies.
     fool: Client,
     request: Vec<u8>,
@@ -63,13 +63,15 @@ impl Bench {
             server: Server::new(server_config()),
             honest: [connect(&token(1, 1, UNIX)[..]), connect(&token(2, 2, UNIX)[..])],
             balance: HashMap::new(),
-            suspect: keys(&token(3, 3, UNIX)[..]),
+            suspect: Sealer::new(&token(3, 3, UNIX)[..]),
+            asked: None,
             fool: connect(&token(3, 3, UNIX)[..]),
             request: [&[0], &VERSION[..], &numbers, &stolen.nonce, &stolen.private[..]].concat(),
             steps: 0,
             digest: Digest::new(),
         };
-        for _ in 0..4 {
+        // Long enough for the extended form, too.
+        for _ in 0..10 {
             bench.tick(TICK);
         }
         assert!(bench.honest.iter().all(|client| client.state() == ClientState::Connected));
@@ -87,12 +89,16 @@ impl Bench {
                 self.tell_server(from, bytes);
             }
             // Whatever the suspect can seal, to the server and to its own client.
-            3..=6 => {
-                let bytes = sealed(feed, &self.suspect[0]);
+            3..=5 => {
+                let bytes = sealed(feed, &self.suspect, 0);
                 self.tell_server(suspect_address(), &bytes);
             }
+            6 => {
+                let bytes = sealed(feed, &self.suspect, 0);
+                self.tell_server(from, &bytes);
+            }
             7 | 8 => {
-                let mut bytes = sealed(feed, &self.suspect[1]);
+                let mut bytes = sealed(feed, &self.suspect, 1);
                 self.fool.handle_datagram(self.now, server_address(), &mut bytes);
             }
             // A true request that somebody bent; a few bytes of anything else, sealed and then bent.
@@ -101,7 +107,7 @@ impl Bench {
                 self.tell_server(from, &bytes);
             }
             10 => {
-                let whole = sealed(feed, &self.suspect[0]);
+                let whole = sealed(feed, &self.suspect, 0);
                 let bytes = bent(feed, &whole);
                 self.tell_server(from, &bytes);
             }
@@ -115,7 +121,13 @@ impl Bench {
                 self.honest[0].handle_datagram(self.now, client_address(70), &mut bytes);
             }
             13 => self.tick(Duration::from_millis(u64::from(feed.u8()))),
-            _ => self.tick(TICK),
+            14 => self.tick(TICK),
+            // The suspect answers the challenge of a path, from there or from elsewhere.
+            _ => {
+                let Some((asked, cookie)) = self.asked.clone() else { return };
+                let bytes = self.suspect.seal(0, 11, u64::from(feed.u16()), 2, &cookie);
+                self.tell_server(if what >> 4 == 0 { asked } else { from }, &bytes);
+            }
         }
     }
 
@@ -142,6 +154,9 @@ impl Bench {
             self.digest.add(transmit.bytes);
             self.balance.entry(transmit.to).or_default().1 += transmit.bytes.len() as u64;
             let mut bytes = transmit.bytes.to_vec();
+            if let Some((10, cookie)) = self.suspect.overhear(&bytes) {
+                self.asked = Some((transmit.to, cookie));
+            }
             let [first, second] = &mut self.honest;
             let all = [
                 (client_address(0), first),
@@ -205,7 +220,8 @@ impl Bench {
         assert!(self.server.clients_len() <= 3 && self.server.handshakes_len() <= 6);
         assert!(self.server.tokens_len() <= 4, "a forged request leaves no trace");
         for (address, (sent, got)) in &self.balance {
-            let is_stranger = address.port() >= 5050;
+            // The suspect may move to an address that it proved to be its own; there it is no stranger.
+            let is_stranger = address.port() >= 5050 && self.server.counters().paths_moved == 0;
             assert!(!is_stranger || got <= sent, "{address} sent {sent} and got {got}");
         }
         let held = self.server.clients().filter_map(|client| self.server.stats(client));
@@ -230,10 +246,10 @@ impl Bench {
 }
 
 /// A packet sealed with `key`: kind, width and value of the sequence, text.
-fn sealed(feed: &mut Feed<'_>, key: &PacketKey) -> Vec<u8> {
+fn sealed(feed: &mut Feed<'_>, suspect: &Sealer, to: usize) -> Vec<u8> {
     let (kind, width) = (feed.u8(), feed.u8() % 9);
     let sequence = if width == 0 { u64::from(feed.u8()) } else { feed.u64() };
-    seal(key, kind, sequence, width, feed.chunk())
+    suspect.seal(to, kind, sequence, width, feed.chunk())
 }
 
 /// The same bytes, some of them changed, perhaps cut.
@@ -271,8 +287,19 @@ pub fn packets_seeds() -> Vec<Vec<u8>> {
     let request = vec![0x39, 0, 0, 0, 0, 0, 14, 0x49, 1, 60, 0, 1, 61, 0, 2, 0];
     let garbage =
         [vec![0x30], chunk(&[0x15; 60]), vec![0x10], chunk(&[0x16; 18]), vec![11], chunk(&[0x14; 26])];
+    // Under the extended form: a payload from a new address, its path answered; a goodbye.
+    let extended = |from: u8, kind: u8, sequence: u16, text: &[u8]| {
+        let head = vec![from << 4 | 6, kind, 2, sequence as u8, (sequence >> 8) as u8, 0, 0, 0, 0, 0, 0];
+        [head, chunk(text)].concat()
+    };
+    let moving = [
+        extended(4, 13, 300, &[0, 0x81, 0, 0, b'h', b'i']),
+        vec![15, 0x2d, 1, 14],
+        extended(4, 13, 302, &[0, 0x81, 1, 0, b'h', b'i']),
+        extended(4, 14, 303, &[]),
+    ];
     let fool = [vec![7, 6, 8], u64::MAX.to_le_bytes().to_vec(), chunk(&[]), vec![14]];
-    vec![talk.concat(), lie.concat(), request, garbage.concat(), fool.concat()]
+    vec![talk.concat(), lie.concat(), request, garbage.concat(), fool.concat(), moving.concat()]
 }
 
 const TICK: Duration = Duration::from_micros(16_667);

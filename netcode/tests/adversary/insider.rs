@@ -60,7 +60,7 @@ impl Insider {
     /// A packet with any sequence, written as the standard writes it.
     pub(crate) fn seal_as(&self, kind: u8, sequence: u64, text: &[u8]) -> Vec<u8> {
         let width = (8 - sequence.leading_zeros() / 8).max(1) as u8;
-        parts::seal(&self.keys[0], kind, sequence, width, text)
+        parts::seal(&self.keys[0], kind, &[], sequence, width, text)
     }
 }
 
