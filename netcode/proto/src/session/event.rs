@@ -149,6 +149,8 @@ pub struct Counters {
     pub outbox_overflowed: u64,
     /// Sessions begun.
     pub connected: u64,
+    /// Sessions resumed with a token that had begun one before.
+    pub resumed: u64,
     /// Sessions that went on to the extended form.
     pub extended: u64,
     /// Path challenges sent to addresses from which a session's packets came.

@@ -33,25 +33,17 @@ impl Offer {
     }
 }
 
-/// By what a server finds a session when it does not know the address: the slot, and 16 bits that nobody can guess.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// By what a server finds a session when it does not know the address: drawn, so that nobody can guess it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ConnectionId(u32);
 
 impl ConnectionId {
-    pub(crate) const fn new(slot: u16, secret: u16) -> Self {
-        Self((secret as u32) << 16 | slot as u32)
-    }
-
     pub(crate) const fn from_bytes(bytes: [u8; CONNECTION_ID_LEN]) -> Self {
         Self(u32::from_le_bytes(bytes))
     }
 
     pub(crate) const fn to_bytes(self) -> [u8; CONNECTION_ID_LEN] {
         self.0.to_le_bytes()
-    }
-
-    pub(crate) const fn slot(self) -> usize {
-        (self.0 & 0xffff) as usize
     }
 }
 
@@ -135,13 +127,16 @@ mod tests {
 
     #[test]
     fn every_part_of_an_acceptance_makes_another_key() {
-        let base =
-            Accept { id: ConnectionId::new(3, 9), cipher: Cipher::ChaCha20Poly1305, salt: [1; SALT_LEN] };
+        let base = Accept {
+            id: ConnectionId::from_bytes([9; 4]),
+            cipher: Cipher::ChaCha20Poly1305,
+            salt: [1; SALT_LEN],
+        };
         let (secret, other) = (Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
         let tag = |accept: &Accept, secret| accept.key(secret).seal(0, b"", &mut [0; 8]);
         let mut salted = base;
         salted.salt[15] ^= 1;
-        let moved = Accept { id: ConnectionId::new(3, 8), ..base };
+        let moved = Accept { id: ConnectionId::from_bytes([8; 4]), ..base };
         let faster = Accept { cipher: Cipher::Aes256Gcm, ..base };
         let tags = [
             tag(&base, &secret),
@@ -159,14 +154,13 @@ mod tests {
     proptest! {
         #[test]
         fn texts_survive_the_round_trip_and_random_ones_never_panic(
-            (slot, secret, aes, salt) in (any::<u16>(), any::<u16>(), any::<bool>(), any::<[u8; SALT_LEN]>()),
+            (id, aes, salt) in (any::<[u8; 4]>(), any::<bool>(), any::<[u8; SALT_LEN]>()),
             bytes in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let cipher = if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
-            let accept = Accept { id: ConnectionId::new(slot, secret), cipher, salt };
+            let accept = Accept { id: ConnectionId::from_bytes(id), cipher, salt };
             prop_assert_eq!(Accept::decode(&accept.encode()), Some(accept));
-            prop_assert_eq!(accept.id.slot(), usize::from(slot));
-            prop_assert_eq!(ConnectionId::from_bytes(accept.id.to_bytes()), accept.id);
+            prop_assert_eq!(accept.id.to_bytes(), id);
             let offer = Offer { aes_hardware: aes };
             prop_assert_eq!(Offer::decode(&offer.encode().to_le_bytes()), Some(offer));
             let read = Accept::decode(&bytes);

@@ -15,6 +15,7 @@ mod path;
 mod peer;
 mod phase;
 mod replay;
+mod resume;
 mod server;
 mod wire;
 

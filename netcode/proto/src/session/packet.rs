@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn the_connection_id_stands_in_clear_and_cannot_be_changed() {
-        let id = ConnectionId::new(0x0201, 0x0403);
+        let id = ConnectionId::from_bytes([1, 2, 3, 4]);
         let (sealer, mut sealed) = (Sealer::new(9), Vec::new());
         sealer.seal(&mut sealed, &key(), (PacketType::Payload, Form::Routed(id)), 0x77, &[5; 3]);
         assert_eq!(sealed[..6], [0x1d, 1, 2, 3, 4, 0x77]);

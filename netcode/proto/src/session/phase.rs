@@ -25,6 +25,10 @@ pub(crate) enum ServerCause {
     RequestDenied,
     /// A valid response.
     Response,
+    /// A valid resumption request.
+    Resume,
+    /// The first extended packet of a client that resumes.
+    Resumed,
     /// A valid response while no slot is free.
     ResponseDenied,
     /// A handshake that nobody went on with.
@@ -53,9 +57,10 @@ impl ServerPhase {
         use ServerCause as C;
         use ServerPhase::{Absent, Challenged, Confirmed, Unconfirmed};
         Some(match (self, cause) {
-            (Absent | Challenged, C::Request) => Challenged,
+            (Absent | Challenged, C::Request | C::Resume) => Challenged,
             (Absent | Challenged, C::RequestDenied) => Absent,
             (Challenged, C::Response) => Unconfirmed,
+            (Challenged, C::Resumed) => Confirmed,
             (Challenged, C::ResponseDenied | C::Lapse) => Absent,
             (Unconfirmed | Confirmed, C::KeepAlive | C::Payload) | (Confirmed, C::PathResponse) => Confirmed,
             (
@@ -85,6 +90,8 @@ pub(crate) enum ClientPhase {
 pub(crate) enum ClientCause {
     /// A challenge.
     Challenge,
+    /// The server's yes to our resumption.
+    Resumed,
     /// A keep-alive.
     KeepAlive,
     /// A payload.
@@ -118,7 +125,7 @@ impl ClientPhase {
         use ClientPhase::{Connected, Disconnected, Requesting, Responding};
         Some(match (self, cause) {
             (Requesting, C::Challenge) => Responding,
-            (Responding, C::KeepAlive) => Connected,
+            (Responding, C::KeepAlive) | (Requesting, C::Resumed) => Connected,
             (Requesting | Responding, C::DeniedTryNext | C::SilenceTryNext) => Requesting,
             (Requesting | Responding, C::Denied | C::Expiry) => Disconnected,
             (Connected, C::KeepAlive | C::Payload | C::Accept | C::PathChallenge) => Connected,
@@ -205,10 +212,12 @@ mod tests {
 
     const SERVER_PHASES: [ServerPhase; 4] =
         [ServerPhase::Absent, ServerPhase::Challenged, ServerPhase::Unconfirmed, ServerPhase::Confirmed];
-    const SERVER_CAUSES: [ServerCause; 13] = [
+    const SERVER_CAUSES: [ServerCause; 15] = [
         ServerCause::Request,
         ServerCause::RequestDenied,
         ServerCause::Response,
+        ServerCause::Resume,
+        ServerCause::Resumed,
         ServerCause::ResponseDenied,
         ServerCause::Lapse,
         ServerCause::KeepAlive,
@@ -222,8 +231,9 @@ mod tests {
     ];
     const CLIENT_PHASES: [ClientPhase; 4] =
         [ClientPhase::Requesting, ClientPhase::Responding, ClientPhase::Connected, ClientPhase::Disconnected];
-    const CLIENT_CAUSES: [ClientCause; 13] = [
+    const CLIENT_CAUSES: [ClientCause; 14] = [
         ClientCause::Challenge,
+        ClientCause::Resumed,
         ClientCause::KeepAlive,
         ClientCause::Payload,
         ClientCause::Accept,
@@ -273,12 +283,12 @@ mod tests {
 
     #[test]
     fn the_server_moves_as_documented_and_not_otherwise() {
-        check("Server", &SERVER_PHASES, &SERVER_CAUSES, ServerPhase::after, 22);
+        check("Server", &SERVER_PHASES, &SERVER_CAUSES, ServerPhase::after, 25);
     }
 
     #[test]
     fn the_client_moves_as_documented_and_not_otherwise() {
-        check("Client", &CLIENT_PHASES, &CLIENT_CAUSES, ClientPhase::after, 22);
+        check("Client", &CLIENT_PHASES, &CLIENT_CAUSES, ClientPhase::after, 23);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Client {
         self.asked_at = now;
         let server = self.server();
         match self.phase {
-            ClientPhase::Requesting => self.wire.send_clear(server, self.request.as_slice()),
+            ClientPhase::Requesting => self.wire.send_clear(server, &self.request),
             ClientPhase::Responding => {
                 self.peer.send(now, &mut self.wire, server, PacketType::Response, self.challenge.as_slice());
             }

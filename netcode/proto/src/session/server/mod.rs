@@ -1,10 +1,11 @@
 //! The server's half of all sessions: what it holds and what it tells. The verbs live in the files beside it:
-//! `admit`, `receive`, `roam`, `transmit`, `timer`.
+//! `admit`, `resume`, `receive`, `roam`, `transmit`, `timer`.
 //!
 //! Must never know a socket, a tick or what a message means.
 
 mod admit;
 mod receive;
+mod resume;
 mod roam;
 mod table;
 mod timer;

@@ -9,6 +9,7 @@ use crate::session::extension::Offer;
 use crate::session::packet::{Form, Head, PacketType, Request, Sender};
 use crate::session::peer::Opened;
 use crate::session::phase::ServerCause;
+use crate::session::resume::Resume;
 use crate::session::{ClientId, DisconnectReason};
 
 impl Server {
@@ -18,6 +19,10 @@ impl Server {
         self.wire.note_received(datagram.len());
         if Request::is_claimed(datagram) {
             self.handle_request(now, from, datagram);
+            return;
+        }
+        if Resume::is_claimed(datagram) {
+            self.handle_resume(now, from, datagram);
             return;
         }
         let Some(head) = Head::decode(datagram, Sender::Client) else {
@@ -37,11 +42,15 @@ impl Server {
     }
 
     fn handle_session_packet(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8], head: Head) {
-        let found = match head.form {
+        let known = match head.form {
             Form::Routed(id) => self.sessions.at_connection(id),
             Form::Standard | Form::Extended => self.sessions.at_address(&from),
         };
-        let Some(client) = found else {
+        let resumed = match (known, head.form) {
+            (None, Form::Routed(id)) => self.confirm_resumption(now, from, id, datagram, head),
+            _ => None,
+        };
+        let Some(client) = known.or(resumed) else {
             self.wire.counters.dropped_unknown += 1;
             return;
         };
@@ -74,6 +83,10 @@ impl Server {
         }
         if head.form.is_extended() {
             self.follow(now, client, from, bytes, newest);
+        }
+        if resumed.is_some() {
+            // It does not know its slot.
+            self.send_keep_alive(now, client);
         }
     }
 

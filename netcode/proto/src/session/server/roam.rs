@@ -26,24 +26,35 @@ impl Server {
             return;
         }
         let known = self.sessions.get(client).and_then(|session| session.connection);
-        let accept = known.unwrap_or_else(|| self.draw_acceptance(client, offer));
+        let accept = known.unwrap_or_else(|| self.draw_acceptance(offer));
         let Some(session) = self.sessions.get_mut(client) else { return };
         if session.peer.accept_offer(&accept) {
-            session.connection = Some(accept);
             let text = accept.encode();
             session.peer.send(now, &mut self.wire, session.address, PacketType::Accept, &text);
+            if known.is_none() {
+                self.sessions.connect(client, accept);
+            }
         }
     }
 
     /// Id and salt come from the challenge key, which is fresh for every process: unpredictable, and never the same.
-    fn draw_acceptance(&mut self, client: ClientId, offer: Offer) -> Accept {
+    pub(super) fn draw_acceptance(&mut self, offer: Offer) -> Accept {
+        loop {
+            let accept = self.draw_any_acceptance(offer);
+            // One in 2^32 for every session there is.
+            if self.sessions.at_connection(accept.id).is_none() {
+                return accept;
+            }
+        }
+    }
+
+    fn draw_any_acceptance(&mut self, offer: Offer) -> Accept {
         let nonce = self.next_nonce().to_le_bytes();
         let drawn = self.config.challenge_key.derive(&[CONNECTION_PURPOSE, &nonce]);
         let (salt, rest) = drawn.as_bytes().split_first_chunk().expect("32 bytes begin with 16");
-        let secret = u16::from_le_bytes([rest[0], rest[1]]);
         let aes = offer.aes_hardware && self.config.extensions.aes_hardware;
         Accept {
-            id: ConnectionId::new(client.index() as u16, secret),
+            id: ConnectionId::from_bytes(*rest.first_chunk().expect("16 bytes begin with 4")),
             cipher: if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 },
             salt: *salt,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use netcode_wire::Time;
 
+use crate::session::challenge::TokenMark;
 use crate::session::extension::{Accept, ConnectionId};
 use crate::session::hash::KeyedHash;
 use crate::session::path::Probe;
@@ -18,6 +19,8 @@ use crate::session::{ClientId, HANDSHAKE_INTERVAL};
 pub(crate) struct Session {
     pub(crate) player: u64,
     pub(crate) address: SocketAddr,
+    /// The token that it lives by.
+    pub(crate) mark: TokenMark,
     pub(crate) phase: ServerPhase,
     /// Expiry of the token that began it: a later one may take over.
     pub(crate) expire_unix_s: u64,
@@ -47,13 +50,14 @@ struct Slot {
     session: Option<Box<Session>>,
 }
 
-/// Slots that grow with the clients that really came, and two indices into them.
+/// Slots that grow with the clients that really came, and three indices into them.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
     slots: Vec<Slot>,
     free: Vec<u16>,
     by_address: HashMap<SocketAddr, u16, KeyedHash>,
     by_player: HashMap<u64, u16, KeyedHash>,
+    by_connection: HashMap<ConnectionId, u16, KeyedHash>,
     clients_max: usize,
 }
 
@@ -64,6 +68,7 @@ impl SessionTable {
             free: Vec::new(),
             by_address: HashMap::with_hasher(hash),
             by_player: HashMap::with_hasher(hash),
+            by_connection: HashMap::with_hasher(hash),
             clients_max,
         }
     }
@@ -91,6 +96,9 @@ impl SessionTable {
         self.free.push(client.index() as u16);
         self.forget_address(&session.address, client.index() as u16);
         self.by_player.remove(&session.player);
+        if let Some(accept) = &session.connection {
+            self.by_connection.remove(&accept.id);
+        }
         Some(session)
     }
 
@@ -111,9 +119,14 @@ impl SessionTable {
 
     /// Who has this connection id.
     pub(crate) fn at_connection(&self, id: ConnectionId) -> Option<ClientId> {
-        let session = self.slots.get(id.slot())?.session.as_deref()?;
-        let accept = session.connection.as_ref().filter(|accept| accept.id == id)?;
-        Some(self.id_of(accept.id.slot() as u16))
+        self.by_connection.get(&id).map(|&slot| self.id_of(slot))
+    }
+
+    /// Gives `client`, which has none yet, the connection id of `accept`. Nobody else may have it.
+    pub(crate) fn connect(&mut self, client: ClientId, accept: Accept) {
+        let Some(session) = self.get_mut(client) else { return };
+        session.connection = Some(accept);
+        self.by_connection.insert(accept.id, client.index() as u16);
     }
 
     /// Moves `client` to another address. Who was there before is no longer found by it, only by connection id.
