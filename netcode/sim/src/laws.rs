@@ -111,6 +111,7 @@ struct Channel {
     delivered: HashSet<u32>,
     /// Ordered: the next due. Sequenced: one past the newest.
     next: u32,
+    delivered_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +129,7 @@ impl Ledger {
             sent: Vec::new(),
             delivered: HashSet::new(),
             next: 0,
+            delivered_bytes: 0,
         };
         Self { channels: channels.kinds().iter().map(empty).collect(), seed, latencies_us: Vec::new() }
     }
@@ -164,6 +166,7 @@ impl Ledger {
             return Err(forged);
         }
         state.take(channel, number)?;
+        state.delivered_bytes += u64::from(message.len);
         if state.kind.is_reliable() {
             self.latencies_us.push(now.since(message.at).as_micros() as u32);
         }
@@ -188,6 +191,12 @@ impl Ledger {
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.channels.iter().map(|channel| channel.sent.len() as u64).sum()
+    }
+
+    /// Bytes of messages that came on a channel.
+    #[must_use]
+    pub fn delivered_bytes(&self, channel: ChannelId) -> u64 {
+        self.channels[channel.index()].delivered_bytes
     }
 
     /// How long reliable messages took, microseconds, in the order of delivery.

@@ -13,7 +13,7 @@ mod session_run;
 
 pub use cluster::{Cluster, TIMEOUT_S};
 pub use conditioner::{Conditioner, ConditionerStats};
-pub use figures::{Bulk, Latency, bulk, reliable_latency};
+pub use figures::{Bulk, Latency, Shared, bulk, reliable_latency, shared};
 pub use laws::{Ledger, Violation};
 pub use link_pair::LinkPair;
 pub use link_run::{RunReport, run_links};

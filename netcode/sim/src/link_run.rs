@@ -86,6 +86,7 @@ fn random_profile(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(300_000..20_000_000)),
         queue_ms: 20.0 + rng.f64() * 500.0,
+        mtu_bytes: None,
     }
 }
 

@@ -180,6 +180,7 @@ fn path(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(500_000..20_000_000)),
         queue_ms: 50.0 + rng.f64() * 300.0,
+        mtu_bytes: None,
     }
 }
 

@@ -46,6 +46,7 @@ impl Link {
         } else if !self.has_more() && !self.is_ack_due(now) {
             return false;
         }
+        let bulk_before = self.flush.bulk_bytes;
         let told = self.write_head(now, out);
         let head_len = out.len();
         let has_items = self.congestion.may_send(now) && self.write_items(now, seq, budget_bytes, out);
@@ -57,7 +58,7 @@ impl Link {
         if told.is_some() {
             self.received.answered();
         }
-        self.congestion.on_send(now, out.len());
+        self.congestion.on_send(now, out.len(), (self.flush.bulk_bytes - bulk_before) as usize);
         self.counters.packets_sent += 1;
         self.counters.header_bytes += 1;
         self.counters.ack_bytes += head_len as u64 - 1;
@@ -82,7 +83,8 @@ impl Link {
     }
 
     /// Bytes of one unreliable message that still fit into the next body of `budget_bytes`, beside what is
-    /// queued. 0 while the rate limit holds.
+    /// queued, and into this flush's share of the send budget: what a snapshot should keep to. 0 while the rate
+    /// limit holds.
     #[must_use]
     pub fn room_bytes(&self, now: Time, budget_bytes: usize) -> usize {
         if !self.congestion.may_send(now) {
@@ -91,11 +93,14 @@ impl Link {
         let queued = self.lanes.waiting().fresh_bytes;
         let repeats = if self.repeats(now) { self.config.redundancy_bytes } else { 0 };
         let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
-        budget_bytes.saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
+        let share = self.congestion.unreliable_bytes(self.lanes.waiting().cut != 0);
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        budget_bytes.min(share).saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
     }
 
     fn begin_flush(&mut self, now: Time, seq: u64) {
         self.flush.interval_us = self.flush.at.map_or(0, |before| since_us(now, before));
+        self.congestion.on_flush(self.flush.interval_us);
         self.flush.at = Some(now);
         self.flush.from = seq;
         self.flush.wants_bulk = false;
@@ -247,7 +252,7 @@ impl Link {
                 continue;
             }
             let in_body = (budget_bytes - writer.room()) as u64;
-            if self.congestion.bulk_room(now, self.sent.in_flight_bytes() + in_body) == 0 {
+            if !self.congestion.may_send_bulk(now, self.sent.in_flight_bytes(), in_body) {
                 self.flush.wants_bulk = true;
                 return;
             }

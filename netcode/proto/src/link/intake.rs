@@ -55,7 +55,7 @@ impl Link {
             self.count_losses(now, packets);
             self.flush.probes += 1;
             if self.flush.probes > 1 {
-                self.congestion.on_silence();
+                self.congestion.on_silence(&self.rtt);
             }
         } else {
             // Nothing that carries only unreliable messages is waited for long.
@@ -86,7 +86,7 @@ impl Link {
             for _ in 0..acked.packets {
                 self.counters.loss -= self.counters.loss / LOSS_MEMORY;
             }
-            self.congestion.on_ack(now, acked.bytes, acked.sample_us, self.flush.wants_bulk, &self.rtt);
+            self.congestion.on_ack(now, acked.bytes, acked.sample_us, self.flush.wants_bulk, &mut self.rtt);
             self.detect_losses(now);
         }
         Ok(())

@@ -9,6 +9,7 @@
 use super::bits;
 use super::reliable_receive::ReliableReceive;
 use super::reliable_send::ReliableSend;
+use super::stats::ChannelStats;
 use super::unreliable::{UnreliableReceive, UnreliableSend};
 use crate::channels::{ChannelKind, ChannelSet};
 
@@ -211,6 +212,24 @@ impl Lane {
                 has_lost: send.has_lost(),
                 has_cut: send.has_cut(),
             },
+        }
+    }
+}
+
+impl Lane {
+    /// What it has sent and still holds.
+    pub(super) fn stats(&self) -> ChannelStats {
+        let load = self.load();
+        let queued_messages = match &self.send {
+            Send::Unused => 0,
+            Send::Unreliable(send) => send.queued_messages(),
+            Send::Reliable(send) => send.queued_messages(),
+        };
+        ChannelStats {
+            sent_bytes: self.sent_bytes,
+            queued_messages,
+            queued_bytes: load.reliable_bytes + load.unreliable_bytes,
+            unsent_bytes: load.fresh_bytes,
         }
     }
 }

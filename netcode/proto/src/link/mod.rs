@@ -30,7 +30,7 @@ use netcode_wire::Time;
 
 pub use self::config::{BODY_BYTES_MIN, BODY_MARGIN_BYTES, LinkConfig};
 pub use self::error::{LinkError, SendError};
-pub use self::stats::{Ledger, LinkStats};
+pub use self::stats::{ChannelStats, Ledger, LinkStats};
 
 use self::compose::Flush;
 use self::congestion::Congestion;
@@ -85,7 +85,7 @@ impl Link {
             received: Received::default(),
             sent: Sent::default(),
             rtt: Rtt::default(),
-            congestion: Congestion::new(config.rate_bytes_per_s, config.burst_bytes),
+            congestion: Congestion::new(&config),
             inbox: Inbox::default(),
             held: Held::default(),
             flush: Flush::default(),

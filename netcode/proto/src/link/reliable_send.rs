@@ -307,6 +307,11 @@ impl ReliableSend {
         self.fresh_bytes
     }
 
+    /// Messages from the first that is not acknowledged to the last.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.messages.len()
+    }
+
     /// Bytes from the first unacknowledged message to the last, with their overhead: what the receiver may
     /// have to hold.
     pub(super) fn span_bytes(&self) -> usize {

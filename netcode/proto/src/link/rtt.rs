@@ -67,6 +67,11 @@ impl Rtt {
         u64::from(if min == NONE { INITIAL_US } else { min })
     }
 
+    /// Takes `min_us` for the least from now on: the path itself has changed.
+    pub(super) fn rebase(&mut self, min_us: u64) {
+        self.min_us = [min_us.min(SAMPLE_MAX_US) as u32, NONE];
+    }
+
     /// How much later than a packet sent after it a packet may still be acknowledged: the reordering window
     /// of RACK (RFC 8985 §6.2 step 4), widened by the jitter that was really seen.
     pub(super) fn reordering_us(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! What a link tells about itself: counters, estimates, and where every byte went.
 
 use super::Link;
-use crate::channels::CHANNELS_MAX;
+use super::lanes::Lane;
+use crate::channels::{CHANNELS_MAX, ChannelId};
 
 /// Every byte that left, by what it was for. The parts sum to [`LinkStats::bytes_sent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +66,28 @@ pub struct LinkStats {
     pub in_flight_bytes: u64,
     /// Bytes that the congestion controller allows in flight for bulk.
     pub window_bytes: u64,
+    /// The send budget: bytes a second that may leave. Between the configured floor and ceiling.
+    pub budget_bytes_per_s: u64,
+    /// Bytes a second that the peer received, over the last round trip or 50 ms.
+    pub delivered_bytes_per_s: u64,
+    /// By how much the standing round trip exceeds the least one: the queue on the path, microseconds.
+    pub queue_delay_us: u64,
     /// Where the bytes went.
     pub ledger: Ledger,
+}
+
+/// What one channel of a link has sent and still holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// Bytes of its messages that left, heads and repeats included: its line of the ledger.
+    pub sent_bytes: u64,
+    /// Messages queued, or sent and not acknowledged.
+    pub queued_messages: usize,
+    /// Their bytes, with [`MESSAGE_OVERHEAD_BYTES`](crate::channels::MESSAGE_OVERHEAD_BYTES) each: what counts
+    /// against `queue_bytes_max`.
+    pub queued_bytes: usize,
+    /// Bytes in a body of those that never left and are not cut: what delays the next one.
+    pub unsent_bytes: usize,
 }
 
 /// What is counted as it happens; the rest is computed when asked for.
@@ -111,8 +132,17 @@ impl Link {
             messages_repeated: counters.messages_repeated,
             in_flight_bytes: self.sent.in_flight_bytes(),
             window_bytes: self.congestion.window(),
+            budget_bytes_per_s: self.congestion.rate(),
+            delivered_bytes_per_s: self.congestion.delivered(),
+            queue_delay_us: known(self.congestion.queue_us(rtt)),
             ledger,
         }
+    }
+
+    /// What one channel has sent and still holds; `None` when there is no such channel.
+    #[must_use]
+    pub fn channel_stats(&self, channel: ChannelId) -> Option<ChannelStats> {
+        self.lanes.iter().nth(channel.index()).map(Lane::stats)
     }
 
     fn ledger(&self) -> Ledger {

@@ -105,6 +105,11 @@ impl UnreliableSend {
         self.fresh_bytes
     }
 
+    /// Messages that wait.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Bytes that wait, with overhead.
     pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes
