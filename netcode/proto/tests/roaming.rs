@@ -188,6 +188,23 @@ fn two_clients_behind_one_router_may_change_places() {
 }
 
 #[test]
+fn whoever_comes_to_an_address_takes_over_from_who_is_there_now() {
+    let mut net = Net::new(server_config(), 1);
+    net.connect(&token(1));
+    net.connect(&token(2));
+    net.run(Duration::from_secs(1));
+    // The first moves to where the second is, and the second elsewhere: that address is the first one's now.
+    net.rebind(1, client_address(9));
+    net.rebind(0, client_address(1));
+    net.run(Duration::from_secs(1));
+    net.clients.remove(0);
+    net.connect_from(client_address(1), &token(3));
+    net.run(Duration::from_secs(1));
+    assert!(net.all_connected());
+    assert_eq!((net.server.client_of_player(1), net.server.clients_len()), (None, 2));
+}
+
+#[test]
 fn a_plain_session_does_not_move_and_makes_way() {
     let (mut net, client, _) = settled(1);
     let plain = ClientConfig { extensions: Extensions::NONE, ..ClientConfig::new(PROTOCOL) };
