@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use contest::{Class, Counted, Guest, Host, Job, Peer, Traffic};
+use contest::{Class, Counted, Guest, Host, Job, Peer, Traffic, Work};
 use laminar::{Config, ConnectionManager, DatagramSocket, DeliveryGuarantee, Packet, SocketEvent, VirtualConnection};
 
 use crate::server_of;
@@ -61,7 +61,7 @@ impl Peer for Laminar {
     }
 
     fn guest(job: &Job, _: usize) -> anyhow::Result<LaminarGuest> {
-        Ok(LaminarGuest { manager: manager(job)?, server: server_of(job)?, connected: false, greeted: Instant::now() })
+        Ok(LaminarGuest { manager: manager(job)?, server: server_of(job)?, connected: false, greeted: Instant::now(), idle: job.work == Work::Idle })
     }
 }
 
@@ -128,6 +128,7 @@ pub(crate) struct LaminarGuest {
     server: SocketAddr,
     connected: bool,
     greeted: Instant,
+    idle: bool,
 }
 
 impl Guest for LaminarGuest {
@@ -157,9 +158,9 @@ impl Guest for LaminarGuest {
     }
 
     fn transmit(&mut self) -> anyhow::Result<()> {
-        if self.connected {
+        if self.connected && !self.idle {
             self.manager.event_sender().send(Packet::reliable_unordered(self.server, vec![0]))?;
-        } else if self.greeted.elapsed() > Duration::from_millis(200) {
+        } else if !self.connected && self.greeted.elapsed() > Duration::from_millis(200) {
             self.greeted = Instant::now();
             self.manager.event_sender().send(Packet::reliable_unordered(self.server, GREETING.to_vec()))?;
         }

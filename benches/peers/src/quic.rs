@@ -1,21 +1,23 @@
 //! quinn 0.11 (QUIC, TLS 1.3 by ring) on tokio: unreliable messages as datagrams, reliable ones on one stream a client,
 //! as many bytes as the kind of work says. One thread for the server, whose runtime runs between the ticks.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use bytes::Bytes;
 use contest::{BULK_BYTES, Class, Guest, Host, Job, Peer, RELIABLE_BYTES, Traffic, Work};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, RecvStream, ServerConfig, TokioRuntime};
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::server_of;
 
@@ -26,6 +28,8 @@ impl Peer for Quinn {
     type Guest = QuinnGuest;
 
     fn host(_: &Job) -> anyhow::Result<QuinnHost> {
+        // rustls chooses by default only where a single provider is compiled in: say which.
+        let _ = ring::default_provider().install_default();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let certified = rcgen::generate_simple_self_signed(vec![NAME.into()])?;
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
@@ -67,7 +71,25 @@ struct Hall {
 
 struct Client {
     connection: Connection,
-    reliable: UnboundedSender<Bytes>,
+    stream: SendStream,
+    /// What the stream has not taken yet.
+    backlog: Vec<u8>,
+}
+
+impl Client {
+    /// Gives the stream what it takes now. A task that awaits the write would wake only after the tick's datagram has
+    /// left, and cost a second one.
+    fn write(&mut self) -> anyhow::Result<()> {
+        let mut context = Context::from_waker(Waker::noop());
+        while !self.backlog.is_empty() {
+            let taken = match pin!(self.stream.write(&self.backlog)).poll(&mut context) {
+                Poll::Ready(taken) => taken?,
+                Poll::Pending => break,
+            };
+            self.backlog.drain(..taken);
+        }
+        Ok(())
+    }
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,23 +109,13 @@ async fn admit(endpoint: Endpoint, hall: Arc<Mutex<Hall>>) {
 async fn attend(incoming: Incoming, hall: Arc<Mutex<Hall>>) -> anyhow::Result<()> {
     let connection = incoming.await?;
     let stream = connection.open_uni().await?;
-    let (reliable, queue) = unbounded_channel();
-    tokio::spawn(write(stream, queue));
     let id = connection.stable_id();
-    lock(&hall).clients.push(Client { connection: connection.clone(), reliable });
+    lock(&hall).clients.push(Client { connection: connection.clone(), stream, backlog: Vec::new() });
     while let Ok(message) = connection.read_datagram().await {
         lock(&hall).inbox.push(message);
     }
     lock(&hall).clients.retain(|client| client.connection.stable_id() != id);
     Ok(())
-}
-
-async fn write(mut stream: quinn::SendStream, mut queue: UnboundedReceiver<Bytes>) {
-    while let Some(message) = queue.recv().await {
-        if stream.write_chunk(message).await.is_err() {
-            return;
-        }
-    }
 }
 
 pub(crate) struct QuinnHost {
@@ -130,17 +142,17 @@ impl Host for QuinnHost {
     }
 
     fn send(&mut self, client: usize, class: Class, message: &[u8]) -> anyhow::Result<bool> {
-        let hall = lock(&self.hall);
-        let Some(client) = hall.clients.get(client) else { return Ok(false) };
-        let message = Bytes::copy_from_slice(message);
-        Ok(match class {
-            Class::Unreliable => client.connection.send_datagram(message).is_ok(),
-            Class::Reliable => client.reliable.send(message).is_ok(),
-        })
+        let mut hall = lock(&self.hall);
+        let Some(client) = hall.clients.get_mut(client) else { return Ok(false) };
+        if class == Class::Unreliable {
+            return Ok(client.connection.send_datagram(Bytes::copy_from_slice(message)).is_ok());
+        }
+        client.backlog.extend_from_slice(message);
+        Ok(true)
     }
 
     fn transmit(&mut self) -> anyhow::Result<()> {
-        Ok(())
+        lock(&self.hall).clients.iter_mut().try_for_each(Client::write)
     }
 
     fn traffic(&self) -> Traffic {
@@ -160,7 +172,8 @@ impl Host for QuinnHost {
     }
 
     fn wait(&mut self, until: Instant) {
-        self.runtime.block_on(tokio::time::sleep_until(until.into()));
+        // Deliberate: the sleep is made inside the runtime, whose timer it needs.
+        self.runtime.block_on(async { tokio::time::sleep_until(until.into()).await });
     }
 }
 

@@ -74,7 +74,7 @@ pub fn loss(flags: &LossFlags, ours: std::path::PathBuf) -> anyhow::Result<Vec<L
     for round in 0..terms.runs {
         for &peer in &peers {
             let tally = tallies.entry(peer).or_default();
-            tally.take_latency(latency(&arena, peer, flags, round));
+            tally.take_latency(|attempt| latency(&arena, peer, flags, round + attempt * AGAIN));
             tally.take_bulk(bulk(&arena, peer, flags, round));
             eprintln!("{:<18} run {}  {}", peer.name(), round + 1, tally.brief());
         }
@@ -127,10 +127,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn take_latency(&mut self, run: anyhow::Result<Latency>) {
-        match run {
-            Ok(latency) => self.latencies.push(latency),
-            Err(error) => self.failures.push(format!("latency: {error:#}")),
+    /// Tries in other weather what failed, so that a library that does not always connect is still timed; every
+    /// failure is told.
+    fn take_latency(&mut self, run: impl Fn(u32) -> anyhow::Result<Latency>) {
+        for attempt in 0..ATTEMPTS_MAX {
+            match run(attempt) {
+                Ok(latency) => return self.latencies.push(latency),
+                Err(error) => self.failures.push(format!("latency: {error:#}")),
+            }
         }
     }
 
@@ -175,6 +179,11 @@ impl Tally {
         }
     }
 }
+
+/// How often a latency run is tried.
+const ATTEMPTS_MAX: u32 = 3;
+/// From one attempt's weather to the next.
+const AGAIN: u32 = 1000;
 
 fn show(figures: &[LossFigures], flags: &LossFlags) {
     println!(
