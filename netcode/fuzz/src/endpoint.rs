@@ -9,6 +9,7 @@ use netcode_proto::{
     ChannelId, ChannelSet, Client, ClientConfig, ClientId, ClientState, DisconnectReason, Server, ServerEvent,
 };
 use netcode_sim::Ledger;
+use netcode_token::{KEY_LEN, Key, TOKEN_LEN};
 use netcode_wire::Time;
 
 use super::feed::{Digest, Feed, chunk};
@@ -37,7 +38,10 @@ pub fn schedule(input: &[u8]) -> u64 {
 
 /// A client that was ever started, and the server's session with it.
 struct Seat {
+    token: Box<[u8; TOKEN_LEN]>,
     client: Client,
+    /// The client's process died: nothing of it goes on.
+    is_dead: bool,
     address: SocketAddr,
     session: Option<ClientId>,
     is_over: bool,
@@ -107,6 +111,7 @@ impl Bench {
             }
             13 => self.tick(Duration::from_millis(u64::from(feed.u16()))),
             14 => self.end(which),
+            15 if which >= 8 => self.crash(which - 8),
             _ => {
                 if let Some(seat) = self.seats.get_mut(which) {
                     seat.reads = !seat.reads;
@@ -122,12 +127,32 @@ impl Bench {
         }
         let unix_s = UNIX + self.now.as_micros() / 1_000_000;
         let token = token(player, number as u16 + 1, unix_s);
-        let client =
-            Client::connect(self.now, &token[..], ClientConfig::new(PROTOCOL)).expect("our own token");
+        let client = Client::connect(self.now, &token[..], ClientConfig::new(PROTOCOL));
+        self.sit(token, client.expect("our own token"));
+    }
+
+    /// A client's process dies, and another one comes back with its token, from a new address. Where there is no room
+    /// for another, nobody comes back.
+    fn crash(&mut self, which: usize) {
+        let number = self.seats.len();
+        let Some(seat) = self.seats.get_mut(which).filter(|seat| !seat.is_dead) else { return };
+        seat.is_dead = true;
+        if number >= SEATS_MAX {
+            return;
+        }
+        let (token, fresh) = (seat.token.clone(), Key::from_bytes([number as u8; KEY_LEN]));
+        let client = Client::resume(self.now, &token[..], ClientConfig::new(PROTOCOL), &fresh);
+        self.sit(token, client.expect("our own token"));
+    }
+
+    fn sit(&mut self, token: Box<[u8; TOKEN_LEN]>, client: Client) {
+        let number = self.seats.len();
         let channels = ChannelSet::standard();
         let ledger = |side: u64| Ledger::new(&channels, number as u64 * 2 + side);
         self.seats.push(Seat {
+            token,
             client,
+            is_dead: false,
             address: client_address(number),
             session: None,
             is_over: false,
@@ -147,7 +172,7 @@ impl Bench {
             (Some(session), true) if !seat.is_over => {
                 self.server.send(self.now, session, channel, &self.scratch)
             }
-            (_, false) => seat.client.send(self.now, channel, &self.scratch),
+            (_, false) if !seat.is_dead => seat.client.send(self.now, channel, &self.scratch),
             _ => return,
         };
         if outcome.is_ok() {
@@ -185,7 +210,7 @@ impl Bench {
     fn end(&mut self, which: usize) {
         let Some(seat) = self.seats.get_mut(which / 2) else { return };
         match (which % 2, seat.session) {
-            (0, _) => seat.client.disconnect(self.now),
+            (0, _) if !seat.is_dead => seat.client.disconnect(self.now),
             (_, Some(session)) => self.server.disconnect(self.now, session, 7),
             _ => {}
         }
@@ -202,7 +227,7 @@ impl Bench {
         self.server.step(self.now);
         self.read_server();
         self.server.flush(self.now);
-        for seat in &mut self.seats {
+        for seat in self.seats.iter_mut().filter(|seat| !seat.is_dead) {
             seat.client.step(self.now);
             seat.client.flush(self.now);
         }
@@ -215,7 +240,9 @@ impl Bench {
         self.past.drain(..self.past.len().saturating_sub(PAST_MAX));
         if datagram.to == server_address() {
             self.server.handle_datagram(self.now, datagram.from, &mut datagram.bytes);
-        } else if let Some(seat) = self.seats.iter_mut().find(|seat| seat.address == datagram.to) {
+        } else if let Some(seat) =
+            self.seats.iter_mut().find(|seat| seat.address == datagram.to && !seat.is_dead)
+        {
             seat.client.handle_datagram(self.now, datagram.from, &mut datagram.bytes);
         }
         self.collect();
@@ -230,7 +257,7 @@ impl Bench {
             let bytes = transmit.bytes.to_vec();
             self.flying.push_back(Datagram { from: server_address(), to: transmit.to, bytes });
         }
-        for seat in &mut self.seats {
+        for seat in self.seats.iter_mut().filter(|seat| !seat.is_dead) {
             while let Some(transmit) = seat.client.poll_transmit() {
                 self.digest.add(transmit.bytes);
                 let bytes = transmit.bytes.to_vec();
@@ -312,7 +339,8 @@ impl Bench {
     /// What is missing at whoever is still connected.
     fn undelivered(&self) -> Option<String> {
         let stands = |seat: &&Seat| {
-            seat.client.state() == ClientState::Connected && !seat.is_over && seat.session.is_some()
+            let is_up = !seat.is_dead && seat.client.state() == ClientState::Connected;
+            is_up && !seat.is_over && seat.session.is_some()
         };
         let ledgers = self.seats.iter().filter(stands).flat_map(|seat| &seat.ledgers);
         let mut missing =
@@ -340,13 +368,11 @@ pub fn schedule_seeds() -> Vec<Vec<u8>> {
     let garbage = [vec![12], chunk(&[0x15; 40]), vec![12], chunk(&[0; 1078])].concat();
     let leave = vec![0x0e, 0, 0, 0x3e, 0, 0];
     let takeover = vec![0x04, 0, 0, 0, 0, 0x05, 1, 9, 0, 0, 0];
+    let crash = vec![0x8f, 0, 0, 0, 0, 0, 0x25, 1, 9, 0, 0x26, 1, 9, 0, 0, 0];
     let silence = vec![13, 0x00, 0x10, 0, 13, 0x88, 0x13, 0, 0];
     let all = [&join, &talk, &storm, &garbage, &takeover, &talk, &leave, &silence].map(Vec::as_slice);
-    vec![
-        all.concat(),
-        [join, talk].concat(),
-        vec![1, 0x04, 0x14, 0x24, 0x34, 0x04, 0, 0, 0, 0, 0x04, 0, 0, 0],
-    ]
+    let crowd = vec![1, 0x04, 0x14, 0x24, 0x34, 0x04, 0, 0, 0, 0, 0x04, 0, 0, 0];
+    vec![all.concat(), [&join[..], &talk].concat(), [&join[..], &talk, &crash].concat(), crowd]
 }
 
 const TICK: Duration = Duration::from_micros(16_667);
