@@ -230,7 +230,7 @@ fn serve(mut carrier: Box<dyn Carrier>, peers: usize) -> Result<[f64; 4], Error>
 /// What a server costs that nobody plays on: it looks 20 times a second, as the runtime does.
 fn idle() -> Result<(), Error> {
     println!("\nidle, 20 looks a second, {WINDOW:?}");
-    println!("{:44} {:>14} {:>10}", "", "% of a core", "wakes/s");
+    println!("{:44} {:>14} {:>10} {:>14}", "", "% of a core", "wakes/s", "µs a look");
     for (name, open) in carriers() {
         let mut carrier = open();
         let (before, from) = (spent()?, Instant::now());
@@ -239,10 +239,13 @@ fn idle() -> Result<(), Error> {
             carrier.receive(&mut |_, _| ());
         }
         let (after, seconds) = (spent()?, from.elapsed().as_secs_f64());
+        let begin = own_cpu_ns();
+        (0..1000).for_each(|_| assert_eq!(carrier.receive(&mut |_, _| ()), 0));
         println!(
-            "{name:44} {:14.4} {:10.0}",
+            "{name:44} {:14.4} {:10.0} {:14.2}",
             (after.0 - before.0) as f64 / seconds / 1e7,
-            (after.1 - before.1) as f64 / seconds
+            (after.1 - before.1) as f64 / seconds,
+            (own_cpu_ns() - begin) as f64 / 1e6
         );
     }
     Ok(())

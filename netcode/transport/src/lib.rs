@@ -8,7 +8,10 @@
 //! |---|---|---|
 //! | [`UdpCarrier`] | a client or a bot that drives its own loop | none |
 //! | [`UdpThread`] | a server: the tick thread never waits for the kernel | one that receives, one that sends |
+//! | `WebSocketServer`, `WebSocketClient` (feature `websocket`) | players in browsers; bots on their road | one |
 //! | [`MemoryCarrier`] | tests, and a client in the server's own process | none |
+//!
+//! What UDP costs, and why its carriers are as they are, is told with numbers in `src/native/mod.rs`.
 //!
 //! All of them speak [`Carrier`], so that the code above is written once.
 

@@ -43,6 +43,8 @@ pub struct Abilities {
 pub(super) struct NativeSocket {
     socket: UdpSocket,
     state: Option<UdpSocketState>,
+    /// Said again for every run: its call would otherwise override what the socket is set to.
+    mark: Option<EcnCodepoint>,
     /// The system refused a batched call: plain ones from now on.
     refused: AtomicBool,
 }
@@ -59,10 +61,15 @@ impl NativeSocket {
     pub(super) fn open(addr: SocketAddr, options: &SocketOptions) -> Result<Self, TransportError> {
         let socket = options.bind(addr)?;
         let state = match options.io {
-            IoMode::Auto => UdpSocketState::new((&socket).into()).ok(),
+            IoMode::Auto => {
+                let state = UdpSocketState::new((&socket).into()).ok();
+                forgo_destinations(&socket);
+                state
+            }
             IoMode::Plain => None,
         };
-        Ok(Self { socket, state, refused: AtomicBool::new(false) })
+        let mark = options.mark_ecn.then_some(EcnCodepoint::Ect0);
+        Ok(Self { socket, state, mark, refused: AtomicBool::new(false) })
     }
 
     pub(super) fn udp(&self) -> &UdpSocket {
@@ -199,7 +206,7 @@ impl NativeSocket {
         };
         let run = Transmit {
             destination: to,
-            ecn: None,
+            ecn: self.mark,
             contents: bytes,
             segment_size: Some(segment_bytes),
             src_ip: None,
@@ -238,6 +245,20 @@ fn wait(socket: &UdpSocket, what: rustix::event::PollFlags, timeout: Duration) {
     // An error (an interrupted call) is an early return: the caller looks again anyway.
     let _ = rustix::event::poll(&mut fds, timeout.try_into().ok().as_ref());
 }
+
+/// Which of our addresses a datagram came to is of no interest here, costs 20 ns each, and does harm: quinn-udp 0.6.3
+/// has room for 96 bytes of what the kernel tells of a datagram, and where GRO and a stamp come with the destination
+/// (24 + 32 + 32 or 40), the ECN mark (24) no longer fits and is lost.
+#[cfg(target_os = "linux")]
+fn forgo_destinations(socket: &UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt};
+    // Where it cannot be turned off it was never on.
+    let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
+    let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forgo_destinations(_: &UdpSocket) {}
 
 fn hand_on(
     arrival: &Arrival,

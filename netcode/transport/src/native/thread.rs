@@ -7,7 +7,7 @@
 //! | out | [`Carrier::send`] gathers → [`Carrier::flush`] → ring → sending thread → kernel | drop the newest, count `dropped_send_full` |
 //!
 //! The receiving thread keeps the kernel's buffer from running over between ticks. It does not wake for every
-//! datagram: after each look it rests for [`UdpThreadConfig::gather`]. Nothing is late for that, since the tick thread
+//! datagram: after each look it rests ([`UdpThreadConfig::gather`]). Nothing is late for that, since the tick thread
 //! itself empties the socket when it reads, and arrivals carry the kernel's stamp.
 //!
 //! Both threads sleep in the kernel or on the ring, and end when the carrier is dropped: what was flushed before is
@@ -42,8 +42,9 @@ pub struct UdpThreadConfig {
     pub socket: SocketOptions,
     /// Datagrams that wait unread at most, in each direction: so many times their length is the most memory used.
     pub ring_datagrams_max: usize,
-    /// How long the receiving thread rests after it has read: the most time that datagrams wait in the kernel's
-    /// buffer, and with it how many wake-ups they cost. Zero: one wake-up for each that comes alone.
+    /// How long the receiving thread rests after it has read, and so lets datagrams gather in the kernel's buffer.
+    /// While the tick thread empties that before it is half full, the rests grow up to 16 ms. Zero: no rest, and one
+    /// wake-up for each datagram that comes alone. What sleeps in [`UdpThread::wait`] is woken as much later.
     pub gather: Duration,
     /// Who makes the system calls that send.
     pub send_from: SendFrom,
