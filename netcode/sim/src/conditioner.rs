@@ -21,6 +21,8 @@ pub struct Conditioner {
     waiting: BinaryHeap<Reverse<Waiting>>,
     spare: Vec<Vec<u8>>,
     down: bool,
+    /// A black hole on top of the profile's.
+    mtu_bytes: Option<usize>,
     stats: ConditionerStats,
 }
 
@@ -62,6 +64,7 @@ impl Conditioner {
             waiting: BinaryHeap::new(),
             spare: Vec::new(),
             down: false,
+            mtu_bytes: None,
             stats: ConditionerStats::default(),
         }
     }
@@ -76,11 +79,17 @@ impl Conditioner {
         self.down = down;
     }
 
+    /// Opens a black hole for packets of more bytes than this, whatever the profile says; `None` closes it.
+    pub fn set_mtu(&mut self, mtu_bytes: Option<usize>) {
+        self.mtu_bytes = mtu_bytes;
+    }
+
     /// Puts a packet onto the path. `addr` comes out with it.
     pub fn push(&mut self, now: Time, addr: SocketAddr, bytes: &[u8]) {
         self.stats.pushed += 1;
         self.stats.pushed_bytes += bytes.len() as u64;
-        if self.profile.mtu_bytes.is_some_and(|mtu| bytes.len() > mtu) {
+        let holes = [self.profile.mtu_bytes, self.mtu_bytes];
+        if holes.into_iter().flatten().any(|mtu| bytes.len() > mtu) {
             self.stats.oversized += 1;
             return;
         }

@@ -116,7 +116,9 @@ pub fn shared(
     span: Duration,
     seed: u64,
 ) -> Result<Shared, Violation> {
-    let mut pair = LinkPair::new(&ChannelSet::standard(), &LinkConfig::default(), profile, 60, seed);
+    // Queues of 2 MiB: no path here holds as much under way.
+    let channels = ChannelSet::standard().with_message_bytes_max(1 << 20);
+    let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
     let began = pair.now() + Duration::from_secs(5);
     let booked = |pair: &LinkPair, channel: ChannelId| pair.ledger(0).delivered_bytes(channel);
     let mut before = None;
@@ -130,7 +132,7 @@ pub fn shared(
             if len > 0 {
                 pair.send(0, channels::STATE, len).map_err(full)?;
             }
-            while pair.stats(0).queued_bytes < 150_000 {
+            while pair.stats(0).queued_bytes < 1 << 20 {
                 pair.send(0, channels::GAME_RELIABLE_UNORDERED, 30_000).map_err(full)?;
             }
         }

@@ -72,6 +72,28 @@ pub enum Violation {
         /// Packets received that held messages.
         eliciting: u64,
     },
+    /// An end that has all the time it needs to notice keeps a queue standing at the bottleneck.
+    #[error("a bottleneck of {bps} bit/s keeps a queue of {queue_ms} ms, bound {bound_ms}")]
+    QueueStands {
+        /// The bottleneck.
+        bps: u64,
+        /// The mean wait there, milliseconds.
+        queue_ms: u64,
+        /// What is allowed.
+        bound_ms: u64,
+    },
+    /// Traffic that has a guaranteed share does not get it.
+    #[error("{what} got {bytes_per_s} bytes/s of a bottleneck of {bps} bit/s, bound {bound}")]
+    Starved {
+        /// The bottleneck.
+        bps: u64,
+        /// Which traffic.
+        what: &'static str,
+        /// What it got.
+        bytes_per_s: u64,
+        /// What it should get at least.
+        bound: u64,
+    },
     /// The byte ledger does not add up to what left.
     #[error("ledger accounts for {booked} bytes, {sent} left")]
     LedgerOff {

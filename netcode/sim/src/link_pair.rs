@@ -166,6 +166,11 @@ impl LinkPair {
         self.paths.iter_mut().for_each(|path| path.set_profile(profile));
     }
 
+    /// Opens or closes an MTU black hole in both directions: longer packets vanish, whatever the weather.
+    pub fn set_mtu(&mut self, mtu_bytes: Option<usize>) {
+        self.paths.iter_mut().for_each(|path| path.set_mtu(mtu_bytes));
+    }
+
     /// Cuts or heals the direction from `side`.
     pub fn set_down(&mut self, side: usize, down: bool) {
         self.paths[side].set_down(down);
