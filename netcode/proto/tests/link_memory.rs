@@ -45,7 +45,7 @@ impl Two {
     fn tick(&mut self, says: [Say<'_>; 2]) -> usize {
         self.now += TICK;
         let mut messages = 0;
-        for side in 0..2 {
+        for (side, say) in says.into_iter().enumerate() {
             while self.flying[1 - side].front().is_some_and(|flying| flying.due <= self.now) {
                 let Some(Flying { seq, body, .. }) = self.flying[1 - side].pop_front() else { break };
                 self.links[side].handle_body(self.now, seq, &body).expect("honest");
@@ -54,7 +54,7 @@ impl Two {
             while self.links[side].receive().is_some() {
                 messages += 1;
             }
-            for (channel, len) in says[side] {
+            for (channel, len) in say {
                 self.links[side].send(self.now, *channel, &BYTES[..*len]).expect("room");
             }
             let mut body = self.spare.pop().expect("256 are enough");
