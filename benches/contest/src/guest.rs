@@ -37,13 +37,21 @@ pub trait Guest {
 ///
 /// # Errors
 /// A client cannot be made, or loses its connection.
-pub fn swarm<G: Guest>(job: &Job, stop: &Stop, make: impl Fn(usize) -> anyhow::Result<G>) -> anyhow::Result<()> {
+pub fn swarm<G: Guest>(
+    job: &Job,
+    stop: &Stop,
+    make: impl Fn(usize) -> anyhow::Result<G>,
+) -> anyhow::Result<()> {
     let passes = if job.work == Work::Play || job.work == Work::Idle { 4 } else { 16 };
     let mut guests = Vec::with_capacity(job.clients);
     let mut seats: Vec<Seat> = (0..job.clients).map(|_| Seat::default()).collect();
     let mut pace = Pace::new(TICK / passes);
     let mut pass = 0_usize;
-    while !stop.is_set() && !(job.work == Work::Bulk && seats.iter().all(Seat::has_bulk)) {
+    loop {
+        let delivered = job.work == Work::Bulk && seats.iter().all(Seat::has_bulk);
+        if delivered || stop.is_set() {
+            break;
+        }
         // Not all at once: a rush of requests would only measure the socket's buffer.
         for _ in 0..JOIN_AT_ONCE.min(job.clients - guests.len()) {
             guests.push(make(guests.len())?);

@@ -28,7 +28,10 @@ impl Socket for Line {
         }
     }
 
-    fn receive(&mut self, buffer: &mut [u8; MTU_MAX]) -> Result<Option<(SocketAddr, PacketReceived)>, io::Error> {
+    fn receive(
+        &mut self,
+        buffer: &mut [u8; MTU_MAX],
+    ) -> Result<Option<(SocketAddr, PacketReceived)>, io::Error> {
         match self.0.recv_from(buffer) {
             Ok((len, from)) => Ok(Some((from, PacketReceived::Complete(len)))),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use contest::{Class, Counted, Guest, Host, Job, Peer, Traffic, Work};
-use laminar::{Config, ConnectionManager, DatagramSocket, DeliveryGuarantee, Packet, SocketEvent, VirtualConnection};
+use laminar::{
+    Config, ConnectionManager, DatagramSocket, DeliveryGuarantee, Packet, SocketEvent, VirtualConnection,
+};
 
 use crate::server_of;
 
@@ -61,7 +63,13 @@ impl Peer for Laminar {
     }
 
     fn guest(job: &Job, _: usize) -> anyhow::Result<LaminarGuest> {
-        Ok(LaminarGuest { manager: manager(job)?, server: server_of(job)?, connected: false, greeted: Instant::now(), idle: job.work == Work::Idle })
+        Ok(LaminarGuest {
+            manager: manager(job)?,
+            server: server_of(job)?,
+            connected: false,
+            greeted: Instant::now(),
+            idle: job.work == Work::Idle,
+        })
     }
 }
 

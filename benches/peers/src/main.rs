@@ -11,9 +11,11 @@ use contest::{Job, Role, play};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let role = arguments.next().context("usage: peers server|swarm JOB; run by `benches transport` and `loss`")?;
+    let role =
+        arguments.next().context("usage: peers server|swarm JOB; run by `benches transport` and `loss`")?;
     let role: Role = serde_json::from_value(role.into()).context("no such role")?;
-    let job: Job = serde_json::from_str(&arguments.next().context("no job")?).context("the job cannot be read")?;
+    let job: Job =
+        serde_json::from_str(&arguments.next().context("no job")?).context("the job cannot be read")?;
     match job.peer.as_str() {
         "renet" => play::<renet::Renet>(role, &job),
         "enet" => play::<enet::Enet>(role, &job),

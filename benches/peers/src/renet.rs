@@ -118,7 +118,9 @@ impl Host for RenetHost {
         while let Some(event) = self.server.get_event() {
             match event {
                 ServerEvent::ClientConnected { client_id } => self.clients.push(client_id),
-                ServerEvent::ClientDisconnected { client_id, .. } => self.clients.retain(|other| *other != client_id),
+                ServerEvent::ClientDisconnected { client_id, .. } => {
+                    self.clients.retain(|other| *other != client_id)
+                }
             }
         }
         for client in &self.clients {
@@ -177,9 +179,10 @@ impl Guest for RenetGuest {
         self.updated += past;
         self.client.update(past);
         self.transport.update(past, &mut self.client)?;
-        for (channel, class) in
-            [(DefaultChannel::Unreliable, Class::Unreliable), (DefaultChannel::ReliableOrdered, Class::Reliable)]
-        {
+        for (channel, class) in [
+            (DefaultChannel::Unreliable, Class::Unreliable),
+            (DefaultChannel::ReliableOrdered, Class::Reliable),
+        ] {
             let channel = u8::from(channel);
             while let Some(message) = self.client.receive_message(channel) {
                 accept(class, &message);

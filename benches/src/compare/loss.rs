@@ -195,7 +195,17 @@ fn show(figures: &[LossFigures], flags: &LossFlags) {
         flags.seconds
     );
     let heads = [
-        "peer", "reliable p50", "p95", "p99", "max", "faults", "unreliable p50", "p99", "1 MiB s", "min", "max",
+        "peer",
+        "reliable p50",
+        "p95",
+        "p99",
+        "max",
+        "faults",
+        "unreliable p50",
+        "p99",
+        "1 MiB s",
+        "min",
+        "max",
         "intact",
     ];
     let row = |row: &LossFigures| {

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use contest::{BULK_BYTES, Class, Guest, Host, Job, Peer, Traffic, Work};
 use netcode_proto::channels::{GAME_RELIABLE_ORDERED, GAME_UNRELIABLE};
-use netcode_proto::{ChannelSet, Client, ClientConfig, ClientId, ClientState, Server, ServerConfig, ServerEvent};
+use netcode_proto::{
+    ChannelSet, Client, ClientConfig, ClientId, ClientState, Extensions, Server, ServerConfig, ServerEvent,
+};
+use netcode_token::aead::has_aes_hardware;
 use netcode_token::{Key, TokenSpec, USER_DATA_LEN, mint};
 use netcode_transport::{Carrier, SocketOptions, UdpCarrier, UdpThread, UdpThreadConfig};
 use netcode_wire::Time;
@@ -49,11 +52,13 @@ impl<C: OpenCarrier> Peer for Tickwright<C> {
         config.unix_at_zero_s = unix_s()?;
         config.channels = channels(job);
         config.seed = fresh_seed();
+        config.extensions = extensions();
         Ok(TickwrightHost {
             server: Server::new(config),
             carrier: C::open_for_contest()?,
             clients: Vec::with_capacity(job.clients),
             epoch: Instant::now(),
+            now: Time::ZERO,
             piece_bytes: BULK_BYTES,
         })
     }
@@ -70,6 +75,8 @@ pub struct TickwrightHost<C> {
     carrier: C,
     clients: Vec<ClientId>,
     epoch: Instant,
+    /// When this tick began.
+    now: Time,
     piece_bytes: usize,
 }
 
@@ -79,11 +86,12 @@ impl<C: Carrier> Host for TickwrightHost<C> {
     }
 
     fn receive(&mut self, accept: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
-        let Self { server, carrier, clients, epoch, .. } = self;
+        let Self { server, carrier, clients, epoch, now, .. } = self;
         carrier.receive_arrivals(&mut |arrival, datagram| {
             server.handle_datagram(time_of(arrival.at, *epoch), arrival.from, datagram);
         });
-        server.step(time_since(*epoch));
+        *now = time_since(*epoch);
+        server.step(*now);
         while let Some(event) = server.poll_event() {
             match event {
                 ServerEvent::Connected { client, .. } => clients.push(client),
@@ -107,8 +115,7 @@ impl<C: Carrier> Host for TickwrightHost<C> {
             Class::Unreliable => GAME_UNRELIABLE,
             Class::Reliable => GAME_RELIABLE_ORDERED,
         };
-        let now = time_since(self.epoch);
-        Ok(self.server.send(now, self.clients[client], channel, message).is_ok())
+        Ok(self.server.send(self.now, self.clients[client], channel, message).is_ok())
     }
 
     fn transmit(&mut self) -> anyhow::Result<()> {
@@ -159,6 +166,7 @@ impl TickwrightGuest {
         let token = mint(&spec, &Key::from_hex(&job.secret)?)?;
         let mut config = ClientConfig::new(PROTOCOL);
         config.channels = channels(job);
+        config.extensions = extensions();
         Ok(Self {
             client: Client::connect(Time::ZERO, &token[..], config)?,
             carrier: UdpCarrier::open_with(ANY_PORT, socket())?,
@@ -219,6 +227,11 @@ fn time_of(at: Instant, epoch: Instant) -> Time {
 
 fn unix_s() -> anyhow::Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// What this machine can do: the faster cipher where the processor has instructions for it.
+fn extensions() -> Extensions {
+    Extensions { aes_hardware: has_aes_hardware(), ..Extensions::default() }
 }
 
 /// Buffers as large as everybody's here.

@@ -82,7 +82,12 @@ pub fn transport(flags: &TransportFlags, ours: std::path::PathBuf) -> anyhow::Re
     Ok(figures)
 }
 
-fn play(arena: &Arena, peer: Contestant, flags: &TransportFlags, clients: usize) -> anyhow::Result<HostReport> {
+fn play(
+    arena: &Arena,
+    peer: Contestant,
+    flags: &TransportFlags,
+    clients: usize,
+) -> anyhow::Result<HostReport> {
     let job = job(Work::Play, clients, flags.terms.warm, flags.seconds);
     let (report, seen) = run(arena, peer, job, None)?;
     anyhow::ensure!(report.clients == clients, "{} of {clients} clients left at the end", report.clients);
@@ -177,10 +182,24 @@ impl TransportFigures {
 }
 
 fn show(figures: &[TransportFigures]) {
-    println!("200 B unreliable + 32 B reliable ordered to each client, 40 B back, 60 Hz; per client and tick\n");
+    println!(
+        "200 B unreliable + 32 B reliable ordered to each client, 40 B back, 60 Hz; per client and tick\n"
+    );
     let heads = [
-        "peer", "clients", "CPU µs", "× floor", "× renet", "out", "B out", "in", "B in", "KiB/conn", "ticks/s",
-        "idle/s out", "in", "runs",
+        "peer",
+        "clients",
+        "CPU µs",
+        "× floor",
+        "× renet",
+        "out",
+        "B out",
+        "in",
+        "B in",
+        "KiB/conn",
+        "ticks/s",
+        "idle/s out",
+        "in",
+        "runs",
     ];
     let row = |row: &TransportFigures| {
         vec![
