@@ -106,7 +106,7 @@ fn a_link_in_a_match_takes_less_than_four_kibibytes() {
     let playing = bytes_per_link(&set, |two| {
         two.ticks(1200, [DOWN, UP]);
     });
-    assert!(playing <= 3584, "{playing} in a match");
+    assert!(playing <= 3968, "{playing} in a match");
     // 64 channels of which two are used cost 64 entries of the table, not 64 channels.
     let wide = bytes_per_link(&ChannelSet::new(&[ChannelKind::ReliableOrdered; 64]), |two| {
         two.ticks(1200, [&[(ChannelId(63), 32)], &[(ChannelId(0), 32)]]);

@@ -44,14 +44,14 @@ impl Inbox {
     /// Makes room for `len` bytes and one more in the first slab.
     fn renew(&mut self, len: usize) {
         let slab = &mut self.slabs[0];
-        if slab.try_reclaim(len + 1) {
-            if slab.capacity() >= self.slab_bytes {
-                return;
-            }
-        } else if slab.capacity() > 0 {
-            // Its messages are still lent: two slabs of this size are too few bytes for one round.
-            self.slab_bytes = (self.slab_bytes * 2).min(SLAB_BYTES_MAX);
+        // All of it: a smaller wish would be granted from what lies behind the last message.
+        if slab.try_reclaim(self.slab_bytes.max(len + 1)) {
+            return;
         }
+        let is_lent = slab.capacity() > 0 && !slab.try_reclaim(slab.capacity() + 1);
+        // A first slab holds four such messages; one that is still lent when its turn comes was too small.
+        let grown = if is_lent { self.slab_bytes * 2 } else { self.slab_bytes };
+        self.slab_bytes = grown.max((SLAB_MESSAGES * len).next_power_of_two()).min(SLAB_BYTES_MAX);
         *slab = BytesMut::with_capacity(self.slab_bytes.max(2 * len));
     }
 
@@ -77,5 +77,7 @@ impl Inbox {
 const SHARED_BYTES_MAX: usize = 1200;
 /// The first slab's size: the inputs of three packets.
 const SLAB_BYTES_MIN: usize = 128;
+/// Messages of the longest kind that a slab is made for.
+const SLAB_MESSAGES: usize = 4;
 /// The greatest slab's size: beyond it a reader that falls behind pays by allocations.
 const SLAB_BYTES_MAX: usize = 4096;
