@@ -80,10 +80,16 @@ impl Moves {
             return;
         }
         self.next = Some(now + Duration::from_millis(self.rng.u64(500..4000)));
-        // Only an extended session can move, and it takes a few round trips until it is one.
-        let is_extended = |seat: usize| now.since(cluster.joined(seat)) > EXTENDED_AFTER;
-        let settled =
-            |seat: &usize| !story.seats[*seat].is_over && cluster.is_up(*seat) && is_extended(*seat);
+        // Only an extended session can move; which ones are, is told of all together.
+        let counters = cluster.server().counters();
+        if counters.extended < counters.connected {
+            return;
+        }
+        let settled = |seat: &usize| {
+            let is_up = !story.seats[*seat].is_over && cluster.is_up(*seat);
+            // The client knows, too, once it has heard back.
+            is_up && cluster.up_since(*seat).is_some_and(|at| now.since(at) > EXTENDED_AFTER)
+        };
         let up: Vec<usize> = (0..story.seats.len()).filter(settled).collect();
         if let Some(&seat) = self.rng.choice(&up) {
             cluster.rebind(seat);
@@ -217,7 +223,7 @@ fn path(rng: &mut fastrand::Rng) -> Profile {
     }
 }
 
-/// A session that began so long ago has been extended, also after a handshake in bad weather.
+/// A client whose session stands for so long has heard that it is extended, also in bad weather.
 const EXTENDED_AFTER: Duration = Duration::from_secs(6);
 /// Clients started in one run at most.
 const SEATS_MAX: usize = 12;

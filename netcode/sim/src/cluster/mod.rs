@@ -102,6 +102,7 @@ impl Cluster {
             address: SocketAddr::from((Ipv4Addr::new(10, 1, 0, 1), 10_000 + seat as u16)),
             client: Some(client),
             session: None,
+            connected: None,
             paths: [Conditioner::new(profile, salt), Conditioner::new(profile, !salt)],
             ledgers: [Ledger::new(&self.channels, salt), Ledger::new(&self.channels, !salt)],
             joined: self.now,
@@ -239,10 +240,10 @@ impl Cluster {
         client && seat.session.is_some()
     }
 
-    /// When a seat's client was started.
+    /// When the server told of a seat's session; `None` before.
     #[must_use]
-    pub fn joined(&self, seat: usize) -> Time {
-        self.seats[seat].joined
+    pub fn up_since(&self, seat: usize) -> Option<Time> {
+        self.seats[seat].connected
     }
 
     /// Everything reliable of every seat that is up has come.
