@@ -21,6 +21,7 @@
 
 use netcode_wire::Time;
 
+use super::bucket::{Bucket, Flow};
 use super::config::LinkConfig;
 use super::rtt::Rtt;
 use super::span::since_us;
@@ -313,38 +314,6 @@ impl Congestion {
         let rate = self.rate * self.limits.bulk_percent / 100;
         let depth = rate * self.interval_us / 1_000_000 + 2 * PACKET_BYTES;
         Flow { rate, depth: depth.min(self.limits.burst) }
-    }
-}
-
-/// A token bucket. It may go below zero by its depth: what cannot wait is booked too.
-#[derive(Debug)]
-struct Bucket {
-    tokens: i64,
-    at: Time,
-}
-
-/// How a bucket fills: bytes a second, and how many it holds.
-#[derive(Debug, Clone, Copy)]
-struct Flow {
-    rate: u64,
-    depth: u64,
-}
-
-impl Bucket {
-    fn full(tokens: u64) -> Self {
-        Self { tokens: tokens.cast_signed(), at: Time::ZERO }
-    }
-
-    fn level(&self, now: Time, flow: Flow) -> i64 {
-        // Beyond a minute a bucket is full at any rate; the cap keeps the product small.
-        let gained = flow.rate * since_us(now, self.at).min(60_000_000) / 1_000_000;
-        self.tokens.saturating_add(gained.cast_signed()).min(flow.depth.cast_signed())
-    }
-
-    fn take(&mut self, now: Time, flow: Flow, bytes: u64) {
-        let left = self.level(now, flow) - bytes.cast_signed();
-        self.tokens = left.max(-flow.depth.cast_signed());
-        self.at = now;
     }
 }
 

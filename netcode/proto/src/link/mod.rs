@@ -7,6 +7,7 @@
 
 mod assembly;
 mod body;
+mod bucket;
 mod compose;
 mod config;
 mod congestion;

@@ -1,5 +1,6 @@
 //! One reliable channel's outgoing half: messages until the peer has them. Owns what is sent, sent again and
-//! repeated; must never know time or the path: it is told what was acknowledged and what was lost.
+//! repeated; must never know time or the path: it is told what was acknowledged and what was lost. Longer than 400
+//! lines, because short and cut messages share one window and one order of release.
 
 use std::collections::VecDeque;
 
