@@ -74,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// Notes what went wrong and was survived; the first [`INCIDENTS_MAX`] are told at the end.
+    /// Notes what went wrong and was survived; the first few are told at the end.
     pub fn incident(&self, what: &str) {
         let mut gathered = self.gathered();
         if gathered.incidents.len() < INCIDENTS_MAX {
