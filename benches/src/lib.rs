@@ -1,3 +1,4 @@
-//! What the benches and the comparisons share: whole rooms in memory. Measures nothing itself and owns no rule.
+//! What the benches and the comparisons share: whole rooms in memory, and our transport beside others. Owns no rule.
 
+pub mod compare;
 pub mod room;

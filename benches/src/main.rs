@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use benches::compare::{self, LossFlags, TransportFlags};
 use benches::room::Table;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -21,6 +22,18 @@ enum What {
     List,
     /// One arena room with real clients and pilots, in simulated time as fast as it goes: tick time and bytes.
     Room(RoomFlags),
+    /// Our transport beside renet, laminar, enet, quinn and a hand-written floor: what a client costs the server.
+    Transport(TransportFlags),
+    /// The same contestants on a path that loses and reorders: latency of reliable messages, and 1 MiB.
+    Loss(LossFlags),
+    /// A child process of the two above.
+    #[command(hide = true)]
+    Role {
+        /// `server` or `swarm`.
+        role: String,
+        /// What to do, as JSON.
+        job: String,
+    },
 }
 
 #[derive(Args)]
@@ -56,6 +69,9 @@ fn main() -> anyhow::Result<()> {
     match Flags::parse().what {
         What::List => list(),
         What::Room(flags) => room(&flags)?,
+        What::Transport(flags) => drop(compare::transport(&flags, std::env::current_exe()?)?),
+        What::Loss(flags) => drop(compare::loss(&flags, std::env::current_exe()?)?),
+        What::Role { role, job } => compare::role(&role, &job)?,
     }
     Ok(())
 }
@@ -63,6 +79,8 @@ fn main() -> anyhow::Result<()> {
 fn list() {
     println!("whole systems   cargo run --release -p benches -- NAME [--help]");
     println!("  room          one arena room with real clients and pilots: tick time, bytes a player");
+    println!("  transport     what a client costs a server, beside renet, laminar, enet, quinn and a floor");
+    println!("  loss          the same on a path with 5 % loss: latency of reliable messages, 1 MiB");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

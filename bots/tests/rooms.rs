@@ -34,6 +34,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "netcode-transport",
         ],
     ),
+    ("contest", &[]),
     ("agones-sdk", &[]),
     ("backend-proto", &[]),
     ("rating", &[]),

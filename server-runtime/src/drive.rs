@@ -281,6 +281,7 @@ impl<G: ServerGame> Driver<G> {
             ("ring_full", carrier.dropped_ring_full),
             ("oversize", carrier.dropped_oversize),
             ("send_full", carrier.dropped_send_full),
+            ("path_mtu", carrier.dropped_path_mtu),
             ("socket_error", carrier.errors),
         ] {
             status.drops.insert(cause.into(), count);

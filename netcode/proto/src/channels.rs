@@ -34,10 +34,27 @@ impl ChannelId {
     }
 }
 
-/// The channels of a connection and their limits. Both ends must use equal sets.
+/// Who goes first when not everything fits. Each end decides for what it sends; the wire does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Precedence {
+    /// A channel sends nothing while one with a greater priority waits. It orders small messages among each other
+    /// and long (cut) ones among each other: no long message ever holds up a small one.
+    pub priority: u8,
+    /// Channels of equal priority share what there is in this proportion, by bytes; at least 1.
+    pub weight: u8,
+}
+
+impl Default for Precedence {
+    fn default() -> Self {
+        Self { priority: 0, weight: 16 }
+    }
+}
+
+/// The channels of a connection and their limits. Both ends must use equal sets (of kinds and limits).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelSet {
     kinds: Vec<ChannelKind>,
+    precedence: Vec<Precedence>,
     /// The longest message that any channel takes, in bytes.
     pub message_bytes_max: usize,
     /// What one channel may hold unsent or unacknowledged, in bytes of messages plus
@@ -58,6 +75,7 @@ impl ChannelSet {
         assert!((1..=CHANNELS_MAX).contains(&kinds.len()), "a connection has 1..=64 channels");
         Self {
             kinds: kinds.to_vec(),
+            precedence: vec![Precedence::default(); kinds.len()],
             message_bytes_max: 64 << 10,
             queue_bytes_max: 256 << 10,
             reassembly_bytes_max: 1 << 20,
@@ -85,6 +103,23 @@ impl ChannelSet {
         self.queue_bytes_max = self.queue_bytes_max.max(2 * (bytes + MESSAGE_OVERHEAD_BYTES));
         self.reassembly_bytes_max = self.reassembly_bytes_max.max(2 * self.queue_bytes_max);
         self
+    }
+
+    /// The same channels, `channel` with this precedence; every channel begins with priority 0 and weight 16.
+    ///
+    /// # Panics
+    /// When there is no such channel, or its weight is 0.
+    #[must_use]
+    pub fn with_precedence(mut self, channel: ChannelId, precedence: Precedence) -> Self {
+        assert!(precedence.weight > 0, "a channel of weight 0 would never send");
+        self.precedence[channel.index()] = precedence;
+        self
+    }
+
+    /// When `channel` goes first; `None` when there is no such channel.
+    #[must_use]
+    pub fn precedence(&self, channel: ChannelId) -> Option<Precedence> {
+        self.precedence.get(channel.index()).copied()
     }
 
     /// What `channel` promises; `None` when there is no such channel.
@@ -132,6 +167,15 @@ mod tests {
         assert_eq!(set.kind(GAME_RELIABLE_UNORDERED), Some(ChannelKind::ReliableUnordered));
         assert_eq!(set.kind(GAME_RELIABLE_ORDERED), Some(ChannelKind::ReliableOrdered));
         assert_eq!(set.kind(ChannelId(6)), None);
+    }
+
+    #[test]
+    fn precedence_is_a_channel_s_own() {
+        let first = Precedence { priority: 3, weight: 1 };
+        let set = ChannelSet::standard().with_precedence(CONTROL, first);
+        assert_eq!(set.precedence(CONTROL), Some(first));
+        assert_eq!(set.precedence(STATE), Some(Precedence { priority: 0, weight: 16 }));
+        assert_eq!(set.precedence(ChannelId(6)), None);
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub use channels::{ChannelId, ChannelKind, ChannelSet};
 pub use link::{Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
 pub use session::{
     BODY_BYTES_MAX, Client, ClientConfig, ClientId, ClientState, ConnectError, Counters, DATAGRAM_BYTES_MAX,
-    DisconnectReason, Server, ServerConfig, ServerEvent, Transmit,
+    DisconnectReason, Extensions, Server, ServerConfig, ServerEvent, Transmit,
 };

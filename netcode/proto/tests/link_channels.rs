@@ -257,6 +257,28 @@ fn the_rate_limit_holds_unreliable_messages_back_and_then_drops_them() {
 }
 
 #[test]
+fn a_link_tells_what_it_may_send_and_what_waits() {
+    let config =
+        LinkConfig { rate_bytes_per_s: 300_000, rate_floor_bytes_per_s: 20_000, ..LinkConfig::default() };
+    let mut two = Two::new(&config);
+    two.a.link.send(two.now, CONTROL, &[1; 100]).expect("room");
+    two.a.link.send(two.now, CONTROL, &vec![1; 30_000]).expect("room");
+    two.a.link.send(two.now, STATE, &[1; 50]).expect("room");
+    let of = |two: &Two, channel| two.a.link.channel_stats(channel).expect("there is one");
+    let control = of(&two, CONTROL);
+    assert_eq!((control.queued_messages, control.queued_bytes, control.sent_bytes), (2, 30_164, 0));
+    // Tag, id, length, message; the long one leaves in pieces and delays nothing.
+    assert_eq!((control.unsent_bytes, of(&two, STATE).unsent_bytes), (104, 52));
+    assert_eq!(two.a.link.channel_stats(ChannelId(6)), None);
+    two.ticks(60);
+    let stats = two.a.link.stats();
+    assert_eq!((of(&two, CONTROL).queued_messages, of(&two, STATE).queued_messages), (0, 0));
+    assert_eq!(of(&two, CONTROL).sent_bytes, stats.ledger.channel[1]);
+    assert!(stats.queue_delay_us == 0 && stats.rtt_us < 256, "no path between these two: {stats:?}");
+    assert!((20_000..=300_000).contains(&stats.budget_bytes_per_s), "{stats:?}");
+}
+
+#[test]
 fn room_is_what_fits_beside_what_waits() {
     let mut two = Two::new(&LinkConfig::default());
     two.ticks(3);

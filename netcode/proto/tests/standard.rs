@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Net, kind, server_config, token};
+use common::{
+    ExtendedKeys, Net, client_address, client_sequence, kind, server_address, server_config, token,
+};
 use netcode_token::aead::{PacketKey, open_extended};
-use netcode_token::{Key, Seat};
+use netcode_token::{Key, PublicToken, Seat};
 
 const PROTOCOL: u64 = 0x1234_5678_90AB_CDEF;
 
@@ -44,6 +46,8 @@ fn decode(bytes: &[u8], layout: &[(&'static str, &'static str)]) -> HashMap<&'st
         let length = match length {
             "addresses" => addresses(rest).1,
             "sequence" => usize::from(bytes[0] >> 4),
+            // Told by the direction: the tests read a client's packets.
+            "connection id" => 4,
             "rest" => rest.len(),
             number => number.parse().expect("a length in bytes"),
         };
@@ -159,15 +163,111 @@ fn our_datagrams_are_as_long_as_the_document_says() {
     assert_eq!(request["prefix"], [0]);
     assert_eq!(number(&request["protocol id"]), common::PROTOCOL);
 
-    let types = rows("5. Sealed packet");
+    let types = [rows("5. Sealed packet"), rows("10. Beyond the standard")].concat();
     let most = |kind: u8| {
         let row = types.iter().find(|row| row[0] == kind.to_string() && row.len() == 5).expect("a type");
         row[3].rsplit(' ').next().and_then(|most| most.parse::<usize>().ok()).expect("a length")
     };
-    assert_eq!((most(0), most(2), most(5)), (1078, 333, 1200));
+    assert_eq!((most(0), most(2), most(5), most(13)), (1078, 333, 1200, 1200));
     for datagram in &net.log {
         assert!(datagram.bytes.len() <= most(kind(&datagram.bytes)), "type {}", kind(&datagram.bytes));
     }
+}
+
+/// A session that moved once: its token, its keys and everything that was sent.
+fn moved() -> (Vec<u8>, ExtendedKeys, Net) {
+    let (mut net, token) = (Net::new(server_config(), 1), token(1));
+    net.connect(&token);
+    net.run(Duration::from_secs(1));
+    net.rebind(0, client_address(7));
+    net.run(Duration::from_secs(1));
+    let keys = net.extended_keys(client_address(0), &token);
+    (token, keys, net)
+}
+
+#[test]
+fn the_acceptance_and_its_offer_read_by_the_document() {
+    let (token, _, net) = moved();
+    let keys = PublicToken::decode(&token).unwrap();
+    let at = net.log.iter().position(|datagram| kind(&datagram.bytes) == 7).expect("accepted");
+    let offer =
+        net.log[..at].iter().rfind(|datagram| kind(&datagram.bytes) == 4 && datagram.to == server_address());
+    let mut offer = offer.expect("offered").bytes.clone();
+    let key = PacketKey::new(&keys.client_to_server);
+    let keep_alive = decode(&open_in_place(&key, &mut offer, 0), &layout("7. Keep-alive", 0));
+    let word = number(&keep_alive["clients max"]);
+    let bits = rows("10. Beyond the standard");
+    let mark = bits.iter().find(|row| row[0] == "16–31").expect("the mark")[1];
+    assert_eq!((format!("{:#06x}", word >> 16).as_str(), word & 0xffff), (mark, 1));
+
+    let mut acceptance = net.log[at].bytes.clone();
+    assert!(acceptance.len() <= 49);
+    let text = open_in_place(&PacketKey::new(&keys.server_to_client), &mut acceptance, 0);
+    let fields = decode(&text, &layout("10. Beyond the standard", 0));
+    assert_eq!(fields["connection id"].len(), 4);
+    assert_eq!((fields["cipher"].as_slice(), fields["salt"].len()), (&[0][..], 16));
+}
+
+#[test]
+fn extended_packets_read_by_the_document() {
+    let (_, keys, net) = moved();
+    let document = rows("10. Beyond the standard");
+    for wanted in [10, 11, 12] {
+        let found = net.log.iter().find(|datagram| kind(&datagram.bytes) == wanted).expect("it was sent");
+        let from_client = found.to == server_address();
+        let row = document.iter().find(|row| row[0] == wanted.to_string()).expect("a type");
+        assert!(row[4] == "both" || (row[4] == "client") == from_client, "{row:?}");
+        let mut datagram = found.bytes.clone();
+        if from_client {
+            let packet = decode(&datagram, &layout("10. Beyond the standard", 1));
+            assert_eq!((packet["connection id"].as_slice(), packet["prefix"][0] & 8), (&keys.id[..], 8));
+            assert_eq!(number(&packet["sequence"]), client_sequence(&datagram));
+        }
+        let (key, id_len) = if from_client { (&keys.up, 4) } else { (&keys.down, 0) };
+        let text = open_in_place(key, &mut datagram, id_len);
+        assert!(row[2].starts_with(&text.len().to_string()), "{row:?} {}", text.len());
+    }
+}
+
+#[test]
+fn a_resumption_reads_by_the_document() {
+    let (token, _, mut net) = moved();
+    net.clients.clear();
+    net.resume_from(client_address(3), &token, 9);
+    net.run(Duration::from_secs(1));
+    let keys = PublicToken::decode(&token).unwrap();
+    let request = net.log.iter().find(|datagram| datagram.bytes[0] == 8).expect("asked");
+    let fields = decode(&request.bytes, &layout("11. Resumption", 0));
+    assert_eq!((fields["prefix"][0], &fields["private part"][..]), (8, &keys.private[..]));
+    let purpose = |name: &'static str| {
+        assert!(document().contains(name), "{name}");
+        [name.as_bytes(), &fields["fresh"]].concat()
+    };
+    let proof = keys.client_to_server.derive(&[&purpose("tickwright resume proof 1")]);
+    let mut sealed = [&fields["offer"][..], &fields["tag"]].concat();
+    let offer = PacketKey::new(&proof).open(0, &[], &mut sealed).unwrap();
+    assert_eq!(number(offer), 0x5457_0001);
+
+    // Acceptance and packets are as in §10, under keys that stand in for the token's.
+    let resumed = purpose("tickwright resumed session 1");
+    let [up, down] = [&keys.client_to_server, &keys.server_to_client].map(|key| key.derive(&[&resumed]));
+    let is_it = |datagram: &&common::Datagram| datagram.to == client_address(3) && kind(&datagram.bytes) == 7;
+    let mut acceptance = net.log.iter().find(is_it).expect("accepted").bytes.clone();
+    let text = open_in_place(&PacketKey::new(&down), &mut acceptance, 0);
+    let session = up.derive(&[b"tickwright extended session 1", &text]);
+    let first = net.log.iter().find(|datagram| datagram.from == client_address(3) && datagram.bytes[0] != 8);
+    let mut first = first.expect("it went on").bytes.clone();
+    assert_eq!((kind(&first), client_sequence(&first)), (12, 0));
+    assert_eq!(open_in_place(&PacketKey::new(&session), &mut first, 4).len(), 8);
+}
+
+/// Opens a packet by §5 and §10: the connection id, if any, stands before the sequence and counts for the tag.
+fn open_in_place(key: &PacketKey, datagram: &mut [u8], id_len: usize) -> Vec<u8> {
+    let (len, prefix) = (usize::from(datagram[0] >> 4), datagram[0]);
+    let sequence = number(&datagram[1 + id_len..][..len]);
+    let protocol = common::PROTOCOL.to_le_bytes();
+    let associated = [b"NETCODE 1.02\0", &protocol[..], &[prefix], &datagram[1..1 + id_len]].concat();
+    key.open(sequence, &associated, &mut datagram[1 + id_len + len..]).expect("authentic").to_vec()
 }
 
 #[test]

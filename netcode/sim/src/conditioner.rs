@@ -21,6 +21,8 @@ pub struct Conditioner {
     waiting: BinaryHeap<Reverse<Waiting>>,
     spare: Vec<Vec<u8>>,
     down: bool,
+    /// A black hole on top of the profile's.
+    mtu_bytes: Option<usize>,
     stats: ConditionerStats,
 }
 
@@ -41,6 +43,12 @@ pub struct ConditionerStats {
     pub duplicated: u64,
     /// Packets delivered with a flipped bit.
     pub corrupted: u64,
+    /// Packets longer than the path takes, gone without a word.
+    pub oversized: u64,
+    /// The longest that a packet waited at the bottleneck, microseconds.
+    pub queue_max_us: u64,
+    /// What all packets waited there together, microseconds.
+    pub queue_total_us: u64,
 }
 
 impl Conditioner {
@@ -56,6 +64,7 @@ impl Conditioner {
             waiting: BinaryHeap::new(),
             spare: Vec::new(),
             down: false,
+            mtu_bytes: None,
             stats: ConditionerStats::default(),
         }
     }
@@ -70,10 +79,20 @@ impl Conditioner {
         self.down = down;
     }
 
+    /// Opens a black hole for packets of more bytes than this, whatever the profile says; `None` closes it.
+    pub fn set_mtu(&mut self, mtu_bytes: Option<usize>) {
+        self.mtu_bytes = mtu_bytes;
+    }
+
     /// Puts a packet onto the path. `addr` comes out with it.
     pub fn push(&mut self, now: Time, addr: SocketAddr, bytes: &[u8]) {
         self.stats.pushed += 1;
         self.stats.pushed_bytes += bytes.len() as u64;
+        let holes = [self.profile.mtu_bytes, self.mtu_bytes];
+        if holes.into_iter().flatten().any(|mtu| bytes.len() > mtu) {
+            self.stats.oversized += 1;
+            return;
+        }
         let lost = self.loses();
         let Some(departs) = self.pass_bottleneck(now, bytes.len()) else {
             self.stats.overflowed += 1;
@@ -113,6 +132,11 @@ impl Conditioner {
         self.waiting.peek().map(|Reverse(packet)| packet.due)
     }
 
+    /// Forgets the longest wait and the sum, to measure from here on.
+    pub fn reset_queue_stats(&mut self) {
+        (self.stats.queue_max_us, self.stats.queue_total_us) = (0, 0);
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> ConditionerStats {
@@ -137,9 +161,12 @@ impl Conditioner {
     fn pass_bottleneck(&mut self, now: Time, len: usize) -> Option<Time> {
         let Some(bps) = self.profile.bandwidth_bps else { return Some(now) };
         let start = self.bottleneck_free.max(now);
+        let queue_us = start.since(now).as_micros() as u64;
         if start.since(now).as_secs_f64() * 1e3 > self.profile.queue_ms {
             return None;
         }
+        self.stats.queue_max_us = self.stats.queue_max_us.max(queue_us);
+        self.stats.queue_total_us += queue_us;
         let bits = (len as u64 + IP_UDP_BYTES) * 8;
         self.bottleneck_free = start + micros(bits as f64 * 1e6 / bps as f64);
         Some(self.bottleneck_free)
@@ -254,6 +281,17 @@ mod tests {
             out.windows(2).map(|pair| pair[1].0 - pair[0].0 - 1).filter(|gap| *gap > 0).collect();
         let mean = gaps.iter().sum::<u64>() as f64 / gaps.len() as f64;
         assert!((3.5..6.5).contains(&mean), "mean burst {mean}");
+    }
+
+    #[test]
+    fn a_black_hole_swallows_what_is_too_long_and_nothing_else() {
+        let mut path = Conditioner::new(Profile { mtu_bytes: Some(1000), ..Profile::clean(10.0) }, 1);
+        for len in [999, 1000, 1001, 1472] {
+            path.push(Time::ZERO, ADDR, &vec![0; len]);
+        }
+        let lens: Vec<usize> =
+            std::iter::from_fn(|| path.poll(Time::MAX)).map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!((lens, path.stats().oversized), (vec![999, 1000], 2));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use netcode_proto::{ChannelSet, LinkConfig, SendError, channels};
+use netcode_proto::{ChannelId, ChannelSet, LinkConfig, SendError, channels};
 use netcode_wire::Time;
 
 use crate::laws::Violation;
@@ -48,7 +48,7 @@ pub fn reliable_latency(profile: Profile, span: Duration, seed: u64) -> Result<L
 }
 
 /// What one long message cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bulk {
     /// From sending to delivery.
     pub took: Duration,
@@ -56,6 +56,10 @@ pub struct Bulk {
     pub overhead_percent: u32,
     /// Datagrams of the busiest flush.
     pub flush_packets_max: u64,
+    /// The longest that a packet waited at the bottleneck, and all of them on average, milliseconds.
+    pub queue_ms: [u64; 2],
+    /// Share of the packets that were dropped at the full bottleneck, and that were lost or damaged on the path.
+    pub lost_percent: [f64; 2],
 }
 
 /// One reliable message of `bytes`, flushed at 60 Hz, on an otherwise idle link.
@@ -77,10 +81,72 @@ pub fn bulk(profile: Profile, bytes: usize, seed: u64) -> Result<Bulk, Violation
     let took = pair.ledger(0).latencies_us().first().copied().unwrap_or(u32::MAX);
     pair.settle(Duration::from_secs(5))?;
     let sent = pair.stats(0).bytes_sent as f64;
+    let path = pair.path(0);
+    let percent = |count: u64| count as f64 * 100.0 / path.pushed.max(1) as f64;
     Ok(Bulk {
+        queue_ms: [path.queue_max_us / 1000, path.queue_total_us / path.pushed.max(1) / 1000],
+        lost_percent: [percent(path.overflowed), percent(path.lost + path.corrupted)],
         took: Duration::from_micros(u64::from(took)),
         overhead_percent: ((sent / bytes as f64 - 1.0) * 100.0) as u32,
         flush_packets_max: pair.flush_packets_max(0),
+    })
+}
+
+/// What snapshots and bulk got of one path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shared {
+    /// Bytes a second of snapshots that arrived, and of bulk.
+    pub bytes_per_s: [u64; 2],
+    /// The longest and the mean wait at the bottleneck, milliseconds.
+    pub queue_ms: [u64; 2],
+    /// Share of the packets that were dropped at the full bottleneck.
+    pub full_percent: f64,
+    /// Snapshots that the link dropped unsent.
+    pub expired: u64,
+}
+
+/// Snapshots of up to `snapshot_bytes` a tick at 60 Hz, as long as the link says that there is room for, beside
+/// bulk without end; from the fifth second of `span` on.
+///
+/// # Errors
+/// The law that was broken.
+pub fn shared(
+    profile: Profile,
+    snapshot_bytes: usize,
+    span: Duration,
+    seed: u64,
+) -> Result<Shared, Violation> {
+    // Queues of 2 MiB: no path here holds as much under way.
+    let channels = ChannelSet::standard().with_message_bytes_max(1 << 20);
+    let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
+    let began = pair.now() + Duration::from_secs(5);
+    let booked = |pair: &LinkPair, channel: ChannelId| pair.ledger(0).delivered_bytes(channel);
+    let mut before = None;
+    while pair.now() < Time::ZERO + span {
+        if before.is_none() && pair.now() >= began {
+            before = Some([channels::STATE, channels::GAME_RELIABLE_UNORDERED].map(|one| booked(&pair, one)));
+            pair.reset_queue_stats(0);
+        }
+        if pair.await_flush()? == 0 {
+            let len = snapshot_bytes.min(pair.room_bytes(0));
+            if len > 0 {
+                pair.send(0, channels::STATE, len).map_err(full)?;
+            }
+            while pair.stats(0).queued_bytes < 1 << 20 {
+                pair.send(0, channels::GAME_RELIABLE_UNORDERED, 30_000).map_err(full)?;
+            }
+        }
+        pair.step()?;
+    }
+    let path = pair.path(0);
+    let after = [channels::STATE, channels::GAME_RELIABLE_UNORDERED].map(|one| booked(&pair, one));
+    let before = before.unwrap_or_default();
+    let seconds = span.saturating_sub(Duration::from_secs(5)).as_secs().max(1);
+    Ok(Shared {
+        bytes_per_s: [0, 1].map(|which| (after[which] - before[which]) / seconds),
+        queue_ms: [path.queue_max_us / 1000, path.queue_total_us / path.pushed.max(1) / 1000],
+        full_percent: path.overflowed as f64 * 100.0 / path.pushed.max(1) as f64,
+        expired: pair.stats(0).messages_expired,
     })
 }
 

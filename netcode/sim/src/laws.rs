@@ -72,6 +72,28 @@ pub enum Violation {
         /// Packets received that held messages.
         eliciting: u64,
     },
+    /// An end that has all the time it needs to notice keeps a queue standing at the bottleneck.
+    #[error("a bottleneck of {bps} bit/s keeps a queue of {queue_ms} ms, bound {bound_ms}")]
+    QueueStands {
+        /// The bottleneck.
+        bps: u64,
+        /// The mean wait there, milliseconds.
+        queue_ms: u64,
+        /// What is allowed.
+        bound_ms: u64,
+    },
+    /// Traffic that has a guaranteed share does not get it.
+    #[error("{what} got {bytes_per_s} bytes/s of a bottleneck of {bps} bit/s, bound {bound}")]
+    Starved {
+        /// The bottleneck.
+        bps: u64,
+        /// Which traffic.
+        what: &'static str,
+        /// What it got.
+        bytes_per_s: u64,
+        /// What it should get at least.
+        bound: u64,
+    },
     /// The byte ledger does not add up to what left.
     #[error("ledger accounts for {booked} bytes, {sent} left")]
     LedgerOff {
@@ -111,6 +133,7 @@ struct Channel {
     delivered: HashSet<u32>,
     /// Ordered: the next due. Sequenced: one past the newest.
     next: u32,
+    delivered_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +151,7 @@ impl Ledger {
             sent: Vec::new(),
             delivered: HashSet::new(),
             next: 0,
+            delivered_bytes: 0,
         };
         Self { channels: channels.kinds().iter().map(empty).collect(), seed, latencies_us: Vec::new() }
     }
@@ -164,6 +188,7 @@ impl Ledger {
             return Err(forged);
         }
         state.take(channel, number)?;
+        state.delivered_bytes += u64::from(message.len);
         if state.kind.is_reliable() {
             self.latencies_us.push(now.since(message.at).as_micros() as u32);
         }
@@ -188,6 +213,12 @@ impl Ledger {
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.channels.iter().map(|channel| channel.sent.len() as u64).sum()
+    }
+
+    /// Bytes of messages that came on a channel.
+    #[must_use]
+    pub fn delivered_bytes(&self, channel: ChannelId) -> u64 {
+        self.channels[channel.index()].delivered_bytes
     }
 
     /// How long reliable messages took, microseconds, in the order of delivery.

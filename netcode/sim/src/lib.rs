@@ -1,6 +1,7 @@
 //! The weather: a seeded virtual network, pairs of real state machines on it, and the laws that every run
 //! must keep. No sockets, no sleeps, no clock: a run is a function of its seed.
 
+mod bloat_run;
 mod cluster;
 mod conditioner;
 mod figures;
@@ -11,9 +12,10 @@ mod profile;
 mod seat;
 mod session_run;
 
+pub use bloat_run::run_bloat;
 pub use cluster::{Cluster, TIMEOUT_S};
 pub use conditioner::{Conditioner, ConditionerStats};
-pub use figures::{Bulk, Latency, bulk, reliable_latency};
+pub use figures::{Bulk, Latency, Shared, bulk, reliable_latency, shared};
 pub use laws::{Ledger, Violation};
 pub use link_pair::LinkPair;
 pub use link_run::{RunReport, run_links};

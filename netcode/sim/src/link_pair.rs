@@ -92,6 +92,12 @@ impl LinkPair {
         Ok(())
     }
 
+    /// Bytes of a snapshot that `side` has room for in its next flush.
+    #[must_use]
+    pub fn room_bytes(&self, side: usize) -> usize {
+        self.ends[side].link.room_bytes(self.now, BODY_BYTES)
+    }
+
     /// Runs until the next flush is due: what arrives before it arrives. Gives the side whose flush it is; what
     /// that side sends now leaves in it.
     ///
@@ -125,7 +131,7 @@ impl LinkPair {
         Ok(())
     }
 
-    /// Runs on a path that has healed until everything reliable has come and been acknowledged, then checks
+    /// Runs on a path that has healed until everything has left and all reliable has been acknowledged, then checks
     /// that both ends fall silent.
     ///
     /// # Errors
@@ -134,7 +140,9 @@ impl LinkPair {
         let began = self.now;
         self.set_reads(0, true);
         self.set_reads(1, true);
-        while !self.ends.iter().all(|end| end.link.is_settled()) && self.now.since(began) < patience {
+        // Long unreliable messages of which a part has left still leave whole.
+        let is_empty = |end: &End| end.link.stats().queued_bytes == 0;
+        while !self.ends.iter().all(is_empty) && self.now.since(began) < patience {
             self.step()?;
         }
         // What is under way still arrives, and the last acknowledgements leave.
@@ -156,6 +164,11 @@ impl LinkPair {
     /// Changes the weather in both directions.
     pub fn set_profile(&mut self, profile: Profile) {
         self.paths.iter_mut().for_each(|path| path.set_profile(profile));
+    }
+
+    /// Opens or closes an MTU black hole in both directions: longer packets vanish, whatever the weather.
+    pub fn set_mtu(&mut self, mtu_bytes: Option<usize>) {
+        self.paths.iter_mut().for_each(|path| path.set_mtu(mtu_bytes));
     }
 
     /// Cuts or heals the direction from `side`.
@@ -184,6 +197,11 @@ impl LinkPair {
     #[must_use]
     pub fn path(&self, side: usize) -> ConditionerStats {
         self.paths[side].stats()
+    }
+
+    /// Measures the bottleneck of the direction from `side` from here on.
+    pub fn reset_queue_stats(&mut self, side: usize) {
+        self.paths[side].reset_queue_stats();
     }
 
     /// What `side` sent and what of it came.

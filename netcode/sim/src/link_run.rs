@@ -36,12 +36,15 @@ pub fn run_links(seed: u64) -> Result<RunReport, Violation> {
     let end = Time::from_millis(rng.u64(10_000..30_000));
     let mut report = RunReport::default();
     let mut weather = Weather::default();
+    let mut holes = Holes::new(seed);
     while pair.now() < end {
         let side = pair.step()?;
         weather.turn(&mut rng, &mut pair);
+        holes.turn(&mut pair);
         report.refused += traffic[side].send(&mut rng, &mut pair, side, channels.message_bytes_max);
     }
     pair.set_profile(Profile::clean(60.0));
+    pair.set_mtu(None);
     pair.set_down(0, false);
     pair.set_down(1, false);
     pair.settle(patience(&pair, config.rate_bytes_per_s))?;
@@ -86,6 +89,7 @@ fn random_profile(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(300_000..20_000_000)),
         queue_ms: 20.0 + rng.f64() * 500.0,
+        mtu_bytes: None,
     }
 }
 
@@ -108,6 +112,30 @@ impl Weather {
         if rng.u32(0..4) == 0 {
             pair.set_profile(random_profile(rng));
         }
+    }
+}
+
+/// MTU black holes, in one run of four: for a while, long datagrams vanish and short ones do not. Drawn apart from
+/// the weather, as what a seed showed before there were holes.
+#[derive(Debug)]
+struct Holes {
+    rng: fastrand::Rng,
+    next: Option<Time>,
+}
+
+impl Holes {
+    fn new(seed: u64) -> Self {
+        let next = (seed % 4 == 1).then(|| Time::from_millis(1000));
+        Self { rng: fastrand::Rng::with_seed(seed ^ 0x686f_6c65), next }
+    }
+
+    fn turn(&mut self, pair: &mut LinkPair) {
+        if self.next.is_none_or(|next| pair.now() < next) {
+            return;
+        }
+        self.next = Some(pair.now() + Duration::from_millis(self.rng.u64(200..5000)));
+        let mtu = if self.rng.bool() { Some(self.rng.usize(100..1300)) } else { None };
+        pair.set_mtu(mtu);
     }
 }
 

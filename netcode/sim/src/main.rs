@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use netcode_sim::{Profile, RunReport, bulk, kept_seeds, reliable_latency, run_links, run_sessions};
+use netcode_sim::{
+    Profile, RunReport, Violation, bulk, kept_seeds, reliable_latency, run_bloat, run_links, run_sessions,
+    shared,
+};
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
 #[derive(Debug, Parser)]
@@ -16,7 +19,7 @@ struct Options {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Measure instead: latency and bulk on the named paths, in virtual time.
+    /// Measure instead, with the first seed: latency and bulk on the named paths, in virtual time.
     #[arg(long)]
     figures: bool,
     /// Threads; 0 takes one for each core.
@@ -27,7 +30,7 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let Options { seeds, from, threads, figures } = Options::parse();
     if figures {
-        return print_figures();
+        return print_figures(from);
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let threads = if threads == 0 { cores } else { threads };
@@ -82,11 +85,8 @@ fn play(seeds: impl Iterator<Item = u64>) -> Outcome {
     let began = Instant::now();
     for seed in seeds {
         outcome.seeds += 1;
-        match run_links(seed).and_then(|links| Ok((links, run_sessions(seed)?))) {
-            Ok((links, sessions)) => {
-                outcome.total += links;
-                outcome.total += sessions;
-            }
+        match run(seed) {
+            Ok(report) => outcome.total += report,
             Err(violation) => outcome.failures.push((seed, violation.to_string())),
         }
     }
@@ -94,15 +94,33 @@ fn play(seeds: impl Iterator<Item = u64>) -> Outcome {
     outcome
 }
 
-fn print_figures() -> anyhow::Result<()> {
-    println!("path        reliable-ordered 32 B at 60 Hz, ms           1 MiB reliable");
-    println!("              p50     p95     p99     max   B/flush         s  extra %");
+/// All runs of one seed. Bulk without end is many packets: one seed in ten plays it.
+fn run(seed: u64) -> Result<RunReport, Violation> {
+    let mut report = run_links(seed)?;
+    report += run_sessions(seed)?;
+    if seed.is_multiple_of(10) {
+        report += run_bloat(seed)?;
+    }
+    Ok(report)
+}
+
+fn print_figures(seed: u64) -> anyhow::Result<()> {
+    let narrow = [("bloat", Profile::bloat()), ("bad", Profile::bad()), ("4g", Profile::mobile4g())];
+    for (name, profile) in narrow {
+        println!("{name}: {:?}", shared(profile, 1100, Duration::from_secs(35), seed)?);
+    }
+    println!(
+        "path        reliable-ordered 32 B at 60 Hz, ms           1 MiB reliable                queue, ms     lost %"
+    );
+    println!(
+        "              p50     p95     p99     max   B/flush         s  extra %     max    mean    full   path"
+    );
     for (name, profile) in Profile::NAMED {
-        let latency = reliable_latency(profile, Duration::from_secs(120), 1)?;
-        let bulk = bulk(profile, 1 << 20, 1)?;
+        let latency = reliable_latency(profile, Duration::from_secs(120), seed)?;
+        let bulk = bulk(profile, 1 << 20, seed)?;
         let ms = |micros: u32| f64::from(micros) / 1e3;
         println!(
-            "{name:10} {:7.1} {:7.1} {:7.1} {:7.1} {:9} {:9.2} {:8}",
+            "{name:10} {:7.1} {:7.1} {:7.1} {:7.1} {:9} {:9.2} {:8} {:7} {:7} {:7.1} {:6.1}",
             ms(latency.p50_us),
             ms(latency.p95_us),
             ms(latency.p99_us),
@@ -110,6 +128,10 @@ fn print_figures() -> anyhow::Result<()> {
             latency.body_bytes_per_flush,
             bulk.took.as_secs_f64(),
             bulk.overhead_percent,
+            bulk.queue_ms[0],
+            bulk.queue_ms[1],
+            bulk.lost_percent[0],
+            bulk.lost_percent[1],
         );
     }
     Ok(())

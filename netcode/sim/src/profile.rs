@@ -35,6 +35,8 @@ pub struct Profile {
     pub bandwidth_bps: Option<u64>,
     /// What waits at the bottleneck at most, milliseconds of its bandwidth; more is dropped.
     pub queue_ms: f64,
+    /// A black hole: datagrams of more bytes than this vanish, and nobody is told.
+    pub mtu_bytes: Option<usize>,
 }
 
 impl Profile {
@@ -51,6 +53,7 @@ impl Profile {
             corrupt: 0.0,
             bandwidth_bps: None,
             queue_ms: 200.0,
+            mtu_bytes: None,
         }
     }
 
@@ -97,6 +100,12 @@ impl Profile {
         }
     }
 
+    /// An uplink of 4 Mbit/s behind a modem that buffers a whole second.
+    #[must_use]
+    pub const fn bloat() -> Self {
+        Self { jitter_ms: 2.0, bandwidth_bps: Some(4_000_000), queue_ms: 1000.0, ..Self::clean(40.0) }
+    }
+
     /// What `cargo run --release` plays on: 60 ± 10 ms, 2 % loss.
     #[must_use]
     pub const fn demo() -> Self {
@@ -110,12 +119,13 @@ impl Profile {
     }
 
     /// Every name that [`FromStr`] takes, with its path.
-    pub const NAMED: [(&'static str, Self); 7] = [
+    pub const NAMED: [(&'static str, Self); 8] = [
         ("lan", Self::lan()),
         ("broadband", Self::broadband()),
         ("wifi", Self::wifi()),
         ("4g", Self::mobile4g()),
         ("bad", Self::bad()),
+        ("bloat", Self::bloat()),
         ("demo", Self::demo()),
         ("lossy", Self::lossy()),
     ];
@@ -132,7 +142,7 @@ impl FromStr for Profile {
 
 /// No path has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown network profile {0:?}: one of lan, broadband, wifi, 4g, bad, demo, lossy")]
+#[error("unknown network profile {0:?}: one of lan, broadband, wifi, 4g, bad, bloat, demo, lossy")]
 pub struct ProfileError(String);
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub struct Seat {
     pub(crate) joined: Time,
     pub(crate) client: Option<Client>,
     pub(crate) session: Option<ClientId>,
+    /// When the server told of the session.
+    pub(crate) connected: Option<Time>,
     /// From the client, from the server.
     pub(crate) paths: [Conditioner; 2],
     pub(crate) ledgers: [Ledger; 2],

@@ -19,10 +19,12 @@ pub fn run_sessions(seed: u64) -> Result<RunReport, Violation> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut cluster = Cluster::new(&ChannelSet::standard(), &LinkConfig::default(), seed);
     let mut story = Story::random(&mut rng);
+    let mut moves = Moves::new(seed);
     let mut report = RunReport::default();
     while cluster.now() < story.end {
         cluster.tick()?;
         story.turn(&mut rng, &mut cluster);
+        moves.turn(&story, &mut cluster);
         report.refused += story.talk(&mut rng, &mut cluster);
     }
     for seat in 0..cluster.seats_len() {
@@ -56,6 +58,43 @@ struct Story {
 struct Fate {
     is_over: bool,
     down_until: Option<Time>,
+}
+
+/// Clients that change their address, in one run of three. Drawn apart from the story: what a seed showed before
+/// there were moves, it still shows.
+#[derive(Debug)]
+struct Moves {
+    rng: fastrand::Rng,
+    next: Option<Time>,
+}
+
+impl Moves {
+    fn new(seed: u64) -> Self {
+        let next = seed.is_multiple_of(3).then(|| Time::from_millis(3000));
+        Self { rng: fastrand::Rng::with_seed(seed ^ 0x6d6f_7665), next }
+    }
+
+    fn turn(&mut self, story: &Story, cluster: &mut Cluster) {
+        let now = cluster.now();
+        if self.next.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next = Some(now + Duration::from_millis(self.rng.u64(500..4000)));
+        // Only an extended session can move; which ones are, is told of all together.
+        let counters = cluster.server().counters();
+        if counters.extended < counters.connected {
+            return;
+        }
+        let settled = |seat: &usize| {
+            let is_up = !story.seats[*seat].is_over && cluster.is_up(*seat);
+            // The client knows, too, once it has heard back.
+            is_up && cluster.up_since(*seat).is_some_and(|at| now.since(at) > EXTENDED_AFTER)
+        };
+        let up: Vec<usize> = (0..story.seats.len()).filter(settled).collect();
+        if let Some(&seat) = self.rng.choice(&up) {
+            cluster.rebind(seat);
+        }
+    }
 }
 
 impl Story {
@@ -180,9 +219,12 @@ fn path(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(500_000..20_000_000)),
         queue_ms: 50.0 + rng.f64() * 300.0,
+        mtu_bytes: None,
     }
 }
 
+/// A client whose session stands for so long has heard that it is extended, also in bad weather.
+const EXTENDED_AFTER: Duration = Duration::from_secs(6);
 /// Clients started in one run at most.
 const SEATS_MAX: usize = 12;
 /// What a healed path is given to deliver everything: handshakes under way, backed-off probes, queues.

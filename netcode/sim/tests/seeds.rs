@@ -1,6 +1,9 @@
 //! Random runs, judged by the laws on every step. A failure names the seed: add it to `seeds.txt`.
 
-use netcode_sim::{KEPT_SEEDS, run_links, run_sessions};
+use std::time::Duration;
+
+use netcode_proto::{ChannelSet, LinkConfig, channels};
+use netcode_sim::{Cluster, KEPT_SEEDS, Profile, run_bloat, run_links, run_sessions};
 
 #[test]
 fn kept_seeds_break_no_law() {
@@ -32,6 +35,37 @@ fn sessions_break_no_law() {
             run_sessions(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")).messages;
     }
     assert!(messages > 10_000, "{messages}: the clients hardly ever connect");
+}
+
+#[test]
+fn bottlenecks_break_no_law() {
+    for seed in 3_000_000..3_000_016 {
+        run_bloat(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
+}
+
+#[test]
+fn a_session_outlives_its_address() {
+    for profile in [Profile::demo(), Profile::wifi(), Profile::mobile4g()] {
+        let mut cluster = Cluster::new(&ChannelSet::standard(), &LinkConfig::default(), 5);
+        let seat = cluster.join(1, profile);
+        cluster.run_for(Duration::from_secs(6)).expect("keeps the laws");
+        for turn in 0..20 * 60 {
+            if turn % 180 == 90 {
+                cluster.rebind(seat);
+            }
+            for down in [false, true] {
+                assert!(
+                    cluster.send(seat, down, channels::GAME_RELIABLE_ORDERED, 30),
+                    "connected, and not full"
+                );
+            }
+            cluster.tick().expect("keeps the laws");
+        }
+        cluster.run_for(Duration::from_secs(5)).expect("keeps the laws");
+        cluster.all_delivered(Duration::from_secs(5)).expect("nothing is lost on the way");
+        assert!(cluster.is_up(seat));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::{constant_time, rand};
+use aws_lc_rs::{constant_time, hkdf, rand};
 
 use crate::TokenError;
 
@@ -57,6 +57,18 @@ impl Key {
         })
     }
 
+    /// Another key for another purpose: HKDF-SHA-256 (RFC 5869) with this key as secret, no salt, and `purpose` as
+    /// info, its parts one after the other. Who knows the derived key learns nothing of this one, nor of those
+    /// with another purpose.
+    #[must_use]
+    pub fn derive(&self, purpose: &[&[u8]]) -> Self {
+        let secret = hkdf::Salt::none(hkdf::HKDF_SHA256).extract(&self.0);
+        let mut bytes = [0; KEY_LEN];
+        let output = secret.expand(purpose, hkdf::HKDF_SHA256).and_then(|output| output.fill(&mut bytes));
+        output.expect("one block of output is within HKDF's limit of 255");
+        Self(bytes)
+    }
+
     /// The secret itself.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
@@ -104,6 +116,18 @@ mod tests {
         for wrong in ["", "00", &"g".repeat(64), &"0".repeat(63), &"é".repeat(32)] {
             assert_eq!(Key::from_hex(wrong), Err(TokenError::BadHex), "{wrong}");
         }
+    }
+
+    /// Computed with Python's `hmac`: extract = HMAC(0^32, key), expand = HMAC(extract, info ‖ 1), RFC 5869 §2.
+    #[test]
+    fn derived_keys_are_hkdf_and_depend_on_key_and_purpose() {
+        let key = Key::from_bytes([7; KEY_LEN]);
+        let derived = key.derive(&[b"one ", b"purpose"]);
+        assert_eq!(derived.to_hex(), "87ed0aa939da1933f87acd5201f237aa16cf2518ac029e04d1fd3878d2e6cc58");
+        assert_eq!(key.derive(&[b"one purpose"]), derived);
+        assert_ne!(key.derive(&[b"another"]), derived);
+        assert_ne!(Key::from_bytes([8; KEY_LEN]).derive(&[b"one purpose"]), derived);
+        assert_ne!(derived, key);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct CarrierCounters {
     pub dropped_oversize: u64,
     /// To be sent while the sending ring was full, or the kernel would have blocked.
     pub dropped_send_full: u64,
+    /// To be sent, but too long for the path and not to be fragmented.
+    pub dropped_path_mtu: u64,
     /// The kernel refused to send or to receive for any other reason (no route, address family, …).
     pub errors: u64,
 }
@@ -33,18 +35,19 @@ pub(crate) struct SharedCounters {
     pub(crate) dropped_ring_full: AtomicU64,
     pub(crate) dropped_oversize: AtomicU64,
     pub(crate) dropped_send_full: AtomicU64,
+    pub(crate) dropped_path_mtu: AtomicU64,
     pub(crate) errors: AtomicU64,
 }
 
 impl SharedCounters {
-    pub(crate) fn received(&self, bytes: usize) {
-        self.datagrams_received.fetch_add(1, Relaxed);
-        self.bytes_received.fetch_add(bytes as u64, Relaxed);
+    pub(crate) fn received(&self, datagrams: usize, bytes: usize) {
+        add(&self.datagrams_received, datagrams);
+        add(&self.bytes_received, bytes);
     }
 
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.datagrams_sent.fetch_add(1, Relaxed);
-        self.bytes_sent.fetch_add(bytes as u64, Relaxed);
+    pub(crate) fn sent(&self, datagrams: usize, bytes: usize) {
+        add(&self.datagrams_sent, datagrams);
+        add(&self.bytes_sent, bytes);
     }
 
     pub(crate) fn read(&self) -> CarrierCounters {
@@ -56,6 +59,7 @@ impl SharedCounters {
             dropped_ring_full: self.dropped_ring_full.load(Relaxed),
             dropped_oversize: self.dropped_oversize.load(Relaxed),
             dropped_send_full: self.dropped_send_full.load(Relaxed),
+            dropped_path_mtu: self.dropped_path_mtu.load(Relaxed),
             errors: self.errors.load(Relaxed),
         }
     }
@@ -64,4 +68,11 @@ impl SharedCounters {
 /// Counts one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
+}
+
+/// Counts some; most often none, which costs nothing.
+pub(crate) fn add(counter: &AtomicU64, some: usize) {
+    if some > 0 {
+        counter.fetch_add(some as u64, Relaxed);
+    }
 }

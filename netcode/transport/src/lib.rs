@@ -8,23 +8,33 @@
 //! |---|---|---|
 //! | [`UdpCarrier`] | a client or a bot that drives its own loop | none |
 //! | [`UdpThread`] | a server: the tick thread never waits for the kernel | one that receives, one that sends |
+//! | `WebSocketServer`, `WebSocketClient` (feature `websocket`) | players in browsers; bots on their road | one |
 //! | [`MemoryCarrier`] | tests, and a client in the server's own process | none |
+//!
+//! What UDP costs, and why its carriers are as they are, is told with numbers in `src/native/mod.rs`.
 //!
 //! All of them speak [`Carrier`], so that the code above is written once.
 
 mod carrier;
 mod counters;
 mod memory;
+mod native;
+mod parcels;
 mod ring;
-mod udp;
-mod udp_thread;
+#[cfg(feature = "websocket")]
+mod websocket;
 
-pub use carrier::Carrier;
+pub use carrier::{Arrival, Carrier, Ecn};
 pub use counters::CarrierCounters;
 pub use memory::{MemoryCarrier, MemoryHub};
-pub use ring::Datagram;
-pub use udp::{SocketOptions, TransportError, UdpCarrier};
-pub use udp_thread::{UdpThread, UdpThreadConfig};
+pub use native::{
+    Abilities, IoMode, SendFrom, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
+};
+
+#[cfg(feature = "websocket")]
+pub use websocket::{
+    WEBSOCKET_PROTOCOL, WebSocketClient, WebSocketError, WebSocketOptions, WebSocketServer, WebSocketState,
+};
 
 /// The longest datagram that any carrier takes in, in bytes. The protocol above keeps to 1200; what arrives longer
 /// than this is dropped and counted as oversize.

@@ -5,9 +5,10 @@ use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use crate::{Carrier, CarrierCounters, DATAGRAM_BYTES_MAX};
+use crate::{Arrival, Carrier, CarrierCounters, DATAGRAM_BYTES_MAX, Ecn};
 
 /// Datagrams that one memory carrier holds unread; the newest beyond that is dropped and counted.
 const QUEUE_DATAGRAMS_MAX: usize = 4096;
@@ -70,13 +71,14 @@ impl MemoryCarrier {
 }
 
 impl Carrier for MemoryCarrier {
-    fn receive(&mut self, accept: &mut dyn FnMut(SocketAddr, &mut [u8])) -> usize {
+    fn receive_arrivals(&mut self, accept: &mut dyn FnMut(&Arrival, &mut [u8])) -> usize {
         let mut received = 0;
+        let at = Instant::now();
         // The lock is not held while `accept` runs: it may well send.
         while let Some((from, mut bytes)) = self.take() {
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += bytes.len() as u64;
-            accept(from, &mut bytes);
+            accept(&Arrival { from, at, ecn: Ecn::NotCapable }, &mut bytes);
             self.give_back(bytes);
             received += 1;
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use netcode_transport::{
-    Carrier, DATAGRAM_BYTES_MAX, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
+    Carrier, DATAGRAM_BYTES_MAX, SendFrom, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +63,25 @@ fn two_plain_carriers_exchange_datagrams() {
 #[test]
 fn two_threaded_carriers_exchange_datagrams() {
     exchange(&mut thread_carrier(4096), &mut thread_carrier(4096));
+}
+
+#[test]
+fn a_carrier_that_sends_from_the_tick_thread_exchanges_datagrams() {
+    let config = UdpThreadConfig { send_from: SendFrom::TickThread, ..Default::default() };
+    let open = || UdpThread::open(any_port(), config).expect("loopback has free ports");
+    exchange(&mut open(), &mut open());
+    // Nobody but the tick thread sends: what was flushed is gone, and counted, before `flush` returns.
+    let (mut carrier, peer) = (open(), open());
+    (0..100).for_each(|_| carrier.send(peer.local_addr(), &[1; 900]));
+    carrier.flush();
+    assert_eq!((carrier.counters().datagrams_sent, carrier.counters().bytes_sent), (100, 90_000));
+}
+
+#[test]
+fn a_carrier_that_never_rests_exchanges_datagrams() {
+    let config = UdpThreadConfig { gather: Duration::ZERO, ..Default::default() };
+    let open = || UdpThread::open(any_port(), config).expect("loopback has free ports");
+    exchange(&mut open(), &mut open());
 }
 
 #[test]

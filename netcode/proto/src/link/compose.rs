@@ -1,25 +1,24 @@
 //! The way out: what goes into the next body, in which order, and when a body is due at all. Must never know
 //! how bodies are taken in.
 //!
-//! Order in a body: acknowledgements; lost messages again; repeats (while the path loses packets); new
-//! reliable messages; unreliable messages; at last pieces of long messages, channel by channel in turn, as
-//! far as the congestion window lets them.
-
-use std::time::Duration;
+//! Order in a body: acknowledgements; lost messages again; repeats (while the path loses packets, and only in
+//! the first body of a flush); new messages by priority, reliable before unreliable; at last pieces of long
+//! messages, as far as the congestion controller lets them. Where not all fits, channels take turns by weight.
 
 use netcode_wire::Time;
 
+use super::Link;
 use super::body::{self, ItemWriter};
+use super::lanes::Send;
 use super::reliable_send::{REPEATS_ALONE_MAX, RepeatLimits};
-use super::{Channel, Link};
-use crate::channels::ChannelId;
+use super::span::{after, micros, since_us};
 
 /// What composing remembers between bodies.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
     /// When the flush under way began (calls at one moment are one flush), and how long after the one before.
     at: Option<Time>,
-    interval: Duration,
+    interval_us: u64,
     /// Its first packet.
     from: u64,
     /// Until when messages are repeated; `None` before the first packet.
@@ -28,8 +27,6 @@ pub(super) struct Flush {
     pub(super) probes: u32,
     /// Whether the last flush left pieces behind for want of window.
     pub(super) wants_bulk: bool,
-    /// The channel whose pieces come first next time.
-    bulk_turn: usize,
     /// Bytes of pieces that left in this flush.
     bulk_bytes: u64,
 }
@@ -46,7 +43,10 @@ impl Link {
         out.clear();
         if self.flush.at != Some(now) {
             self.begin_flush(now, seq);
+        } else if !self.has_more() && !self.is_ack_due(now) {
+            return false;
         }
+        let bulk_before = self.flush.bulk_bytes;
         let told = self.write_head(now, out);
         let head_len = out.len();
         let has_items = self.congestion.may_send(now) && self.write_items(now, seq, budget_bytes, out);
@@ -58,10 +58,10 @@ impl Link {
         if told.is_some() {
             self.received.answered();
         }
-        self.congestion.on_send(now, out.len());
-        self.stats.packets_sent += 1;
-        self.stats.ledger.header += 1;
-        self.stats.ledger.acks += head_len as u64 - 1;
+        self.congestion.on_send(now, out.len(), (self.flush.bulk_bytes - bulk_before) as usize);
+        self.counters.packets_sent += 1;
+        self.counters.header_bytes += 1;
+        self.counters.ack_bytes += head_len as u64 - 1;
         true
     }
 
@@ -75,43 +75,52 @@ impl Link {
     /// When `has_urgent` turns true if nothing happens until then; `None`: an idle link.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        let has_lost = self.channels.iter().any(|channel| match channel {
-            Channel::Reliable { send, .. } => send.has_lost(),
-            Channel::Unreliable { .. } => false,
-        });
-        let resend = has_lost.then_some(Time::ZERO);
-        let ack = self.received.deadline(self.config.max_ack_delay);
-        let loss = self.sent.lose_at(self.rtt.overdue(self.config.max_ack_delay));
+        let resend = (self.lanes.waiting().lost > 0).then_some(Time::ZERO);
+        let ack = self.received.deadline(self.limits.ack_delay_us);
+        let loss = self.sent.lose_at(self.rtt.overdue_us(self.limits.ack_delay_us));
         let probe = self.probe_at();
         [resend, ack, loss, probe].into_iter().flatten().min()
     }
 
     /// Bytes of one unreliable message that still fit into the next body of `budget_bytes`, beside what is
-    /// queued. 0 while the rate limit holds.
+    /// queued, and into this flush's share of the send budget: what a snapshot should keep to. 0 while the rate
+    /// limit holds.
     #[must_use]
     pub fn room_bytes(&self, now: Time, budget_bytes: usize) -> usize {
         if !self.congestion.may_send(now) {
             return 0;
         }
-        let queued: usize = self.channels.iter().map(Channel::fresh_bytes).sum();
+        let queued = self.lanes.waiting().fresh_bytes;
         let repeats = if self.repeats(now) { self.config.redundancy_bytes } else { 0 };
         let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
-        budget_bytes.saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
+        let share = self.congestion.unreliable_bytes(self.lanes.waiting().cut != 0);
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        budget_bytes.min(share).saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
     }
 
     fn begin_flush(&mut self, now: Time, seq: u64) {
-        self.flush.interval = self.flush.at.map_or(Duration::ZERO, |before| now.since(before));
+        self.flush.interval_us = self.flush.at.map_or(0, |before| since_us(now, before));
+        self.congestion.on_flush(self.flush.interval_us);
         self.flush.at = Some(now);
         self.flush.from = seq;
         self.flush.wants_bulk = false;
         self.flush.bulk_bytes = 0;
         self.detect_losses(now);
-        let wait = self.config.unreliable_wait;
-        for channel in &mut self.channels {
-            if let Channel::Unreliable { send, .. } = channel {
-                self.stats.messages_expired += send.expire(now, wait);
-            }
+        let wait_us = micros(self.config.unreliable_wait);
+        let mut rest = self.lanes.waiting().fresh;
+        while let Some(channel) = self.lanes.first(rest) {
+            rest &= !(1 << channel);
+            self.counters.messages_expired += self.lanes.with(channel, |lane| match &mut lane.send {
+                Send::Unreliable(send) => send.expire(now, wait_us),
+                Send::Reliable(_) | Send::Unused => 0,
+            });
         }
+    }
+
+    /// Whether a further body in the same flush could hold messages.
+    fn has_more(&self) -> bool {
+        let waiting = self.lanes.waiting();
+        waiting.fresh | waiting.lost | waiting.cut != 0
     }
 
     /// Writes the head; gives the newest packet that it tells of.
@@ -126,30 +135,36 @@ impl Link {
 
     /// An acknowledgement that cannot wait for the next flush, judged by the distance of the last two.
     fn is_ack_due(&self, now: Time) -> bool {
-        let next = now + self.flush.interval.min(self.config.max_ack_delay);
-        self.received.deadline(self.config.max_ack_delay).is_some_and(|deadline| deadline <= next)
+        let next = after(now, self.flush.interval_us.min(self.limits.ack_delay_us));
+        self.received.deadline(self.limits.ack_delay_us).is_some_and(|deadline| deadline <= next)
     }
 
     fn write_items(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
         let head_len = out.len();
         let mut writer = ItemWriter::new(out, budget_bytes);
         self.write_lost(seq, &mut writer);
-        self.write_repeats(now, seq, &mut writer);
+        if seq == self.flush.from {
+            self.write_repeats(now, seq, &mut writer);
+        }
         self.write_fresh(seq, &mut writer);
         self.write_pieces(now, seq, budget_bytes, &mut writer);
         if let Some((channel, saved)) = writer.finish() {
-            self.stats.ledger.channel[usize::from(channel)] -= saved as u64;
+            self.lanes.with(channel, |lane| lane.sent_bytes -= saved as u64);
         }
         out.len() > head_len
     }
 
     fn write_lost(&mut self, seq: u64, writer: &mut ItemWriter<'_>) {
-        for (index, channel) in (0..).zip(&mut self.channels) {
-            if let Channel::Reliable { send, .. } = channel {
-                let (bytes, count) = send.write_lost(seq, writer, &mut self.sent);
-                self.stats.ledger.add(ChannelId(index), bytes);
-                self.stats.messages_repeated += count;
-            }
+        let mut rest = self.lanes.waiting().lost;
+        while let Some(channel) = self.lanes.first(rest) {
+            rest &= !(1 << channel);
+            let Self { lanes, sent, .. } = self;
+            self.counters.messages_repeated += lanes.with(channel, |lane| {
+                let Send::Reliable(send) = &mut lane.send else { return 0 };
+                let (bytes, count) = send.write_lost(seq, writer, sent);
+                lane.sent_bytes += bytes as u64;
+                count
+            });
         }
     }
 
@@ -158,73 +173,111 @@ impl Link {
     }
 
     fn write_repeats(&mut self, now: Time, seq: u64, writer: &mut ItemWriter<'_>) {
-        if !self.repeats(now) {
+        let mut rest = self.lanes.waiting().unsettled;
+        if rest == 0 || !self.repeats(now) {
             return;
         }
         // Until the path has shown what it is, it is taken for a lossy one.
-        self.flush.repeat_until.get_or_insert(now + REPEAT_AT_START);
-        let fresh: usize = self.channels.iter().map(Channel::fresh_bytes).sum();
-        let room = writer.room().saturating_sub(fresh);
+        self.flush.repeat_until.get_or_insert(after(now, REPEAT_AT_START_US));
+        let fresh = self.lanes.waiting().fresh_bytes;
         let mut limits = RepeatLimits {
-            budget_bytes: self.config.redundancy_bytes.min(room),
+            budget_bytes: self.config.redundancy_bytes.min(writer.room().saturating_sub(fresh)),
             message_bytes: self.config.redundancy_message_bytes,
             flush_from: self.flush.from,
             repeats_max: if fresh > 0 { REPEATS_MAX } else { REPEATS_ALONE_MAX },
         };
-        for (index, channel) in (0..).zip(&mut self.channels) {
-            if let Channel::Reliable { send, .. } = channel {
-                let (bytes, count) =
-                    send.write_repeats(seq, &limits, &mut self.scratch.ids, writer, &mut self.sent);
-                limits.budget_bytes -= bytes;
-                self.stats.ledger.add(ChannelId(index), bytes);
-                self.stats.messages_repeated += count;
-            }
+        while let Some(channel) = self.lanes.first(rest) {
+            rest &= !(1 << channel);
+            let Self { lanes, sent, .. } = self;
+            let (bytes, count) = lanes.with(channel, |lane| {
+                let Send::Reliable(send) = &mut lane.send else { return (0, 0) };
+                let (bytes, count) = send.write_repeats(seq, &limits, writer, sent);
+                lane.sent_bytes += bytes as u64;
+                (bytes, count)
+            });
+            limits.budget_bytes -= bytes;
+            self.counters.messages_repeated += count;
         }
     }
 
     fn write_fresh(&mut self, seq: u64, writer: &mut ItemWriter<'_>) {
-        for (index, channel) in (0..).zip(&mut self.channels) {
-            if let Channel::Reliable { send, .. } = channel {
-                let bytes = send.write_fresh(seq, writer, &mut self.sent);
-                self.stats.ledger.add(ChannelId(index), bytes);
+        let mut rest = self.lanes.waiting().fresh;
+        if self.lanes.waiting().fresh_bytes <= writer.room() {
+            while let Some(channel) = self.lanes.first(rest) {
+                rest &= !(1 << channel);
+                self.write_new(channel, seq, usize::MAX, writer);
             }
+            return;
         }
-        for (index, channel) in (0..).zip(&mut self.channels) {
-            if let Channel::Unreliable { send, .. } = channel {
-                let bytes = send.write(index, writer);
-                self.stats.ledger.add(ChannelId(index), bytes);
+        while let Some(channel) = self.lanes.turn(rest) {
+            let bytes = self.write_new(channel, seq, 1, writer);
+            self.lanes.served(channel, bytes);
+            if bytes == 0 {
+                // What does not fit here goes first in the next body: its tag stays the least.
+                rest &= !(1 << channel);
             }
+            rest &= self.lanes.waiting().fresh;
         }
     }
 
+    /// Writes up to `messages_max` new messages of a channel; gives their bytes.
+    fn write_new(
+        &mut self,
+        channel: u8,
+        seq: u64,
+        messages_max: usize,
+        writer: &mut ItemWriter<'_>,
+    ) -> usize {
+        let Self { lanes, sent, .. } = self;
+        lanes.with(channel, |lane| {
+            let bytes = match &mut lane.send {
+                Send::Unused => 0,
+                Send::Reliable(send) => send.write_fresh(seq, messages_max, writer, sent),
+                Send::Unreliable(send) => send.write(channel, messages_max, writer),
+            };
+            lane.sent_bytes += bytes as u64;
+            bytes
+        })
+    }
+
     fn write_pieces(&mut self, now: Time, seq: u64, budget_bytes: usize, writer: &mut ItemWriter<'_>) {
-        let count = self.channels.len();
-        for turn in 0..count {
-            let index = (self.flush.bulk_turn + turn) % count;
-            let Some(send) = self.channels[index].reliable_send() else { continue };
-            while send.has_piece() {
-                let in_body = (budget_bytes - writer.room()) as u64;
-                if self.congestion.bulk_room(now, self.sent.in_flight_bytes() + in_body) == 0 {
-                    self.flush.wants_bulk = true;
-                    return;
-                }
-                if self.flush.bulk_bytes >= self.config.flush_bytes_max {
-                    // The window counts as used once it is half used: pacing must not keep it from growing.
-                    self.flush.wants_bulk = self.sent.in_flight_bytes() >= self.congestion.window() / 2;
-                    return;
-                }
-                let Some((bytes, is_again)) = send.write_piece(seq, writer, &mut self.sent) else { return };
-                self.stats.ledger.add(ChannelId(index as u8), bytes);
-                self.stats.messages_repeated += u64::from(is_again);
-                self.flush.bulk_turn = index + 1;
-                self.flush.bulk_bytes += bytes as u64;
+        let mut rest = self.lanes.waiting().cut;
+        while let Some(channel) = self.lanes.turn(rest) {
+            let has_piece = self.lanes.with(channel, |lane| match &mut lane.send {
+                Send::Reliable(send) => send.has_piece(),
+                Send::Unreliable(_) | Send::Unused => false,
+            });
+            if !has_piece {
+                rest &= !(1 << channel);
+                continue;
             }
+            let in_body = (budget_bytes - writer.room()) as u64;
+            if !self.congestion.may_send_bulk(now, self.sent.in_flight_bytes(), in_body) {
+                self.flush.wants_bulk = true;
+                return;
+            }
+            if self.flush.bulk_bytes >= self.config.flush_bytes_max {
+                // The window counts as used once it is half used: pacing must not keep it from growing.
+                self.flush.wants_bulk = self.sent.in_flight_bytes() >= self.congestion.window() / 2;
+                return;
+            }
+            let Self { lanes, sent, .. } = self;
+            let written = lanes.with(channel, |lane| {
+                let Send::Reliable(send) = &mut lane.send else { return None };
+                let (bytes, is_again) = send.write_piece(seq, writer, sent)?;
+                lane.sent_bytes += bytes as u64;
+                Some((bytes, is_again))
+            });
+            let Some((bytes, is_again)) = written else { return };
+            self.lanes.served(channel, bytes);
+            self.counters.messages_repeated += u64::from(is_again);
+            self.flush.bulk_bytes += bytes as u64;
         }
     }
 }
 
 /// Repeating is on for this long after the first message.
-const REPEAT_AT_START: Duration = Duration::from_secs(1);
+const REPEAT_AT_START_US: u64 = 1_000_000;
 /// How often a message rides again in bodies that leave anyway.
 const REPEATS_MAX: u8 = 8;
 /// Tag and length of the message 3, and what the acknowledgements may still grow by until the flush.

@@ -14,9 +14,14 @@ pub struct LinkConfig {
     pub redundancy_message_bytes: usize,
     /// How long after a loss messages are still repeated; a clean path repeats nothing.
     pub redundancy_hold: Duration,
-    /// The most that this link sends, in bytes a second, all bodies counted.
+    /// The most that this link sends, in bytes a second, all bodies counted: the ceiling of the send budget.
     pub rate_bytes_per_s: u64,
-    /// How many bytes above that rate may leave at once.
+    /// The floor of the send budget, in bytes a second: whatever the path does, so much may leave.
+    pub rate_floor_bytes_per_s: u64,
+    /// What of the budget pieces of long messages get at least while they wait, in percent; the rest is first of
+    /// all for what cannot wait: unreliable and short messages.
+    pub bulk_share_percent: u8,
+    /// How many bytes above the rate may leave at once.
     pub burst_bytes: u64,
     /// How many bytes of pieces may leave in one flush: what a receiver's socket buffer takes without being
     /// read (Linux' default of 208 KiB holds about 90 datagrams).
@@ -40,6 +45,9 @@ impl Default for LinkConfig {
             redundancy_message_bytes: 64,
             redundancy_hold: Duration::from_secs(10),
             rate_bytes_per_s: 8_000_000,
+            // 833 bytes a tick at 60 Hz, 0.4 Mbit/s: less is no game.
+            rate_floor_bytes_per_s: 50_000,
+            bulk_share_percent: 25,
             burst_bytes: 192 << 10,
             // 72 datagrams of 1150 bytes: 5 MB/s at 60 Hz.
             flush_bytes_max: 72 * 1150,

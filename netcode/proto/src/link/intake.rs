@@ -1,12 +1,13 @@
 //! The way in: a body's acknowledgements and items to where they belong, and what acknowledgements, or their
 //! absence, say about losses. Must never know how bodies are composed.
 
-use std::time::Duration;
-
 use netcode_wire::{ByteReader, Time};
 
 use super::body::{self, AckBlock, Item};
-use super::{Channel, Link, LinkError};
+use super::lanes::{Lanes, Receive, Send};
+use super::sent::Carried;
+use super::span::after;
+use super::{Link, LinkError};
 
 impl Link {
     /// Takes in the body of packet `seq` of the peer. One that came before, or is older than the window of
@@ -16,7 +17,7 @@ impl Link {
     /// [`LinkError`]: the peer broke the rules and the connection must be closed.
     pub fn handle_body(&mut self, now: Time, seq: u64, body: &[u8]) -> Result<(), LinkError> {
         if !self.received.is_fresh(seq) {
-            self.stats.packets_stale += 1;
+            self.counters.packets_stale += 1;
             return Ok(());
         }
         let mut reader = ByteReader::new(body);
@@ -26,12 +27,12 @@ impl Link {
         let elicits = reader.remaining() > 0;
         if elicits && self.inbox.bytes() >= self.config.receive_bytes_max {
             // Unread and unacknowledged: to the peer it is as good as lost.
-            self.stats.packets_refused += 1;
+            self.counters.packets_refused += 1;
             return Ok(());
         }
         self.received.record(now, seq, elicits);
-        self.stats.packets_received += 1;
-        self.stats.bytes_received += body.len() as u64;
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += body.len() as u64;
         let mut place = (seq, 0);
         while reader.remaining() > 0 {
             self.handle_item(place, &mut reader)?;
@@ -42,51 +43,40 @@ impl Link {
 
     /// Gives up what must be lost by now and queues it again.
     pub(super) fn detect_losses(&mut self, now: Time) {
-        let max_ack_delay = self.config.max_ack_delay;
-        let mut lost = std::mem::take(&mut self.scratch.lost);
+        let Self { sent, lanes, rtt, .. } = self;
+        let overdue_us = rtt.overdue_us(self.limits.ack_delay_us);
         let (packets, bytes) =
-            self.sent.lose(now, self.rtt.reordering(), self.rtt.overdue(max_ack_delay), &mut lost);
+            sent.lose(now, rtt.reordering_us(), overdue_us, |one, seq| lose(lanes, one, seq));
         self.congestion.on_loss(bytes);
         self.count_losses(now, packets);
         if self.probe_at().is_some_and(|at| at <= now) {
-            let (packets, _) = self.sent.lose_before(now, &mut lost);
+            let Self { sent, lanes, .. } = self;
+            let (packets, _) = sent.lose_before(now, |one, seq| lose(lanes, one, seq));
             self.count_losses(now, packets);
             self.flush.probes += 1;
             if self.flush.probes > 1 {
-                self.congestion.on_silence();
+                self.congestion.on_silence(&self.rtt);
             }
         } else {
             // Nothing that carries only unreliable messages is waited for long.
-            let packets = self.sent.lose_before(now - FORGET_AFTER, &mut lost).0;
-            self.stats.packets_lost += u64::from(packets);
+            let forgotten = Time::from_micros(now.as_micros().saturating_sub(FORGET_AFTER_US));
+            let Self { sent, lanes, .. } = self;
+            let (packets, _) = sent.lose_before(forgotten, |one, seq| lose(lanes, one, seq));
+            self.counters.packets_lost += u64::from(packets);
         }
-        for (carried, seq) in lost.drain(..) {
-            let channel = self.channels.get_mut(usize::from(carried.channel));
-            if let Some(send) = channel.and_then(Channel::reliable_send) {
-                send.on_lost(carried.id, carried.piece, seq);
-            }
-        }
-        self.scratch.lost = lost;
     }
 
     /// When silence itself says that reliable messages under way are lost.
     pub(super) fn probe_at(&self) -> Option<Time> {
         let sent_at = self.sent.newest_carrying_at()?;
-        Some(sent_at + self.rtt.probe(self.config.max_ack_delay, self.flush.probes))
+        Some(after(sent_at, self.rtt.probe_us(self.limits.ack_delay_us, self.flush.probes)))
     }
 
     fn handle_acks(&mut self, now: Time, block: &AckBlock) -> Result<(), LinkError> {
-        let mut carried = std::mem::take(&mut self.scratch.carried);
-        let acked = self.sent.acknowledge(now, block, &mut carried)?;
-        for one in carried.drain(..) {
-            let channel = self.channels.get_mut(usize::from(one.channel));
-            if let Some(send) = channel.and_then(Channel::reliable_send) {
-                send.on_acked(one.id, one.piece);
-            }
-        }
-        self.scratch.carried = carried;
-        if let Some(sample) = acked.sample {
-            self.rtt.sample(now, sample);
+        let Self { sent, lanes, .. } = self;
+        let acked = sent.acknowledge(now, block, |one| arrive(lanes, one))?;
+        if let Some(sample_us) = acked.sample_us {
+            self.rtt.sample(now, sample_us);
         }
         if let Some(told) = acked.told {
             self.received.settle(told);
@@ -94,26 +84,23 @@ impl Link {
         if acked.packets > 0 {
             self.flush.probes = 0;
             for _ in 0..acked.packets {
-                self.stats.loss -= self.stats.loss / LOSS_MEMORY;
+                self.counters.loss -= self.counters.loss / LOSS_MEMORY;
             }
-            self.congestion.on_ack(now, acked.bytes, acked.sample, self.flush.wants_bulk, &self.rtt);
+            self.congestion.on_ack(now, acked.bytes, acked.sample_us, self.flush.wants_bulk, &mut self.rtt);
             self.detect_losses(now);
         }
         Ok(())
     }
 
     fn handle_item(&mut self, place: (u64, u16), reader: &mut ByteReader<'_>) -> Result<(), LinkError> {
-        let numbered = |channel: u8| {
-            self.channels.get(usize::from(channel)).map(|channel| matches!(channel, Channel::Reliable { .. }))
-        };
-        let item = Item::decode(reader, numbered, self.limits.message_bytes)?;
-        let bound = self.limits.reassembly_bytes;
-        match &mut self.channels[usize::from(item.channel)] {
-            Channel::Reliable { receive, .. } => {
-                receive.accept(&item, &mut self.held.reliable_bytes, bound, &mut self.inbox)
-            }
-            Channel::Unreliable { receive, .. } => {
-                receive.accept(place, &item, &mut self.held.unreliable_bytes, bound, &mut self.inbox)
+        let Self { lanes, held, inbox, limits, .. } = self;
+        let item = Item::decode(reader, |channel| lanes.is_reliable(channel), limits.message_bytes)?;
+        let bound = limits.reassembly_bytes;
+        match lanes.receiver(item.channel) {
+            Receive::Unused => Ok(()),
+            Receive::Reliable(receive) => receive.accept(&item, &mut held.reliable_bytes, bound, inbox),
+            Receive::Unreliable(receive) => {
+                receive.accept(place, &item, &mut held.unreliable_bytes, bound, inbox)
             }
         }
     }
@@ -122,15 +109,33 @@ impl Link {
         if packets == 0 {
             return;
         }
-        self.stats.packets_lost += u64::from(packets);
+        self.counters.packets_lost += u64::from(packets);
         for _ in 0..packets {
-            self.stats.loss += (1.0 - self.stats.loss) / LOSS_MEMORY;
+            self.counters.loss += (1.0 - self.counters.loss) / LOSS_MEMORY;
         }
         self.flush.repeat_until = Some(now + self.config.redundancy_hold);
     }
 }
 
+/// The peer has what a packet carried.
+fn arrive(lanes: &mut Lanes, carried: Carried) {
+    lanes.with(carried.channel, |lane| {
+        if let Send::Reliable(send) = &mut lane.send {
+            send.on_acked(carried.id, carried.piece);
+        }
+    });
+}
+
+/// What packet `seq` carried was lost with it.
+fn lose(lanes: &mut Lanes, carried: Carried, seq: u64) {
+    lanes.with(carried.channel, |lane| {
+        if let Send::Reliable(send) = &mut lane.send {
+            send.on_lost(carried.id, carried.piece, seq);
+        }
+    });
+}
+
 /// The loss estimate averages over about this many packets.
 const LOSS_MEMORY: f32 = 64.0;
 /// After so long nobody acknowledges a packet any more.
-const FORGET_AFTER: Duration = Duration::from_secs(5);
+const FORGET_AFTER_US: u64 = 5_000_000;

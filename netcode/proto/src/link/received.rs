@@ -1,10 +1,9 @@
 //! Which of the peer's packets came, and whether it is owed word of them. Must never know what they held.
 
-use std::time::Duration;
-
 use netcode_wire::Time;
 
 use super::body::{AckBlock, DELAY_UNIT_US, DELAY_UNKNOWN};
+use super::span::{after, since_us};
 use super::window::{WINDOW, Window};
 
 /// The receiving side of acknowledgements.
@@ -65,7 +64,7 @@ impl Received {
         if self.owed_since.is_none() && seq <= self.settled {
             return None;
         }
-        let delay_us = now.since(at).as_micros() as u64 / DELAY_UNIT_US;
+        let delay_us = since_us(now, at) / DELAY_UNIT_US;
         let delay = u8::try_from(delay_us).unwrap_or(DELAY_UNKNOWN);
         let reach = (seq.saturating_sub(self.settled) + REACH_SPARE).clamp(REACH_MIN, WINDOW);
         Some((AckBlock { newest: seq as u16, delay, before: self.before }, reach, seq))
@@ -78,9 +77,9 @@ impl Received {
     }
 
     /// When an acknowledgement must leave even if nothing else does.
-    pub(super) fn deadline(&self, max_delay: Duration) -> Option<Time> {
+    pub(super) fn deadline(&self, max_delay_us: u64) -> Option<Time> {
         let since = self.owed_since?;
-        Some(if self.owed_packets >= OWED_PACKETS_MAX { since } else { since + max_delay })
+        Some(if self.owed_packets >= OWED_PACKETS_MAX { since } else { after(since, max_delay_us) })
     }
 }
 
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn only_eliciting_packets_oblige() {
         let ms = Time::from_millis;
-        let delay = Duration::from_millis(25);
+        let delay = 25_000;
         let mut received = Received::default();
         received.record(ms(1), 0, false);
         assert_eq!(received.deadline(delay), None);

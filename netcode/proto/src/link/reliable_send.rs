@@ -1,5 +1,6 @@
 //! One reliable channel's outgoing half: messages until the peer has them. Owns what is sent, sent again and
-//! repeated; must never know time or the path: it is told what was acknowledged and what was lost.
+//! repeated; must never know time or the path: it is told what was acknowledged and what was lost. Longer than 400
+//! lines, because short and cut messages share one window and one order of release.
 
 use std::collections::VecDeque;
 
@@ -28,7 +29,10 @@ pub(super) struct ReliableSend {
     spare_pieces: VecDeque<(u64, u32)>,
     span_bytes: usize,
     fresh_bytes: usize,
-    cut_messages: usize,
+    cut_messages: u32,
+    /// How many new messages went into which packet.
+    fresh_count: u32,
+    fresh_seq: u64,
 }
 
 #[derive(Debug)]
@@ -93,6 +97,8 @@ impl ReliableSend {
             span_bytes: 0,
             fresh_bytes: 0,
             cut_messages: 0,
+            fresh_count: 0,
+            fresh_seq: 0,
         }
     }
 
@@ -189,16 +195,15 @@ impl ReliableSend {
     }
 
     /// Writes again what was sent in packets before `flush_from` and is short and unacknowledged, newest
-    /// first chosen and oldest first written, into at most `budget_bytes`. `scratch` is working memory.
+    /// first chosen and oldest first written, into at most `budget_bytes`.
     pub(super) fn write_repeats(
         &mut self,
         seq: u64,
         limits: &RepeatLimits,
-        scratch: &mut Vec<u64>,
         writer: &mut ItemWriter<'_>,
         sent: &mut Sent,
     ) -> (usize, u64) {
-        scratch.clear();
+        let (mut chosen, mut count) = ([0; REPEAT_SCAN], 0);
         let mut room = limits.budget_bytes;
         let newest = self.next_whole.max(self.first) - self.first;
         for index in (0..newest).rev().take(REPEAT_SCAN) {
@@ -220,25 +225,37 @@ impl ReliableSend {
             }
             room -= cost;
             message.state = State::Sent { seq, repeats: repeats + 1 };
-            scratch.push(self.first + index);
+            chosen[count] = self.first + index;
+            count += 1;
         }
-        let bytes = scratch.iter().rev().map(|id| self.write(*id, writer, sent)).sum();
-        (bytes, scratch.len() as u64)
+        let bytes = chosen[..count].iter().rev().map(|id| self.write(*id, writer, sent)).sum();
+        (bytes, count as u64)
     }
 
-    /// Writes messages that were never sent, as many as fit.
-    pub(super) fn write_fresh(&mut self, seq: u64, writer: &mut ItemWriter<'_>, sent: &mut Sent) -> usize {
+    /// Writes messages that were never sent: as many as fit, and at most `messages_max`.
+    pub(super) fn write_fresh(
+        &mut self,
+        seq: u64,
+        messages_max: usize,
+        writer: &mut ItemWriter<'_>,
+        sent: &mut Sent,
+    ) -> usize {
+        if self.fresh_seq != seq {
+            (self.fresh_seq, self.fresh_count) = (seq, 0);
+        }
         let (mut bytes, mut count) = (0, 0);
         self.next_whole = self.next_whole.max(self.first);
-        while let Some(message) = message_mut(&mut self.messages, self.first, self.next_whole) {
+        while self.fresh_bytes > 0 && count < messages_max && self.fresh_count < FRESH_PER_PACKET {
+            let Some(message) = message_mut(&mut self.messages, self.first, self.next_whole) else { break };
             if matches!(message.content, Content::Whole(_)) && message.state == State::Unsent {
-                if count == FRESH_PER_PACKET || !writer.fits(true, message.len as usize) {
+                if !writer.fits(true, message.len as usize) {
                     break;
                 }
                 message.state = State::Sent { seq, repeats: 0 };
                 self.fresh_bytes -= item_bytes(true, message.len as usize);
                 bytes += self.write(self.next_whole, writer, sent);
                 count += 1;
+                self.fresh_count += 1;
             }
             self.next_whole += 1;
         }
@@ -274,7 +291,12 @@ impl ReliableSend {
 
     /// Whether `write_piece` would find something in an empty body.
     pub(super) fn has_piece(&mut self) -> bool {
-        self.cut_messages > 0 && self.due_piece().is_some()
+        self.has_cut() && self.due_piece().is_some()
+    }
+
+    /// Whether a message that was cut is not acknowledged.
+    pub(super) fn has_cut(&self) -> bool {
+        self.cut_messages > 0
     }
 
     pub(super) fn has_lost(&self) -> bool {
@@ -284,6 +306,11 @@ impl ReliableSend {
     /// Bytes in a body of what was never sent and is not cut.
     pub(super) fn fresh_bytes(&self) -> usize {
         self.fresh_bytes
+    }
+
+    /// Messages from the first that is not acknowledged to the last.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.messages.len()
     }
 
     /// Bytes from the first unacknowledged message to the last, with their overhead: what the receiver may
@@ -384,7 +411,7 @@ fn message_mut(messages: &mut VecDeque<Message>, first: u64, id: u64) -> Option<
 pub(super) const WINDOW_MESSAGES: usize = 4096;
 /// New numbers in one packet at most: 256 packets × 64 + 4096 < 2^15, so that 16 bits name a message even in
 /// the most delayed packet that is still let in.
-const FRESH_PER_PACKET: usize = 64;
+const FRESH_PER_PACKET: u32 = 64;
 /// How often a repeat makes a body leave that would not have left. A message sent again after a loss counts as
 /// repeated that often: on a dead path only the probes speak.
 pub(super) const REPEATS_ALONE_MAX: u8 = 2;

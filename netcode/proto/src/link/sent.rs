@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Duration;
 
 use netcode_wire::Time;
 
 use super::body::{AckBlock, DELAY_UNIT_US, DELAY_UNKNOWN, restore};
 use super::error::LinkError;
+use super::span::{after, since_us};
 use super::window::{WINDOW, Window};
 
 /// A reliable message, or a piece of one, that a packet carried.
@@ -27,28 +27,40 @@ pub(super) struct Sent {
     packets: VecDeque<Packet>,
     /// What they carried, in the same order.
     carried: VecDeque<Carried>,
-    /// How many were ever removed from the front of `carried`.
-    carried_gone: u64,
+    /// How many were ever removed from the front of `carried`, the low 32 bits.
+    carried_gone: u32,
     /// What the packet being composed has carried so far.
-    composing: u32,
+    composing: u16,
     newest: Option<u64>,
     /// Every number used lately, with or without acknowledgement.
     used: Window,
     newest_acked: Option<(u64, Time)>,
     in_flight_bytes: u64,
-    in_flight_carried: u64,
+    in_flight_carried: u32,
 }
 
+/// 32 bytes, because a fast path keeps hundreds of them.
 #[derive(Debug)]
 struct Packet {
     seq: u64,
     at: Time,
-    bytes: u32,
-    carried: u32,
-    carried_from: u64,
-    /// The newest packet that its ack block told of.
-    told: Option<u64>,
-    is_done: bool,
+    /// The newest packet that its ack block told of; [`TOLD_NOTHING`].
+    told: u64,
+    /// Where in everything ever carried its part begins, the low 32 bits.
+    carried_from: u32,
+    carried: u16,
+    /// Its bytes and, in the high bit, [`DONE`].
+    bytes: u16,
+}
+
+impl Packet {
+    fn is_done(&self) -> bool {
+        self.bytes & DONE != 0
+    }
+
+    fn bytes(&self) -> u64 {
+        u64::from(self.bytes & !DONE)
+    }
 }
 
 /// What an ack block changed.
@@ -57,7 +69,7 @@ pub(super) struct Acked {
     pub(super) bytes: u64,
     pub(super) packets: u32,
     /// Round trip of the newest packet, when it was acknowledged just now.
-    pub(super) sample: Option<Duration>,
+    pub(super) sample_us: Option<u64>,
     /// The greatest packet number that the peer now knows we received.
     pub(super) told: Option<u64>,
 }
@@ -81,26 +93,20 @@ impl Sent {
         if !eliciting {
             return;
         }
-        let carried_from = self.carried_gone + self.carried.len() as u64 - u64::from(carried);
-        self.in_flight_bytes += bytes as u64;
-        self.in_flight_carried += u64::from(carried);
-        self.packets.push_back(Packet {
-            seq,
-            at: now,
-            bytes: bytes as u32,
-            carried,
-            carried_from,
-            told,
-            is_done: false,
-        });
+        let carried_from = self.carried_gone.wrapping_add(self.carried.len() as u32 - u32::from(carried));
+        let bytes = (bytes as u16).min(DONE - 1);
+        self.in_flight_bytes += u64::from(bytes);
+        self.in_flight_carried += u32::from(carried);
+        let told = told.unwrap_or(TOLD_NOTHING);
+        self.packets.push_back(Packet { seq, at: now, told, carried_from, carried, bytes });
     }
 
-    /// Takes an ack block in; what the acknowledged packets carried is appended to `out`.
+    /// Takes an ack block in; `arrived` is told what the acknowledged packets carried.
     pub(super) fn acknowledge(
         &mut self,
         now: Time,
         block: &AckBlock,
-        out: &mut Vec<Carried>,
+        mut arrived: impl FnMut(Carried),
     ) -> Result<Acked, LinkError> {
         let newest = self.newest_of(block)?;
         let mut acked = Acked::default();
@@ -111,55 +117,59 @@ impl Sent {
             if seq > newest {
                 break;
             }
-            if packet.is_done || !(seq == newest || block.before.get(newest - seq - 1)) {
+            if packet.is_done() || !(seq == newest || block.before.get(newest - seq - 1)) {
                 continue;
             }
             if seq == newest && block.delay != DELAY_UNKNOWN {
-                let delay = Duration::from_micros(u64::from(block.delay) * DELAY_UNIT_US);
-                acked.sample = Some(now.since(at).saturating_sub(delay));
+                let delay_us = u64::from(block.delay) * DELAY_UNIT_US;
+                acked.sample_us = Some(since_us(now, at).saturating_sub(delay_us));
             }
-            acked.bytes += u64::from(packet.bytes);
+            acked.bytes += packet.bytes();
             acked.packets += 1;
-            acked.told = acked.told.max(packet.told);
+            acked.told = acked.told.max(Some(packet.told).filter(|told| *told != TOLD_NOTHING));
             if self.newest_acked.is_none_or(|(known, _)| seq > known) {
                 self.newest_acked = Some((seq, at));
             }
             let carried = self.finish(index);
-            out.extend(self.carried.range(carried));
+            self.carried.range(carried).for_each(|one| arrived(*one));
         }
         self.trim();
         Ok(acked)
     }
 
-    /// Gives up packets that are certainly or very probably lost: sent `reordering` before one that was
-    /// acknowledged, or `overdue` ago and before one that was acknowledged. Appends (what, in which packet);
-    /// gives packets and bytes.
+    /// Gives up packets that are certainly or very probably lost: sent `reordering_us` before one that was
+    /// acknowledged, or `overdue_us` ago and before one that was acknowledged. Tells `lost` what they carried
+    /// and in which packet; gives packets and bytes.
     pub(super) fn lose(
         &mut self,
         now: Time,
-        reordering: Duration,
-        overdue: Duration,
-        out: &mut Vec<(Carried, u64)>,
+        reordering_us: u64,
+        overdue_us: u64,
+        lost: impl FnMut(Carried, u64),
     ) -> (u32, u64) {
         let Some((acked, acked_at)) = self.newest_acked else { return (0, 0) };
-        self.give_up(out, |packet| {
-            packet.seq < acked && (packet.at + reordering <= acked_at || packet.at + overdue <= now)
+        if self.packets.front().is_none_or(|oldest| oldest.seq > acked) {
+            return (0, 0);
+        }
+        self.give_up(lost, |packet| {
+            packet.seq < acked
+                && (after(packet.at, reordering_us) <= acked_at || after(packet.at, overdue_us) <= now)
         })
     }
 
     /// Gives up every packet sent before `before`, acknowledged successors or not.
-    pub(super) fn lose_before(&mut self, before: Time, out: &mut Vec<(Carried, u64)>) -> (u32, u64) {
+    pub(super) fn lose_before(&mut self, before: Time, lost: impl FnMut(Carried, u64)) -> (u32, u64) {
         if self.packets.front().is_none_or(|oldest| oldest.at > before) {
             return (0, 0);
         }
-        self.give_up(out, |packet| packet.at <= before)
+        self.give_up(lost, |packet| packet.at <= before)
     }
 
     /// When `lose` would next find something without a further acknowledgement.
-    pub(super) fn lose_at(&self, overdue: Duration) -> Option<Time> {
+    pub(super) fn lose_at(&self, overdue_us: u64) -> Option<Time> {
         let front = self.packets.front()?;
         let (acked, _) = self.newest_acked?;
-        (front.seq < acked).then(|| front.at + overdue)
+        (front.seq < acked).then(|| after(front.at, overdue_us))
     }
 
     /// When the newest packet that carries something reliable left, if one is under way.
@@ -167,7 +177,11 @@ impl Sent {
         if self.in_flight_carried == 0 {
             return None;
         }
-        self.packets.iter().rev().find(|packet| packet.carried > 0 && !packet.is_done).map(|packet| packet.at)
+        self.packets
+            .iter()
+            .rev()
+            .find(|packet| packet.carried > 0 && !packet.is_done())
+            .map(|packet| packet.at)
     }
 
     pub(super) fn in_flight_bytes(&self) -> u64 {
@@ -191,12 +205,16 @@ impl Sent {
         Ok(newest)
     }
 
-    fn give_up(&mut self, out: &mut Vec<(Carried, u64)>, is_lost: impl Fn(&Packet) -> bool) -> (u32, u64) {
+    fn give_up(
+        &mut self,
+        mut lost: impl FnMut(Carried, u64),
+        is_lost: impl Fn(&Packet) -> bool,
+    ) -> (u32, u64) {
         let (mut packets, mut bytes) = (0, 0);
         let newest_acked = self.newest_acked.map_or(u64::MAX, |(seq, _)| seq);
         for index in 0..self.packets.len() {
             let packet = &self.packets[index];
-            if packet.is_done {
+            if packet.is_done() {
                 continue;
             }
             if !is_lost(packet) {
@@ -205,11 +223,11 @@ impl Sent {
                 }
                 continue;
             }
-            let (seq, size) = (packet.seq, packet.bytes);
+            let seq = packet.seq;
             packets += 1;
-            bytes += u64::from(size);
+            bytes += packet.bytes();
             let carried = self.finish(index);
-            out.extend(self.carried.range(carried).map(|carried| (*carried, seq)));
+            self.carried.range(carried).for_each(|one| lost(*one, seq));
         }
         self.trim();
         (packets, bytes)
@@ -218,24 +236,36 @@ impl Sent {
     /// Ends a packet's time under way; gives where in `carried` its part stands.
     fn finish(&mut self, index: usize) -> Range<usize> {
         let packet = &mut self.packets[index];
-        packet.is_done = true;
-        self.in_flight_bytes -= u64::from(packet.bytes);
-        self.in_flight_carried -= u64::from(packet.carried);
-        let from = (packet.carried_from - self.carried_gone) as usize;
-        from..from + packet.carried as usize
+        self.in_flight_bytes -= packet.bytes();
+        self.in_flight_carried -= u32::from(packet.carried);
+        packet.bytes |= DONE;
+        let from = packet.carried_from.wrapping_sub(self.carried_gone) as usize;
+        from..from + usize::from(packet.carried)
     }
 
     fn trim(&mut self) {
-        while let Some(packet) = self.packets.front().filter(|packet| packet.is_done) {
-            self.carried.drain(..packet.carried as usize);
-            self.carried_gone += u64::from(packet.carried);
+        while let Some(packet) = self.packets.front().filter(|packet| packet.is_done()) {
+            self.carried.drain(..usize::from(packet.carried));
+            self.carried_gone = self.carried_gone.wrapping_add(u32::from(packet.carried));
             self.packets.pop_front();
+        }
+        if self.packets.is_empty() && self.packets.capacity() > KEEP_PACKETS {
+            self.packets = VecDeque::new();
+        }
+        if self.carried.is_empty() && self.carried.capacity() > KEEP_PACKETS {
+            self.carried = VecDeque::new();
         }
     }
 }
 
 /// The piece number of a message that is not cut.
 pub(super) const WHOLE: u32 = u32::MAX;
+/// The mark of a packet that is acknowledged or given up: no body is this long.
+const DONE: u16 = 0x8000;
+/// The packet number that stands for none: no session gets there.
+const TOLD_NOTHING: u64 = u64::MAX;
+/// Capacity that an empty list keeps.
+const KEEP_PACKETS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -264,11 +294,11 @@ mod tests {
     fn an_ack_gives_back_what_was_carried_once() {
         let mut sent = sent(3);
         let mut out = Vec::new();
-        let acked = sent.acknowledge(MS(50), &block(12, 0), &mut out).expect("honest");
-        let sample = Some(Duration::from_millis(49));
-        assert_eq!(acked, Acked { bytes: 100, packets: 1, sample, told: Some(1) });
+        let acked = sent.acknowledge(MS(50), &block(12, 0), |one| out.push(one)).expect("honest");
+        let sample_us = Some(49_000);
+        assert_eq!(acked, Acked { bytes: 100, packets: 1, sample_us, told: Some(1) });
         assert_eq!(out.iter().map(|carried| carried.id).collect::<Vec<_>>(), [12]);
-        assert_eq!(sent.acknowledge(MS(50), &block(12, 0), &mut out), Ok(Acked::default()));
+        assert_eq!(sent.acknowledge(MS(50), &block(12, 0), |one| out.push(one)), Ok(Acked::default()));
         assert_eq!(sent.in_flight_bytes(), 200);
     }
 
@@ -277,7 +307,10 @@ mod tests {
         let mut out = Vec::new();
         let check = |sent: &mut Sent, block: AckBlock, out: &mut Vec<Carried>| {
             assert!(
-                matches!(sent.acknowledge(MS(9), &block, out), Err(LinkError::AckOfUnsent(_))),
+                matches!(
+                    sent.acknowledge(MS(9), &block, |one| out.push(one)),
+                    Err(LinkError::AckOfUnsent(_))
+                ),
                 "{block:?}"
             );
         };
@@ -288,26 +321,23 @@ mod tests {
         check(&mut sent, block(607, 0), &mut out);
         check(&mut sent, block(400, 3), &mut out);
         assert!(out.is_empty());
-        assert!(sent.acknowledge(MS(9), &block(608, 0), &mut out).is_ok());
+        assert!(sent.acknowledge(MS(9), &block(608, 0), |one| out.push(one)).is_ok());
     }
 
     #[test]
     fn loss_needs_a_later_ack_and_time() {
         let mut sent = sent(20);
-        let (mut acked, mut lost) = (Vec::new(), Vec::new());
-        let ms = Duration::from_millis;
-        assert_eq!(sent.lose(MS(500), ms(4), ms(60), &mut lost), (0, 0));
-        sent.acknowledge(MS(55), &block(22, 0), &mut acked).expect("honest");
+        let mut lost = Vec::new();
+        let mut lose =
+            |sent: &mut Sent, now| sent.lose(now, 4000, 60_000, |one, seq| lost.push((one.id, seq)));
+        assert_eq!(lose(&mut sent, MS(500)), (0, 0));
+        sent.acknowledge(MS(55), &block(22, 0), |_| ()).expect("honest");
         // 22 left at 6 ms: 10, 12 and 14 left at least 4 ms before it.
-        assert_eq!(sent.lose(MS(55), ms(4), ms(60), &mut lost), (3, 300));
-        assert_eq!(
-            lost.iter().map(|(carried, seq)| (carried.id, *seq)).collect::<Vec<_>>(),
-            [(10, 10), (12, 12), (14, 14)]
-        );
-        assert_eq!(sent.lose_at(ms(60)), Some(MS(63)));
-        lost.clear();
-        assert_eq!(sent.lose(MS(64), ms(4), ms(60), &mut lost), (2, 200));
-        assert_eq!(sent.lose_before(MS(10), &mut lost), (5, 500), "20 and 24 … 30 left by then");
+        assert_eq!(lose(&mut sent, MS(55)), (3, 300));
+        assert_eq!(sent.lose_at(60_000), Some(MS(63)));
+        assert_eq!(lose(&mut sent, MS(64)), (2, 200));
+        assert_eq!(lost, [(10, 10), (12, 12), (14, 14), (16, 16), (18, 18)]);
+        assert_eq!(sent.lose_before(MS(10), |_, _| ()), (5, 500), "20 and 24 … 30 left by then");
         assert_eq!(sent.newest_carrying_at(), Some(MS(19)));
     }
 
@@ -316,7 +346,7 @@ mod tests {
         let mut sent = sent(50);
         let mut out = Vec::new();
         for seq in (10..108).step_by(2) {
-            sent.acknowledge(MS(99), &block(seq, 0), &mut out).expect("honest");
+            sent.acknowledge(MS(99), &block(seq, 0), |one| out.push(one)).expect("honest");
         }
         assert_eq!((sent.packets.len(), sent.carried.len(), sent.in_flight_bytes()), (1, 1, 100));
     }

@@ -1,5 +1,7 @@
 //! What a link tells about itself: counters, estimates, and where every byte went.
 
+use super::Link;
+use super::lanes::Lane;
 use crate::channels::{CHANNELS_MAX, ChannelId};
 
 /// Every byte that left, by what it was for. The parts sum to [`LinkStats::bytes_sent`].
@@ -18,10 +20,6 @@ impl Ledger {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.header + self.acks + self.channel.iter().sum::<u64>()
-    }
-
-    pub(crate) fn add(&mut self, channel: ChannelId, bytes: usize) {
-        self.channel[channel.index()] += bytes as u64;
     }
 }
 
@@ -68,6 +66,89 @@ pub struct LinkStats {
     pub in_flight_bytes: u64,
     /// Bytes that the congestion controller allows in flight for bulk.
     pub window_bytes: u64,
+    /// The send budget: bytes a second that may leave. Between the configured floor and ceiling.
+    pub budget_bytes_per_s: u64,
+    /// Bytes a second that the peer received, over the last round trip or 50 ms.
+    pub delivered_bytes_per_s: u64,
+    /// By how much the standing round trip exceeds the least one: the queue on the path, microseconds.
+    pub queue_delay_us: u64,
     /// Where the bytes went.
     pub ledger: Ledger,
+}
+
+/// What one channel of a link has sent and still holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// Bytes of its messages that left, heads and repeats included: its line of the ledger.
+    pub sent_bytes: u64,
+    /// Messages queued, or sent and not acknowledged.
+    pub queued_messages: usize,
+    /// Their bytes, with [`MESSAGE_OVERHEAD_BYTES`](crate::channels::MESSAGE_OVERHEAD_BYTES) each: what counts
+    /// against `queue_bytes_max`.
+    pub queued_bytes: usize,
+    /// Bytes in a body of those that never left and are not cut: what delays the next one.
+    pub unsent_bytes: usize,
+}
+
+/// What is counted as it happens; the rest is computed when asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counters {
+    pub(super) header_bytes: u64,
+    pub(super) ack_bytes: u64,
+    pub(super) packets_sent: u64,
+    pub(super) packets_received: u64,
+    pub(super) packets_lost: u64,
+    pub(super) packets_stale: u64,
+    pub(super) packets_refused: u64,
+    pub(super) bytes_received: u64,
+    pub(super) messages_expired: u64,
+    pub(super) messages_repeated: u64,
+    pub(super) loss: f32,
+}
+
+impl Link {
+    /// Estimates and counters since the link began.
+    #[must_use]
+    pub fn stats(&self) -> LinkStats {
+        let Self { counters, rtt, .. } = self;
+        let ledger = self.ledger();
+        let waiting = self.lanes.waiting();
+        let known = |us: u64| if rtt.is_known() { us } else { 0 };
+        LinkStats {
+            rtt_us: known(rtt.smoothed_us()),
+            rtt_min_us: known(rtt.min_us()),
+            jitter_us: known(rtt.deviation_us()),
+            loss: counters.loss,
+            packets_sent: counters.packets_sent,
+            packets_received: counters.packets_received,
+            packets_lost: counters.packets_lost,
+            packets_stale: counters.packets_stale,
+            packets_refused: counters.packets_refused,
+            bytes_sent: ledger.total(),
+            bytes_received: counters.bytes_received,
+            queued_bytes: waiting.unreliable_bytes + waiting.reliable_bytes,
+            held_bytes: self.held.reliable_bytes + self.held.unreliable_bytes + self.inbox.bytes(),
+            messages_expired: counters.messages_expired,
+            messages_repeated: counters.messages_repeated,
+            in_flight_bytes: self.sent.in_flight_bytes(),
+            window_bytes: self.congestion.window(),
+            budget_bytes_per_s: self.congestion.rate(),
+            delivered_bytes_per_s: self.congestion.delivered(),
+            queue_delay_us: known(self.congestion.queue_us(rtt)),
+            ledger,
+        }
+    }
+
+    /// What one channel has sent and still holds; `None` when there is no such channel.
+    #[must_use]
+    pub fn channel_stats(&self, channel: ChannelId) -> Option<ChannelStats> {
+        self.lanes.iter().nth(channel.index()).map(Lane::stats)
+    }
+
+    fn ledger(&self) -> Ledger {
+        let Counters { header_bytes: header, ack_bytes: acks, .. } = self.counters;
+        let mut channel = [0; CHANNELS_MAX];
+        channel.iter_mut().zip(self.lanes.iter()).for_each(|(bytes, lane)| *bytes = lane.sent_bytes);
+        Ledger { header, acks, channel }
+    }
 }

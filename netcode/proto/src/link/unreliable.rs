@@ -2,7 +2,6 @@
 //! sequenced. Must never know acknowledgements.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::Bytes;
 use netcode_wire::Time;
@@ -12,6 +11,7 @@ use super::body::{Item, ItemWriter, Piece, item_bytes};
 use super::error::{LinkError, SendError};
 use super::inbox::Inbox;
 use super::ring::ByteRing;
+use super::span::since_us;
 use crate::channels::MESSAGE_OVERHEAD_BYTES;
 
 /// Messages that wait for the next flush.
@@ -55,10 +55,11 @@ impl UnreliableSend {
         Ok(())
     }
 
-    /// Writes what waits, as much as fits. Gives the bytes written.
-    pub(super) fn write(&mut self, channel: u8, writer: &mut ItemWriter<'_>) -> usize {
+    /// Writes what waits: as much as fits, and at most `items_max` messages or pieces. Gives the bytes written.
+    pub(super) fn write(&mut self, channel: u8, items_max: usize, writer: &mut ItemWriter<'_>) -> usize {
         let mut bytes = 0;
-        while let Some(front) = self.queue.front_mut() {
+        for _ in 0..items_max {
+            let Some(front) = self.queue.front_mut() else { break };
             let (offset, len) = (front.offset, front.len as usize);
             if front.pieces == 1 {
                 if !writer.fits(false, len) {
@@ -86,9 +87,13 @@ impl UnreliableSend {
     }
 
     /// Drops what has waited too long and has not begun to leave. Gives how many.
-    pub(super) fn expire(&mut self, now: Time, wait: Duration) -> u64 {
+    pub(super) fn expire(&mut self, now: Time, wait_us: u64) -> u64 {
         let mut count = 0;
-        while self.queue.front().is_some_and(|front| front.pieces_sent == 0 && now.since(front.at) > wait) {
+        while self
+            .queue
+            .front()
+            .is_some_and(|front| front.pieces_sent == 0 && since_us(now, front.at) > wait_us)
+        {
             self.drop_front();
             count += 1;
         }
@@ -98,6 +103,11 @@ impl UnreliableSend {
     /// Bytes in a body of what waits.
     pub(super) fn fresh_bytes(&self) -> usize {
         self.fresh_bytes
+    }
+
+    /// Messages that wait.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.queue.len()
     }
 
     /// Bytes that wait, with overhead.
@@ -307,7 +317,7 @@ mod tests {
         for ms in [0, 50, 90] {
             send.push(Time::from_millis(ms), b"abc", 100, 1000).expect("room");
         }
-        assert_eq!(send.expire(Time::from_millis(160), Duration::from_millis(100)), 2);
+        assert_eq!(send.expire(Time::from_millis(160), 100_000), 2);
         assert_eq!((send.queued_bytes(), send.fresh_bytes()), (35, 5));
         assert_eq!(send.push(Time::ZERO, &[0; 1000], 100, 1000), Err(SendError::ChannelFull));
     }

@@ -30,8 +30,16 @@ impl Window {
 
     /// Sets the bits `from..to`.
     pub(super) fn fill(&mut self, from: u64, to: u64) {
-        for index in from..to.min(WINDOW) {
-            self.set(index);
+        if from >= to {
+            return;
+        }
+        for (word, bits) in (0..).zip(&mut self.0) {
+            let (start, end) = (64 * word, 64 * word + 64);
+            if from < end && to > start {
+                // At least one bit of this word is meant, so no shift reaches 64.
+                let ones = u64::MAX >> (64 - (to.min(end) - from.max(start)));
+                *bits |= ones << (from.max(start) - start);
+            }
         }
     }
 
@@ -73,6 +81,17 @@ mod tests {
                 let expected: Vec<u64> = Some(start + by).filter(|at| *at < WINDOW).into_iter().collect();
                 assert_eq!(set, expected, "start {start} by {by}");
             }
+        }
+    }
+
+    #[test]
+    fn filling_sets_what_lies_between() {
+        for (from, to) in [(0, 0), (5, 5), (9, 3), (0, 1), (3, 64), (64, 65), (60, 130), (200, 256), (0, 999)]
+        {
+            let (mut filled, mut set) = (Window::default(), Window::default());
+            filled.fill(from, to);
+            (from..to).for_each(|index| set.set(index));
+            assert_eq!(filled, set, "{from}..{to}");
         }
     }
 

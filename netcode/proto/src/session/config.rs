@@ -1,4 +1,4 @@
-//! What a session may be told. Owns the knobs and their defaults; must never know a packet.
+//! What a session may be told. Owns the knobs and their defaults; must never know a packet or a processor.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,6 +6,30 @@ use std::time::Duration;
 use netcode_token::Key;
 
 use crate::{ChannelSet, LinkConfig};
+
+/// What an end offers or accepts beyond netcode 1.02. A plain peer never notices: nothing of it is sent before
+/// both ends have said yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extensions {
+    /// Whether to use any: a connection id in every packet from the client, so that the session survives a change of
+    /// the client's address, and keys of its own.
+    pub enabled: bool,
+    /// Whether this machine seals faster with AES-256-GCM ([`netcode_token::aead::has_aes_hardware`]): used when both
+    /// ends say so, ChaCha20-Poly1305 otherwise.
+    pub aes_hardware: bool,
+}
+
+impl Extensions {
+    /// Netcode 1.02 and nothing else.
+    pub const NONE: Self = Self { enabled: false, aes_hardware: false };
+}
+
+impl Default for Extensions {
+    /// Connection ids, and the standard's cipher: nobody is asked what the processor can do.
+    fn default() -> Self {
+        Self { enabled: true, aes_hardware: false }
+    }
+}
 
 /// How a server admits and keeps clients.
 #[derive(Debug, Clone)]
@@ -32,6 +56,8 @@ pub struct ServerConfig {
     pub seed: u64,
     /// A keep-alive goes out when nothing else did for this long.
     pub keep_alive: Duration,
+    /// What clients that offer it may have beyond the standard.
+    pub extensions: Extensions,
 }
 
 impl ServerConfig {
@@ -49,6 +75,7 @@ impl ServerConfig {
             link: LinkConfig::default(),
             seed: 0,
             keep_alive: KEEP_ALIVE,
+            extensions: Extensions::default(),
         }
     }
 }
@@ -64,6 +91,8 @@ pub struct ClientConfig {
     pub link: LinkConfig,
     /// A keep-alive goes out when nothing else did for this long.
     pub keep_alive: Duration,
+    /// What to offer the server beyond the standard.
+    pub extensions: Extensions,
 }
 
 impl ClientConfig {
@@ -75,6 +104,7 @@ impl ClientConfig {
             channels: ChannelSet::standard(),
             link: LinkConfig::default(),
             keep_alive: KEEP_ALIVE,
+            extensions: Extensions::default(),
         }
     }
 }

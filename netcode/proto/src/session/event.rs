@@ -149,6 +149,14 @@ pub struct Counters {
     pub outbox_overflowed: u64,
     /// Sessions begun.
     pub connected: u64,
+    /// Sessions resumed with a token that had begun one before.
+    pub resumed: u64,
+    /// Sessions that went on to the extended form.
+    pub extended: u64,
+    /// Path challenges sent to addresses from which a session's packets came.
+    pub paths_challenged: u64,
+    /// Sessions moved to another address.
+    pub paths_moved: u64,
     /// Sessions ended.
     pub disconnected: u64,
 }

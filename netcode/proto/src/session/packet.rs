@@ -3,6 +3,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 1 | prefix: type in the low 4 bits, length of the sequence (1 to 8) in the high 4 |
+//! | 0 or 4 | connection id: in extended packets from a client |
 //! | 1–8 | sequence, little-endian, high zero bytes left out |
 //! | n | text, sealed |
 //! | 16 | tag |
@@ -14,6 +15,8 @@ use netcode_token::{NONCE_LEN, PRIVATE_LEN, VERSION};
 use netcode_wire::{ByteReader, ByteWriter, WireError};
 
 use super::challenge::SEALED_CHALLENGE_LEN;
+use super::extension::{ACCEPT_TEXT_LEN, CONNECTION_ID_LEN, ConnectionId};
+use super::path::COOKIE_LEN;
 
 /// The types of sealed packets, by their number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +28,38 @@ pub(crate) enum PacketType {
     KeepAlive = 4,
     Payload = 5,
     Disconnect = 6,
+    Accept = 7,
+    PathChallenge = 10,
+    PathResponse = 11,
 }
 
 impl PacketType {
-    /// The type with this number; the request (0) is not sealed and not among them.
-    fn from_number(number: u8) -> Option<Self> {
-        [Self::Denied, Self::Challenge, Self::Response, Self::KeepAlive, Self::Payload, Self::Disconnect]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+    /// The type with this number, and whether its packet has the extended form. The request (0) is not sealed and not
+    /// among them.
+    fn from_number(number: u8) -> Option<(Self, bool)> {
+        Some(match number {
+            1 => (Self::Denied, false),
+            2 => (Self::Challenge, false),
+            3 => (Self::Response, false),
+            4 => (Self::KeepAlive, false),
+            5 => (Self::Payload, false),
+            6 => (Self::Disconnect, false),
+            7 => (Self::Accept, false),
+            10 => (Self::PathChallenge, true),
+            11 => (Self::PathResponse, true),
+            12 => (Self::KeepAlive, true),
+            13 => (Self::Payload, true),
+            14 => (Self::Disconnect, true),
+            _ => return None,
+        })
+    }
+
+    /// The number on the wire: the extended form is the bit of value 8.
+    const fn number(self, form: Form) -> u8 {
+        match form {
+            Form::Standard => self as u8,
+            Form::Extended | Form::Routed(_) => self as u8 | EXTENDED,
+        }
     }
 
     /// Whether a text of `len` bytes can be of this type.
@@ -42,25 +69,61 @@ impl PacketType {
             Self::Challenge | Self::Response => len == CHALLENGE_TEXT_LEN,
             Self::KeepAlive => len == KEEP_ALIVE_TEXT_LEN,
             Self::Payload => (1..=PAYLOAD_MAX).contains(&len),
+            Self::Accept => len == ACCEPT_TEXT_LEN,
+            Self::PathChallenge | Self::PathResponse => len == COOKIE_LEN,
         }
     }
+}
+
+/// How the packets of a session look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As the standard says.
+    Standard,
+    /// Under extended keys: from a server.
+    Extended,
+    /// Under extended keys and with the connection id in clear: from a client.
+    Routed(ConnectionId),
+}
+
+impl Form {
+    /// Whether packets of this form are sealed under the extended keys.
+    pub(crate) const fn is_extended(self) -> bool {
+        !matches!(self, Self::Standard)
+    }
+}
+
+/// Whose packets are read: a client's carry the connection id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Client,
+    Server,
 }
 
 /// What stands in clear before the sealed text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: PacketType,
+    pub(crate) form: Form,
     pub(crate) sequence: u64,
     prefix: u8,
-    /// Prefix and sequence, bytes.
+    /// Prefix, connection id and sequence, bytes.
     len: usize,
 }
 
 impl Head {
     /// Reads the head of a datagram whose whole length fits its type.
-    pub(crate) fn decode(datagram: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(datagram: &[u8], sender: Sender) -> Option<Self> {
         let (&prefix, rest) = datagram.split_first()?;
-        let kind = PacketType::from_number(prefix & 0x0f)?;
+        let (kind, extended) = PacketType::from_number(prefix & 0x0f)?;
+        let (form, rest) = match (extended, sender) {
+            (false, _) => (Form::Standard, rest),
+            (true, Sender::Server) => (Form::Extended, rest),
+            (true, Sender::Client) => {
+                let (id, rest) = rest.split_first_chunk::<CONNECTION_ID_LEN>()?;
+                (Form::Routed(ConnectionId::from_bytes(*id)), rest)
+            }
+        };
         let sequence_len = usize::from(prefix >> 4);
         if !(1..=8).contains(&sequence_len) {
             return None;
@@ -72,20 +135,21 @@ impl Head {
         }
         let mut sequence = [0; 8];
         sequence[..sequence_len].copy_from_slice(&rest[..sequence_len]);
-        Some(Self { kind, sequence: u64::from_le_bytes(sequence), prefix, len: 1 + sequence_len })
+        let len = datagram.len() - rest.len() + sequence_len;
+        Some(Self { kind, form, sequence: u64::from_le_bytes(sequence), prefix, len })
     }
 }
 
 /// Seals and opens the packets of one protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct Sealer {
-    /// Version, protocol id, and a place for the prefix.
-    associated: [u8; ASSOCIATED_LEN],
+    /// Version, protocol id, and places for prefix and connection id.
+    associated: [u8; ASSOCIATED_LEN + CONNECTION_ID_LEN],
 }
 
 impl Sealer {
     pub(crate) fn new(protocol_id: u64) -> Self {
-        let mut associated = [0; ASSOCIATED_LEN];
+        let mut associated = [0; ASSOCIATED_LEN + CONNECTION_ID_LEN];
         associated[..13].copy_from_slice(&VERSION);
         associated[13..21].copy_from_slice(&protocol_id.to_le_bytes());
         Self { associated }
@@ -96,17 +160,21 @@ impl Sealer {
         &self,
         out: &mut Vec<u8>,
         key: &PacketKey,
-        kind: PacketType,
+        (kind, form): (PacketType, Form),
         sequence: u64,
         text: &[u8],
     ) {
         let sequence_len = sequence_len(sequence);
-        let prefix = kind as u8 | (sequence_len as u8) << 4;
+        let prefix = kind.number(form) | (sequence_len as u8) << 4;
         out.push(prefix);
+        if let Form::Routed(id) = form {
+            out.extend_from_slice(&id.to_bytes());
+        }
         out.extend_from_slice(&sequence.to_le_bytes()[..sequence_len]);
         let start = out.len();
         out.extend_from_slice(text);
-        let tag = key.seal(sequence, &self.associated(prefix), &mut out[start..]);
+        let (associated, len) = self.associated(prefix, form);
+        let tag = key.seal(sequence, &associated[..len], &mut out[start..]);
         out.extend_from_slice(&tag);
     }
 
@@ -117,13 +185,21 @@ impl Sealer {
         key: &PacketKey,
         head: Head,
     ) -> Option<&'a mut [u8]> {
-        key.open(head.sequence, &self.associated(head.prefix), &mut datagram[head.len..]).ok()
+        let (associated, len) = self.associated(head.prefix, head.form);
+        key.open(head.sequence, &associated[..len], &mut datagram[head.len..]).ok()
     }
 
-    fn associated(&self, prefix: u8) -> [u8; ASSOCIATED_LEN] {
+    /// What the tag binds besides the text, and how much of it counts.
+    fn associated(&self, prefix: u8, form: Form) -> ([u8; ASSOCIATED_LEN + CONNECTION_ID_LEN], usize) {
         let mut associated = self.associated;
         associated[ASSOCIATED_LEN - 1] = prefix;
-        associated
+        match form {
+            Form::Standard | Form::Extended => (associated, ASSOCIATED_LEN),
+            Form::Routed(id) => {
+                associated[ASSOCIATED_LEN..].copy_from_slice(&id.to_bytes());
+                (associated, ASSOCIATED_LEN + CONNECTION_ID_LEN)
+            }
+        }
     }
 }
 
@@ -197,7 +273,12 @@ fn write_request(
     writer.slice(private)
 }
 
-/// A keep-alive's text: the client's slot and how many slots there are.
+/// How long a packet from a server with this sequence and text is, sealed.
+pub(crate) fn sealed_len(sequence: u64, text_len: usize) -> usize {
+    1 + sequence_len(sequence) + text_len + TAG_LEN
+}
+
+/// A keep-alive's text: the client's slot and how many slots there are; from a client, its offer.
 pub(crate) fn keep_alive_text(index: u32, clients_max: u32) -> [u8; KEEP_ALIVE_TEXT_LEN] {
     let mut text = [0; KEEP_ALIVE_TEXT_LEN];
     text[..4].copy_from_slice(&index.to_le_bytes());
@@ -210,6 +291,8 @@ pub(crate) const REQUEST_LEN: usize = 1 + 13 + 8 + 8 + NONCE_LEN + PRIVATE_LEN;
 /// A challenge's and a response's text: the challenge's sequence, then the sealed challenge.
 pub(crate) const CHALLENGE_TEXT_LEN: usize = 8 + SEALED_CHALLENGE_LEN;
 const KEEP_ALIVE_TEXT_LEN: usize = 8;
+/// The bit of the type that tells the extended form.
+const EXTENDED: u8 = 8;
 /// The longest payload that the standard allows, bytes.
 const PAYLOAD_MAX: usize = 1200;
 const ASSOCIATED_LEN: usize = 13 + 8 + 1;
@@ -250,9 +333,11 @@ mod tests {
         assert_eq!(golden().len(), 10);
         for (sequence, mut bytes) in golden() {
             let mut sealed = Vec::new();
-            sealer.seal(&mut sealed, &key(), PacketType::KeepAlive, sequence, &keep_alive_text(3, 32));
+            let shape = (PacketType::KeepAlive, Form::Standard);
+            sealer.seal(&mut sealed, &key(), shape, sequence, &keep_alive_text(3, 32));
             assert_eq!(sealed, bytes);
-            let head = Head::decode(&bytes).unwrap();
+            assert_eq!(sealed.len(), sealed_len(sequence, 8));
+            let head = Head::decode(&bytes, Sender::Server).unwrap();
             assert_eq!((head.kind, head.sequence), (PacketType::KeepAlive, sequence));
             assert_eq!(sealer.open(&mut bytes, &key(), head).unwrap(), keep_alive_text(3, 32));
         }
@@ -274,9 +359,9 @@ mod tests {
         let head_of = |prefix: u8, len: usize| {
             let mut datagram = vec![0; len];
             datagram[0] = prefix;
-            Head::decode(&datagram).map(|head| head.kind)
+            Head::decode(&datagram, Sender::Client).map(|head| head.kind)
         };
-        assert_eq!(Head::decode(&[]), None);
+        assert_eq!(Head::decode(&[], Sender::Client), None);
         for prefix in 0..=255 {
             for len in 1..18 {
                 assert_eq!(head_of(prefix, len), None, "{prefix:#x} {len}");
@@ -285,7 +370,8 @@ mod tests {
         assert_eq!(head_of(0x16, 18), Some(PacketType::Disconnect));
         assert_eq!(head_of(0x06, 18), None, "no sequence");
         assert_eq!(head_of(0x96, 26), None, "nine bytes of sequence");
-        assert_eq!(head_of(0x17, 18), None, "no such type");
+        assert_eq!(head_of(0x1f, 18), None, "no such type");
+        assert_eq!(head_of(0x18, 18), None, "no such type");
         assert_eq!(head_of(0x10, 18), None, "a request is not sealed");
         assert_eq!(head_of(0x15, 18), None, "an empty payload");
         assert_eq!(head_of(0x85, 9 + 1200 + 16), Some(PacketType::Payload));
@@ -294,27 +380,62 @@ mod tests {
         assert_eq!(head_of(0x14, 27), None);
         assert_eq!(head_of(0x12, 326), Some(PacketType::Challenge));
         assert_eq!(head_of(0x13, 325), None);
+        assert_eq!(head_of(0x17, 42), Some(PacketType::Accept));
+        assert_eq!(head_of(0x17, 41), None);
+        // The connection id of a client's packet counts before anything else.
+        assert_eq!(head_of(0x1e, 21), None);
+        assert_eq!(head_of(0x1e, 22), Some(PacketType::Disconnect));
+        assert_eq!(head_of(0x1c, 30), Some(PacketType::KeepAlive));
+        assert_eq!(head_of(0x1b, 30), Some(PacketType::PathResponse));
+        assert_eq!(head_of(0x8d, 13 + 1200 + 16), Some(PacketType::Payload));
+        let from_server = |datagram: &[u8]| Head::decode(datagram, Sender::Server).map(|head| head.kind);
+        assert_eq!(from_server(&[&[0x1a][..], &[0; 25]].concat()), Some(PacketType::PathChallenge));
+        assert_eq!(from_server(&[&[0x1e][..], &[0; 17]].concat()), Some(PacketType::Disconnect));
+    }
+
+    #[test]
+    fn the_connection_id_stands_in_clear_and_cannot_be_changed() {
+        let id = ConnectionId::from_bytes([1, 2, 3, 4]);
+        let (sealer, mut sealed) = (Sealer::new(9), Vec::new());
+        sealer.seal(&mut sealed, &key(), (PacketType::Payload, Form::Routed(id)), 0x77, &[5; 3]);
+        assert_eq!(sealed[..6], [0x1d, 1, 2, 3, 4, 0x77]);
+        assert_eq!(sealed.len(), 1 + 4 + 1 + 3 + 16);
+        let head = Head::decode(&sealed, Sender::Client).unwrap();
+        assert_eq!((head.form, head.sequence), (Form::Routed(id), 0x77));
+        assert_eq!(sealer.open(&mut sealed.clone(), &key(), head).unwrap(), [5; 3]);
+        sealed[2] ^= 1;
+        let head = Head::decode(&sealed, Sender::Client).unwrap();
+        assert_eq!(sealer.open(&mut sealed, &key(), head), None);
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..1300), protocol in any::<u64>()) {
-            if let Some(head) = Head::decode(&bytes) {
-                prop_assert_eq!(Sealer::new(protocol).open(&mut bytes, &key(), head), None);
+            for sender in [Sender::Client, Sender::Server] {
+                if let Some(head) = Head::decode(&bytes, sender) {
+                    let mut sealed = bytes.clone();
+                    prop_assert_eq!(Sealer::new(protocol).open(&mut sealed, &key(), head), None);
+                }
             }
             prop_assert!(Request::decode(&mut bytes, protocol).is_none());
         }
 
         #[test]
-        fn packets_survive_the_round_trip_and_no_flip(sequence in any::<u64>(), text in prop::collection::vec(any::<u8>(), 1..60), flip in any::<prop::sample::Index>(), bit in 0u8..8) {
+        fn packets_survive_the_round_trip_and_no_flip(sequence in any::<u64>(), text in prop::collection::vec(any::<u8>(), 1..60), flip in any::<prop::sample::Index>(), bit in 0u8..8, id in any::<[u8; 4]>(), which in 0usize..3) {
+            let (form, sender) = [
+                (Form::Standard, Sender::Client),
+                (Form::Extended, Sender::Server),
+                (Form::Routed(ConnectionId::from_bytes(id)), Sender::Client),
+            ][which];
             let (sealer, mut sealed) = (Sealer::new(9), Vec::new());
-            sealer.seal(&mut sealed, &key(), PacketType::Payload, sequence, &text);
+            sealer.seal(&mut sealed, &key(), (PacketType::Payload, form), sequence, &text);
             let mut flipped = sealed.clone();
             flipped[flip.index(sealed.len())] ^= 1u8 << bit;
-            let opened = Head::decode(&flipped).and_then(|head| sealer.open(&mut flipped, &key(), head).map(|_| ()));
+            let head = Head::decode(&flipped, sender);
+            let opened = head.and_then(|head| sealer.open(&mut flipped, &key(), head).map(|_| ()));
             prop_assert_eq!(opened, None);
-            let head = Head::decode(&sealed).unwrap();
-            prop_assert_eq!(head.sequence, sequence);
+            let head = Head::decode(&sealed, sender).unwrap();
+            prop_assert_eq!((head.sequence, head.form), (sequence, form));
             prop_assert_eq!(&*sealer.open(&mut sealed, &key(), head).unwrap(), &text[..]);
         }
     }

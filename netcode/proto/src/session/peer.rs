@@ -1,4 +1,4 @@
-//! One established session seen from one end: two keys, a sequence, a replay window, timers, a link.
+//! One established session seen from one end: its keys, a sequence, a replay window, timers, a link.
 //!
 //! Both ends are alike here; what differs (slots, tokens, handshakes) must never be known in this file.
 
@@ -10,7 +10,9 @@ use netcode_token::aead::PacketKey;
 use netcode_wire::Time;
 
 use super::BODY_BYTES_MAX;
-use super::packet::{Head, PacketType};
+use super::extension::Accept;
+use super::packet::{Form, Head, PacketType, sealed_len};
+use super::phase::{ExtensionCause, ExtensionPhase};
 use super::replay::ReplayWindow;
 use super::wire::Wire;
 use crate::Link;
@@ -19,8 +21,15 @@ use crate::Link;
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) link: Link,
+    /// What is sent is sealed with this and looks like that.
     seal: PacketKey,
-    open: PacketKey,
+    form: Form,
+    /// Opens packets of the standard form; gone when all of them are too old.
+    open: Option<PacketKey>,
+    /// The token's keys, until extended ones were derived from them.
+    secrets: Option<SessionKeys>,
+    extension: ExtensionPhase,
+    extended: Option<Extended>,
     /// The sequence of the next packet. Below [`GLOBAL_SEQUENCE`] for ever: 2^63 packets take longer than the sun has.
     sequence: u64,
     replay: ReplayWindow,
@@ -29,14 +38,42 @@ pub(crate) struct Peer {
     sent_at: Time,
 }
 
+/// A token's two keys as one end sees them.
+#[derive(Debug)]
+pub(crate) struct SessionKeys {
+    pub(crate) seal: Key,
+    pub(crate) open: Key,
+}
+
+/// What belongs to the extended form.
+#[derive(Debug)]
+struct Extended {
+    open: PacketKey,
+    /// What to send with from the other end's first extended packet on.
+    upgrade: Option<(PacketKey, Form)>,
+    /// Sequence of the first extended packet that came: all packets of the standard form are older.
+    first: Option<u64>,
+}
+
+/// A packet that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened<'a> {
+    pub(crate) text: &'a mut [u8],
+    /// Whether it was sent after every other one that came.
+    pub(crate) newest: bool,
+}
+
 impl Peer {
-    /// An end that seals with `seal`, opens with `open` and gives up after `timeout_s` seconds of silence
-    /// (never, when zero or less).
-    pub(crate) fn new(now: Time, seal: PacketKey, open: PacketKey, timeout_s: i32, link: Link) -> Self {
+    /// An end that uses `keys` and gives up after `timeout_s` seconds of silence (never, when zero or less).
+    pub(crate) fn new(now: Time, keys: SessionKeys, timeout_s: i32, link: Link) -> Self {
         Self {
             link,
-            seal,
-            open,
+            seal: PacketKey::new(&keys.seal),
+            form: Form::Standard,
+            open: Some(PacketKey::new(&keys.open)),
+            secrets: Some(keys),
+            extension: ExtensionPhase::Standard,
+            extended: None,
             sequence: 0,
             replay: ReplayWindow::default(),
             timeout: timeout_of(timeout_s),
@@ -72,15 +109,19 @@ impl Peer {
         wire: &mut Wire,
         datagram: &'a mut [u8],
         head: Head,
-    ) -> Option<&'a mut [u8]> {
+    ) -> Option<Opened<'a>> {
         if !self.replay.is_fresh(head.sequence) {
             wire.counters.dropped_replayed += 1;
             return None;
         }
         let text = self.open_handshake(wire, datagram, head)?;
+        let newest = self.replay.is_newest(head.sequence);
         self.replay.mark(head.sequence);
         self.received_at = now;
-        Some(text)
+        if head.form.is_extended() {
+            self.note_extended(wire, head.sequence);
+        }
+        Some(Opened { text, newest })
     }
 
     /// Opens a packet of the handshake in place: authentic is enough. `None`: dropped and counted.
@@ -90,17 +131,76 @@ impl Peer {
         datagram: &'a mut [u8],
         head: Head,
     ) -> Option<&'a mut [u8]> {
-        let text = wire.sealer.open(datagram, &self.open, head);
+        let extended = self.extended.as_ref().map(|extended| &extended.open);
+        let Some(key) = (if head.form.is_extended() { extended } else { self.open.as_ref() }) else {
+            wire.counters.dropped_unexpected += 1;
+            return None;
+        };
+        let text = wire.sealer.open(datagram, key, head);
         wire.counters.dropped_forged += u64::from(text.is_none());
         text
     }
 
+    /// A client's packet in the extended form is its word that it has the keys: from now on it gets no other. Packets
+    /// of the standard form that come late are still opened, until the last of them must be too old.
+    fn note_extended(&mut self, wire: &mut Wire, sequence: u64) {
+        let Some(extended) = &mut self.extended else { return };
+        let Some(phase) = self.extension.after(ExtensionCause::ExtendedPacket) else { return };
+        wire.counters.extended += u64::from(phase != self.extension);
+        self.extension = phase;
+        if let Some((seal, form)) = extended.upgrade.take() {
+            (self.seal, self.form) = (seal, form);
+        }
+        let first = *extended.first.get_or_insert(sequence);
+        if self.open.is_some() && self.replay.has_left_behind(first) {
+            self.open = None;
+        }
+    }
+
+    /// Whether the other end could still be offered, or still be told, more than the standard.
+    pub(crate) fn is_standard(&self) -> bool {
+        self.extension == ExtensionPhase::Standard
+    }
+
+    /// A server's end: ready for the extended form, and to send in it once the client does. Repeated, it changes
+    /// nothing. False when the phase does not let it.
+    pub(crate) fn accept_offer(&mut self, accept: &Accept) -> bool {
+        let Some(phase) = self.extension.after(ExtensionCause::Offer) else { return false };
+        self.extension = phase;
+        if let Some(keys) = self.secrets.take() {
+            let upgrade = Some((accept.key(&keys.seal), Form::Extended));
+            self.extended = Some(Extended { open: accept.key(&keys.open), upgrade, first: None });
+        }
+        true
+    }
+
+    /// A client's end: from now on everything goes in the extended form. False when the phase does not let it.
+    pub(crate) fn take_acceptance(&mut self, wire: &mut Wire, accept: &Accept) -> bool {
+        let Some(phase) = self.extension.after(ExtensionCause::Accept) else { return false };
+        let Some(keys) = self.secrets.take() else { return false };
+        self.extension = phase;
+        self.extended = Some(Extended { open: accept.key(&keys.open), upgrade: None, first: None });
+        (self.seal, self.form) = (accept.key(&keys.seal), Form::Routed(accept.id));
+        wire.counters.extended += 1;
+        true
+    }
+
     /// Sends a packet that carries no body.
     pub(crate) fn send(&mut self, now: Time, wire: &mut Wire, to: SocketAddr, kind: PacketType, text: &[u8]) {
-        let bytes = wire.send(to, &self.seal, kind, self.sequence, text);
+        self.send_aside(wire, to, kind, text);
+        self.sent_at = now;
+    }
+
+    /// [`Peer::send`] to where the session is not: it does not stand in for a keep-alive.
+    pub(crate) fn send_aside(&mut self, wire: &mut Wire, to: SocketAddr, kind: PacketType, text: &[u8]) {
+        let bytes = wire.send(to, &self.seal, (kind, self.form), self.sequence, text);
         self.link.note_overhead(bytes);
         self.sequence += 1;
-        self.sent_at = now;
+    }
+
+    /// How long the next packet would be with a text of `text_len` bytes (a server's: without connection id).
+    pub(crate) fn next_len(&self, text_len: usize) -> usize {
+        sealed_len(self.sequence, text_len)
     }
 
     /// Sends every body that the link has ready, at most [`BODIES_PER_FLUSH_MAX`].
@@ -110,7 +210,7 @@ impl Peer {
                 return;
             }
             debug_assert!((1..=BODY_BYTES_MAX).contains(&wire.body.len()), "a link keeps to its budget");
-            let bytes = wire.send_body(to, &self.seal, self.sequence);
+            let bytes = wire.send_body(to, &self.seal, self.form, self.sequence);
             // Nothing was written when the outbox is full: then there is no overhead either.
             self.link.note_overhead(bytes.saturating_sub(wire.body.len()));
             self.sequence += 1;
@@ -124,11 +224,6 @@ impl Peer {
             self.send(now, wire, to, PacketType::Disconnect, &[]);
         }
     }
-}
-
-/// The two packet keys of a token, as (client to server, server to client).
-pub(crate) fn packet_keys(client_to_server: &Key, server_to_client: &Key) -> (PacketKey, PacketKey) {
-    (PacketKey::new(client_to_server), PacketKey::new(server_to_client))
 }
 
 fn timeout_of(timeout_s: i32) -> Option<Duration> {

@@ -25,6 +25,10 @@ pub(crate) enum ServerCause {
     RequestDenied,
     /// A valid response.
     Response,
+    /// A valid resumption request.
+    Resume,
+    /// The first extended packet of a client that resumes.
+    Resumed,
     /// A valid response while no slot is free.
     ResponseDenied,
     /// A handshake that nobody went on with.
@@ -33,6 +37,8 @@ pub(crate) enum ServerCause {
     KeepAlive,
     /// A payload.
     Payload,
+    /// The answer to a path challenge.
+    PathResponse,
     /// A disconnect packet.
     PeerDisconnect,
     /// Nothing for the token's timeout.
@@ -51,11 +57,12 @@ impl ServerPhase {
         use ServerCause as C;
         use ServerPhase::{Absent, Challenged, Confirmed, Unconfirmed};
         Some(match (self, cause) {
-            (Absent | Challenged, C::Request) => Challenged,
+            (Absent | Challenged, C::Request | C::Resume) => Challenged,
             (Absent | Challenged, C::RequestDenied) => Absent,
             (Challenged, C::Response) => Unconfirmed,
+            (Challenged, C::Resumed) => Confirmed,
             (Challenged, C::ResponseDenied | C::Lapse) => Absent,
-            (Unconfirmed | Confirmed, C::KeepAlive | C::Payload) => Confirmed,
+            (Unconfirmed | Confirmed, C::KeepAlive | C::Payload) | (Confirmed, C::PathResponse) => Confirmed,
             (
                 Unconfirmed | Confirmed,
                 C::PeerDisconnect | C::Silence | C::Takeover | C::Misbehaviour | C::HostDisconnect,
@@ -83,10 +90,16 @@ pub(crate) enum ClientPhase {
 pub(crate) enum ClientCause {
     /// A challenge.
     Challenge,
+    /// The server's yes to our resumption.
+    Resumed,
     /// A keep-alive.
     KeepAlive,
     /// A payload.
     Payload,
+    /// The server's yes to our offer.
+    Accept,
+    /// The server asks whether we are where our packets come from.
+    PathChallenge,
     /// A refusal, and the token names another server.
     DeniedTryNext,
     /// A refusal by the last server.
@@ -112,10 +125,10 @@ impl ClientPhase {
         use ClientPhase::{Connected, Disconnected, Requesting, Responding};
         Some(match (self, cause) {
             (Requesting, C::Challenge) => Responding,
-            (Responding, C::KeepAlive) => Connected,
+            (Responding, C::KeepAlive) | (Requesting, C::Resumed) => Connected,
             (Requesting | Responding, C::DeniedTryNext | C::SilenceTryNext) => Requesting,
             (Requesting | Responding, C::Denied | C::Expiry) => Disconnected,
-            (Connected, C::KeepAlive | C::Payload) => Connected,
+            (Connected, C::KeepAlive | C::Payload | C::Accept | C::PathChallenge) => Connected,
             (Connected, C::PeerDisconnect | C::Misbehaviour) => Disconnected,
             (Requesting | Responding | Connected, C::Silence | C::HostDisconnect) => Disconnected,
             _ => return None,
@@ -123,20 +136,93 @@ impl ClientPhase {
     }
 }
 
+/// How far an end has come from the standard's form of packets to the extended one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtensionPhase {
+    /// Netcode 1.02 and nothing else.
+    Standard,
+    /// Accepted the client's offer; it may not know yet (server only).
+    Accepted,
+    /// Sends in the extended form.
+    Extended,
+}
+
+/// What moves an end towards the extended form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtensionCause {
+    /// A client's offer (server only).
+    Offer,
+    /// A server's acceptance (client only).
+    Accept,
+    /// An authentic packet in the extended form.
+    ExtendedPacket,
+}
+
+impl ExtensionPhase {
+    /// The phase after `cause`; `None` when the cause is not for this phase and does nothing.
+    pub(crate) const fn after(self, cause: ExtensionCause) -> Option<Self> {
+        use ExtensionCause as C;
+        use ExtensionPhase::{Accepted, Extended, Standard};
+        Some(match (self, cause) {
+            (Standard | Accepted, C::Offer) => Accepted,
+            (Standard, C::Accept) | (Accepted | Extended, C::ExtendedPacket) => Extended,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a server doubts where a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathPhase {
+    /// The client is where the session's packets go.
+    Settled,
+    /// Its newest packets came from elsewhere; they still go to the old address.
+    Probing,
+}
+
+/// What a server learns about a client's address. Every cause is an authentic packet that was never seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathCause {
+    /// The newest packet so far, from another address than the session's.
+    NewestElsewhere,
+    /// The newest packet so far, from the session's address.
+    NewestHere,
+    /// The right answer, from the address that was asked.
+    Response,
+}
+
+impl PathPhase {
+    /// The phase after `cause`; `None` when the cause is not for this phase and does nothing.
+    pub(crate) const fn after(self, cause: PathCause) -> Option<Self> {
+        use PathCause as C;
+        use PathPhase::{Probing, Settled};
+        Some(match (self, cause) {
+            (Settled | Probing, C::NewestElsewhere) => Probing,
+            (Probing, C::NewestHere | C::Response) => Settled,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+
     use super::*;
 
     const SERVER_PHASES: [ServerPhase; 4] =
         [ServerPhase::Absent, ServerPhase::Challenged, ServerPhase::Unconfirmed, ServerPhase::Confirmed];
-    const SERVER_CAUSES: [ServerCause; 12] = [
+    const SERVER_CAUSES: [ServerCause; 15] = [
         ServerCause::Request,
         ServerCause::RequestDenied,
         ServerCause::Response,
+        ServerCause::Resume,
+        ServerCause::Resumed,
         ServerCause::ResponseDenied,
         ServerCause::Lapse,
         ServerCause::KeepAlive,
         ServerCause::Payload,
+        ServerCause::PathResponse,
         ServerCause::PeerDisconnect,
         ServerCause::Silence,
         ServerCause::Takeover,
@@ -145,10 +231,13 @@ mod tests {
     ];
     const CLIENT_PHASES: [ClientPhase; 4] =
         [ClientPhase::Requesting, ClientPhase::Responding, ClientPhase::Connected, ClientPhase::Disconnected];
-    const CLIENT_CAUSES: [ClientCause; 11] = [
+    const CLIENT_CAUSES: [ClientCause; 14] = [
         ClientCause::Challenge,
+        ClientCause::Resumed,
         ClientCause::KeepAlive,
         ClientCause::Payload,
+        ClientCause::Accept,
+        ClientCause::PathChallenge,
         ClientCause::DeniedTryNext,
         ClientCause::Denied,
         ClientCause::SilenceTryNext,
@@ -174,27 +263,47 @@ mod tests {
         rows
     }
 
-    #[test]
-    fn the_server_moves_as_documented_and_not_otherwise() {
-        let pairs = SERVER_PHASES.into_iter().flat_map(|from| SERVER_CAUSES.map(|cause| (from, cause)));
+    /// Every pair of state and cause against the table under `heading`, which has `rows` rows.
+    fn check<P: Copy + Debug, C: Copy + Debug>(
+        heading: &str,
+        phases: &[P],
+        causes: &[C],
+        after: impl Fn(P, C) -> Option<P>,
+        rows: usize,
+    ) {
+        let pairs = phases.iter().flat_map(|&from| causes.iter().map(move |&cause| (from, cause)));
         let moves = pairs.filter_map(|(from, cause)| {
-            from.after(cause).map(|to| [format!("{from:?}"), format!("{cause:?}"), format!("{to:?}")])
+            after(from, cause).map(|to| [format!("{from:?}"), format!("{cause:?}"), format!("{to:?}")])
         });
         let mut moves: Vec<_> = moves.collect();
         moves.sort();
-        assert_eq!(moves, documented("Server"));
-        assert_eq!(moves.len(), 21);
+        assert_eq!(moves, documented(heading));
+        assert_eq!(moves.len(), rows);
+    }
+
+    #[test]
+    fn the_server_moves_as_documented_and_not_otherwise() {
+        check("Server", &SERVER_PHASES, &SERVER_CAUSES, ServerPhase::after, 25);
     }
 
     #[test]
     fn the_client_moves_as_documented_and_not_otherwise() {
-        let pairs = CLIENT_PHASES.into_iter().flat_map(|from| CLIENT_CAUSES.map(|cause| (from, cause)));
-        let moves = pairs.filter_map(|(from, cause)| {
-            from.after(cause).map(|to| [format!("{from:?}"), format!("{cause:?}"), format!("{to:?}")])
-        });
-        let mut moves: Vec<_> = moves.collect();
-        moves.sort();
-        assert_eq!(moves, documented("Client"));
-        assert_eq!(moves.len(), 20);
+        check("Client", &CLIENT_PHASES, &CLIENT_CAUSES, ClientPhase::after, 23);
+    }
+
+    #[test]
+    fn the_form_moves_as_documented_and_not_otherwise() {
+        use ExtensionCause::{Accept, ExtendedPacket, Offer};
+        use ExtensionPhase::{Accepted, Extended, Standard};
+        let (phases, causes) = ([Standard, Accepted, Extended], [Offer, Accept, ExtendedPacket]);
+        check("Form", &phases, &causes, ExtensionPhase::after, 5);
+    }
+
+    #[test]
+    fn the_path_moves_as_documented_and_not_otherwise() {
+        use PathCause::{NewestElsewhere, NewestHere, Response};
+        use PathPhase::{Probing, Settled};
+        let (phases, causes) = ([Settled, Probing], [NewestElsewhere, NewestHere, Response]);
+        check("Path", &phases, &causes, PathPhase::after, 4);
     }
 }

@@ -18,6 +18,16 @@ impl ReplayWindow {
         sequence >= self.end || (self.end - 1 - sequence < WINDOW && !self.bit(sequence))
     }
 
+    /// Whether `sequence` is newer than all that were seen.
+    pub(crate) const fn is_newest(&self, sequence: u64) -> bool {
+        sequence >= self.end
+    }
+
+    /// Whether every sequence below `bound` is too old by now, seen or not.
+    pub(crate) const fn has_left_behind(&self, bound: u64) -> bool {
+        self.end > WINDOW && self.end - WINDOW >= bound
+    }
+
     /// Marks `sequence`, which was fresh and whose packet proved authentic.
     pub(crate) fn mark(&mut self, sequence: u64) {
         if sequence >= self.end {
@@ -80,6 +90,17 @@ mod tests {
         window.mark(1001);
         assert!(!window.is_fresh(745), "now too old");
         assert!(!window.is_fresh(1000) && window.is_fresh(999) && window.is_fresh(1002));
+    }
+
+    #[test]
+    fn what_lies_behind_is_never_fresh() {
+        let mut window = ReplayWindow::default();
+        assert!(!window.has_left_behind(0) && window.is_newest(0));
+        window.mark(9);
+        assert!(window.is_newest(10) && !window.is_newest(9) && !window.is_newest(8));
+        window.mark(265);
+        assert!(window.has_left_behind(10) && !window.has_left_behind(11));
+        assert!(!window.is_fresh(9) && window.is_fresh(10));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use netcode_token::aead::PacketKey;
 
 use super::outbox::Outbox;
-use super::packet::{PacketType, Sealer};
+use super::packet::{Form, PacketType, Sealer};
 use super::{Counters, Transmit};
 
 /// Sealer, outbox and counters of one server or client.
@@ -34,18 +34,19 @@ impl Wire {
         &mut self,
         to: SocketAddr,
         key: &PacketKey,
-        kind: PacketType,
+        shape: (PacketType, Form),
         sequence: u64,
         text: &[u8],
     ) -> usize {
         let sealer = &self.sealer;
-        queue(&mut self.outbox, &mut self.counters, to, |out| sealer.seal(out, key, kind, sequence, text))
+        queue(&mut self.outbox, &mut self.counters, to, |out| sealer.seal(out, key, shape, sequence, text))
     }
 
     /// Seals what is in `body` as a payload and queues it; gives the datagram's length.
-    pub(crate) fn send_body(&mut self, to: SocketAddr, key: &PacketKey, sequence: u64) -> usize {
+    pub(crate) fn send_body(&mut self, to: SocketAddr, key: &PacketKey, form: Form, sequence: u64) -> usize {
         let (sealer, body) = (&self.sealer, &self.body);
-        let write = |out: &mut Vec<u8>| sealer.seal(out, key, PacketType::Payload, sequence, body);
+        let shape = (PacketType::Payload, form);
+        let write = |out: &mut Vec<u8>| sealer.seal(out, key, shape, sequence, body);
         queue(&mut self.outbox, &mut self.counters, to, write)
     }
 

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use netcode_proto::{Client, ClientConfig, ClientState, Server, ServerConfig, ServerEvent};
-use netcode_token::{Key, Seat, TokenSpec, mint};
+use netcode_token::aead::{Cipher, PacketKey};
+use netcode_token::{Key, PublicToken, Seat, TokenSpec, mint};
 use netcode_wire::Time;
 
 pub(crate) const PROTOCOL: u64 = 0x7769_636b;
@@ -58,12 +59,60 @@ pub(crate) fn kind(datagram: &[u8]) -> u8 {
     datagram[0] & 0x0f
 }
 
-/// A sealed datagram's sequence.
+/// A sealed datagram's sequence; a server's, or one of the standard's form.
 pub(crate) fn sequence(datagram: &[u8]) -> u64 {
+    sequence_at(datagram, 1)
+}
+
+/// The sequence of a datagram that a client sent: an extended one has the connection id before it.
+pub(crate) fn client_sequence(datagram: &[u8]) -> u64 {
+    sequence_at(datagram, if kind(datagram) & 8 == 0 { 1 } else { 5 })
+}
+
+fn sequence_at(datagram: &[u8], at: usize) -> u64 {
     let len = usize::from(datagram[0] >> 4);
     let mut bytes = [0; 8];
-    bytes[..len].copy_from_slice(&datagram[1..=len]);
+    bytes[..len].copy_from_slice(&datagram[at..at + len]);
     u64::from_le_bytes(bytes)
+}
+
+/// A packet as an end with `key` seals it; `id` is empty but in extended packets from a client.
+pub(crate) fn seal_with(key: &PacketKey, kind: u8, id: &[u8], sequence: u64, text: &[u8]) -> Vec<u8> {
+    let len = (8 - sequence.leading_zeros() as usize / 8).max(1);
+    let prefix = kind | (len as u8) << 4;
+    let mut datagram = [&[prefix], id, &sequence.to_le_bytes()[..len], text].concat();
+    let start = 1 + id.len() + len;
+    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &[prefix], id].concat();
+    let tag = key.seal(sequence, &associated, &mut datagram[start..]);
+    datagram.extend_from_slice(&tag);
+    datagram
+}
+
+/// The text of a packet from a server, which has no connection id.
+pub(crate) fn open_with(key: &PacketKey, datagram: &[u8]) -> Vec<u8> {
+    let start = 1 + usize::from(datagram[0] >> 4);
+    let associated = [b"NETCODE 1.02\0", &PROTOCOL.to_le_bytes()[..], &datagram[..1]].concat();
+    let sequence = sequence(datagram);
+    key.open(sequence, &associated, &mut datagram[start..].to_vec()).expect("ours").to_vec()
+}
+
+/// What the two ends of an extended session know, read by STANDARD.md §10 from token and acceptance.
+pub(crate) struct ExtendedKeys {
+    pub(crate) id: [u8; 4],
+    pub(crate) up: PacketKey,
+    pub(crate) down: PacketKey,
+}
+
+impl ExtendedKeys {
+    pub(crate) fn new(token: &[u8], acceptance: &[u8]) -> Self {
+        let token = PublicToken::decode(token).expect("a token");
+        let text = open_with(&PacketKey::new(&token.server_to_client), acceptance);
+        let cipher = [Cipher::ChaCha20Poly1305, Cipher::Aes256Gcm][usize::from(text[4])];
+        let derive = |key: &Key| key.derive(&[b"tickwright extended session 1", &text]);
+        let [up, down] = [&token.client_to_server, &token.server_to_client]
+            .map(|key| PacketKey::with_cipher(&derive(key), cipher));
+        Self { id: *text.first_chunk().expect("an id"), up, down }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -124,8 +173,33 @@ impl Net {
     }
 
     pub(crate) fn connect_from(&mut self, address: SocketAddr, token: &[u8]) {
-        let client = Client::connect(self.now, token, ClientConfig::new(PROTOCOL)).expect("a sound token");
+        self.connect_with(address, token, ClientConfig::new(PROTOCOL));
+    }
+
+    pub(crate) fn connect_with(&mut self, address: SocketAddr, token: &[u8], config: ClientConfig) {
+        let client = Client::connect(self.now, token, config).expect("a sound token");
         self.clients.push((address, client));
+    }
+
+    /// A client that has its token and nothing else; its number. `fresh` names its life.
+    pub(crate) fn resume_from(&mut self, address: SocketAddr, token: &[u8], fresh: u8) -> usize {
+        let config = ClientConfig::new(PROTOCOL);
+        let fresh = Key::from_bytes([fresh; 32]);
+        let client = Client::resume(self.now, token, config, &fresh).expect("a sound token");
+        self.clients.push((address, client));
+        self.clients.len() - 1
+    }
+
+    /// Gives a client another address, as a router or another network does.
+    pub(crate) fn rebind(&mut self, number: usize, address: SocketAddr) {
+        self.collect();
+        self.clients[number].0 = address;
+    }
+
+    /// The extended keys of the client at `address` that came with `token`.
+    pub(crate) fn extended_keys(&self, address: SocketAddr, token: &[u8]) -> ExtendedKeys {
+        let is_it = |datagram: &&Datagram| datagram.to == address && kind(&datagram.bytes) == 7;
+        ExtendedKeys::new(token, &self.log.iter().find(is_it).expect("it was accepted").bytes)
     }
 
     pub(crate) fn client(&mut self, number: usize) -> &mut Client {

@@ -30,6 +30,7 @@ pub struct Cluster {
     now: Time,
     seed: u64,
     tokens: u64,
+    rebinds: u16,
     stranger: Stranger,
     /// Sessions that ended before their beginning was told.
     ghosts: Vec<ClientId>,
@@ -68,6 +69,7 @@ impl Cluster {
             now: Time::ZERO,
             seed,
             tokens: 0,
+            rebinds: 0,
             stranger: Stranger::default(),
             ghosts: Vec::new(),
             captured: VecDeque::new(),
@@ -100,6 +102,7 @@ impl Cluster {
             address: SocketAddr::from((Ipv4Addr::new(10, 1, 0, 1), 10_000 + seat as u16)),
             client: Some(client),
             session: None,
+            connected: None,
             paths: [Conditioner::new(profile, salt), Conditioner::new(profile, !salt)],
             ledgers: [Ledger::new(&self.channels, salt), Ledger::new(&self.channels, !salt)],
             joined: self.now,
@@ -172,6 +175,14 @@ impl Cluster {
         self.seats[seat].paths.iter_mut().for_each(|path| path.set_down(down));
     }
 
+    /// A router forgets the client, or it changes networks: from now on it sends from another address, what is
+    /// sent to the old one reaches nobody, and it knows nothing of it. What is under way keeps its sender.
+    pub fn rebind(&mut self, seat: usize) {
+        self.rebinds += 1;
+        let [high, low] = self.rebinds.to_be_bytes();
+        self.seats[seat].address = SocketAddr::from((Ipv4Addr::new(10, 2, high, low), 20_000));
+    }
+
     /// Both ends of a seat may time out from now on.
     pub fn excuse_silence(&mut self, seat: usize) {
         self.seats[seat].excuses.iter_mut().for_each(|excuse| excuse.silence = true);
@@ -227,6 +238,12 @@ impl Cluster {
         let seat = &self.seats[seat];
         let client = seat.client.as_ref().is_some_and(|client| client.state() == ClientState::Connected);
         client && seat.session.is_some()
+    }
+
+    /// When the server told of a seat's session; `None` before.
+    #[must_use]
+    pub fn up_since(&self, seat: usize) -> Option<Time> {
+        self.seats[seat].connected
     }
 
     /// Everything reliable of every seat that is up has come.

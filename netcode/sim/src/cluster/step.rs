@@ -126,7 +126,7 @@ impl Cluster {
         let Some(seat) = seat.filter(|_| named) else {
             return Err(Violation::ClosedWithoutCause(format!("player {player} appeared out of nowhere")));
         };
-        seat.session = Some(session);
+        (seat.session, seat.connected) = (Some(session), Some(self.now));
         Ok(())
     }
 

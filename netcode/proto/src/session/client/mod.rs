@@ -11,12 +11,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use netcode_token::PublicToken;
+use netcode_token::{Key, PublicToken};
 use netcode_wire::Time;
 
-use super::packet::{CHALLENGE_TEXT_LEN, REQUEST_LEN, Request};
-use super::peer::{Peer, packet_keys};
+use super::extension::Offer;
+use super::packet::{CHALLENGE_TEXT_LEN, Request};
+use super::peer::{Peer, SessionKeys};
 use super::phase::{ClientCause, ClientPhase};
+use super::resume::{Resume, resumed_keys};
 use super::wire::Wire;
 use super::{ClientConfig, ClientState, ConnectError, Counters, DisconnectReason};
 use crate::{ChannelId, Link, LinkStats};
@@ -37,7 +39,9 @@ pub struct Client {
     servers: Vec<SocketAddr>,
     /// Which of the servers is tried, or was reached.
     server: usize,
-    request: Box<[u8; REQUEST_LEN]>,
+    /// What asks for a session, or for the old one.
+    request: Box<[u8]>,
+    resumes: bool,
     /// What the server wants to see again.
     challenge: Box<[u8; CHALLENGE_TEXT_LEN]>,
     index: Option<u32>,
@@ -48,6 +52,9 @@ pub struct Client {
     phase_at: Time,
     /// When this step of the handshake was last sent.
     asked_at: Time,
+    /// When the server was last offered more than the standard, and how often.
+    offered_at: Time,
+    offers: u32,
 }
 
 impl Client {
@@ -56,27 +63,65 @@ impl Client {
     /// # Errors
     /// [`ConnectError`] when the token cannot be read or is for another protocol.
     pub fn connect(now: Time, token: &[u8], config: ClientConfig) -> Result<Self, ConnectError> {
+        Self::begin(now, token, config, None)
+    }
+
+    /// Comes back to the session that began with this token and that its client lost, by a crash say: in one round
+    /// trip, without a new token, as long as the token has not expired and neither end has ended the session. To the
+    /// server's application it is a new session of the same player, which supersedes the old one; what the old one had
+    /// under way is gone. A server that does not know the session, or keeps to the standard, is silent.
+    ///
+    /// `fresh` must never have served before, in this process or another: [`Key::generate`]. All keys of the
+    /// session come from it.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn resume(
+        now: Time,
+        token: &[u8],
+        mut config: ClientConfig,
+        fresh: &Key,
+    ) -> Result<Self, ConnectError> {
+        config.extensions.enabled = true;
+        Self::begin(now, token, config, Some(fresh))
+    }
+
+    fn begin(
+        now: Time,
+        token: &[u8],
+        config: ClientConfig,
+        fresh: Option<&Key>,
+    ) -> Result<Self, ConnectError> {
         let token = PublicToken::decode(token)?;
         if token.protocol_id != config.protocol_id {
             return Err(ConnectError::WrongProtocol { token: token.protocol_id, ours: config.protocol_id });
         }
-        let (seal, open) = packet_keys(&token.client_to_server, &token.server_to_client);
+        let mut keys = SessionKeys { seal: token.client_to_server, open: token.server_to_client };
         let link = Link::new(&config.channels, config.link.clone());
-        let request = Request::encode(token.protocol_id, token.expire_unix_s, &token.nonce, &token.private);
+        let plain = Request::encode(token.protocol_id, token.expire_unix_s, &token.nonce, &token.private);
+        let mut request: Box<[u8]> = plain.clone();
+        if let Some(fresh) = fresh {
+            let offer = Offer { aes_hardware: config.extensions.aes_hardware };
+            request = Resume::encode(&plain, &keys.seal, fresh, offer);
+            keys = resumed_keys(&keys, fresh);
+        }
         let mut client = Self {
             wire: Wire::new(config.protocol_id),
-            peer: Peer::new(now, seal, open, token.timeout_s, link),
+            peer: Peer::new(now, keys, token.timeout_s, link),
             phase: ClientPhase::Requesting,
             reason: DisconnectReason::ByUs(0),
             servers: token.servers,
             server: 0,
             request,
+            resumes: fresh.is_some(),
             challenge: Box::new([0; CHALLENGE_TEXT_LEN]),
             index: None,
             token_life: Duration::from_secs(token.expire_unix_s - token.create_unix_s),
             began_at: now,
             phase_at: now,
             asked_at: now,
+            offered_at: now,
+            offers: 0,
             config,
         };
         client.ask(now);

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use netcode_token::aead::Cipher;
 use netcode_wire::Time;
 
 use super::Client;
 use crate::session::DisconnectReason;
-use crate::session::packet::{Head, PacketType};
+use crate::session::extension::Accept;
+use crate::session::packet::{Head, PacketType, Sender};
+use crate::session::peer::Opened;
 use crate::session::phase::{ClientCause, ClientPhase};
 
 impl Client {
@@ -17,7 +20,7 @@ impl Client {
             self.wire.counters.dropped_unknown += 1;
             return;
         }
-        let Some(head) = Head::decode(datagram) else {
+        let Some(head) = Head::decode(datagram, Sender::Server) else {
             self.wire.counters.dropped_malformed += 1;
             return;
         };
@@ -27,6 +30,9 @@ impl Client {
         }
         match head.kind {
             PacketType::Denied | PacketType::Challenge => self.handle_handshake(now, datagram, head),
+            PacketType::Accept if self.phase == ClientPhase::Requesting => {
+                self.handle_resumed(now, datagram, head);
+            }
             _ => self.handle_session_packet(now, datagram, head),
         }
     }
@@ -36,11 +42,20 @@ impl Client {
     fn expects(&self, kind: PacketType) -> bool {
         let cause = match kind {
             PacketType::Denied => ClientCause::Denied,
+            // Who resumes has no challenge to answer: he would seal with a key that is not his any more.
+            PacketType::Challenge if self.resumes => return false,
             PacketType::Challenge => ClientCause::Challenge,
             PacketType::KeepAlive => ClientCause::KeepAlive,
             PacketType::Payload => ClientCause::Payload,
             PacketType::Disconnect => ClientCause::PeerDisconnect,
-            PacketType::Response => return false,
+            // An answer to a resumption counts among the server's own packets: once it was heard, a repeated one must
+            // never come near the session's replay window.
+            PacketType::Accept if self.resumes => {
+                return self.phase.after(ClientCause::Resumed).is_some();
+            }
+            PacketType::Accept if self.config.extensions.enabled => ClientCause::Accept,
+            PacketType::PathChallenge => ClientCause::PathChallenge,
+            PacketType::Accept | PacketType::Response | PacketType::PathResponse => return false,
         };
         self.phase.after(cause).is_some()
     }
@@ -61,7 +76,7 @@ impl Client {
     }
 
     fn handle_session_packet(&mut self, now: Time, datagram: &mut [u8], head: Head) {
-        let Some(text) = self.peer.open(now, &mut self.wire, datagram, head) else { return };
+        let Some(Opened { text, .. }) = self.peer.open(now, &mut self.wire, datagram, head) else { return };
         let was_connected = self.phase == ClientPhase::Connected;
         match head.kind {
             PacketType::Disconnect => {
@@ -73,6 +88,16 @@ impl Client {
                 }
                 Err(error) => self.leave(now, ClientCause::Misbehaviour, DisconnectReason::Misbehaved(error)),
             },
+            PacketType::Accept => {
+                let accept = Accept::decode(text);
+                self.handle_accept(now, accept);
+            }
+            PacketType::PathChallenge => {
+                if self.advance(now, ClientCause::PathChallenge, DisconnectReason::ByPeer) {
+                    let server = self.server();
+                    self.peer.send(now, &mut self.wire, server, PacketType::PathResponse, text);
+                }
+            }
             _ => {
                 self.index = text.first_chunk().map(|index| u32::from_le_bytes(*index));
                 if self.advance(now, ClientCause::KeepAlive, DisconnectReason::ByPeer) && !was_connected {
@@ -81,6 +106,34 @@ impl Client {
                     self.send_keep_alive(now);
                 }
             }
+        }
+    }
+    /// The server's yes to our resumption; it counts among the server's own packets, not the session's.
+    fn handle_resumed(&mut self, now: Time, datagram: &mut [u8], head: Head) {
+        if let Some(text) = self.peer.open_handshake(&mut self.wire, datagram, head) {
+            let accept = Accept::decode(text);
+            self.handle_accept(now, accept);
+        }
+    }
+
+    /// The server's yes. One that it gave to an offer which we did not make is not honoured.
+    fn handle_accept(&mut self, now: Time, accept: Option<Accept>) {
+        let offered = self.config.extensions.aes_hardware;
+        let accept = accept.filter(|accept| offered || accept.cipher != Cipher::Aes256Gcm);
+        let resumed = self.phase == ClientPhase::Requesting;
+        let cause = if resumed { ClientCause::Resumed } else { ClientCause::Accept };
+        let taken = accept.is_some_and(|accept| {
+            self.advance(now, cause, DisconnectReason::ByPeer)
+                && self.peer.take_acceptance(&mut self.wire, &accept)
+        });
+        if taken {
+            if resumed {
+                self.peer.restart_timers(now);
+            }
+            // The server keeps to the standard until it sees that we do not.
+            self.send_keep_alive(now);
+        } else {
+            self.wire.counters.dropped_unexpected += 1;
         }
     }
 }

@@ -3,6 +3,7 @@
 use netcode_wire::Time;
 
 use super::Client;
+use crate::session::extension::Offer;
 use crate::session::packet::{PacketType, keep_alive_text};
 use crate::session::phase::{ClientCause, ClientPhase};
 use crate::session::{DisconnectReason, Transmit};
@@ -51,7 +52,7 @@ impl Client {
         self.asked_at = now;
         let server = self.server();
         match self.phase {
-            ClientPhase::Requesting => self.wire.send_clear(server, self.request.as_slice()),
+            ClientPhase::Requesting => self.wire.send_clear(server, &self.request),
             ClientPhase::Responding => {
                 self.peer.send(now, &mut self.wire, server, PacketType::Response, self.challenge.as_slice());
             }
@@ -59,9 +60,21 @@ impl Client {
         }
     }
 
-    /// A keep-alive from a client says its slot for form's sake: the server goes by the address.
+    /// Whether we would have more than the standard and the server has not agreed yet.
+    pub(super) fn may_offer(&self) -> bool {
+        self.config.extensions.enabled && self.peer.is_standard()
+    }
+
+    /// A keep-alive from a client says its slot for form's sake: a plain server looks at nothing in it. So it can
+    /// carry our offer.
     pub(super) fn send_keep_alive(&mut self, now: Time) {
-        let text = keep_alive_text(self.index.unwrap_or(0), 0);
+        let mut offer = 0;
+        if self.may_offer() {
+            offer = Offer { aes_hardware: self.config.extensions.aes_hardware }.encode();
+            self.offered_at = now;
+            self.offers = self.offers.saturating_add(1);
+        }
+        let text = keep_alive_text(self.index.unwrap_or(0), offer);
         let server = self.server();
         self.peer.send(now, &mut self.wire, server, PacketType::KeepAlive, &text);
     }

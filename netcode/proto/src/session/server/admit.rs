@@ -8,17 +8,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use netcode_token::aead::{PacketKey, TAG_LEN};
-use netcode_token::{PrivateToken, USER_DATA_LEN, open_private};
+use netcode_token::{Key, PrivateToken, USER_DATA_LEN, open_private};
 use netcode_wire::Time;
 
 use super::Server;
 use super::table::Session;
 use crate::Link;
 use crate::session::challenge::TokenMark;
-use crate::session::packet::{Head, PacketType, Request};
-use crate::session::peer::{Peer, packet_keys};
+use crate::session::extension::{Accept, ConnectionId};
+use crate::session::packet::{Form, Head, PacketType, Request};
+use crate::session::peer::{Peer, SessionKeys};
 use crate::session::phase::{ServerCause, ServerPhase};
-use crate::session::{DisconnectReason, ServerEvent};
+use crate::session::{ClientId, DisconnectReason, ServerEvent};
 
 /// An address that has shown a token and was challenged.
 #[derive(Debug)]
@@ -28,15 +29,63 @@ pub(crate) struct Pending {
     expire_unix_s: u64,
     timeout_s: i32,
     user_data: Box<[u8; USER_DATA_LEN]>,
-    client_to_server: PacketKey,
-    server_to_client: PacketKey,
+    client_to_server: Key,
+    server_to_client: Key,
     requested_at: Time,
+    /// What was accepted, where a session is to be resumed: then the keys are derived ones.
+    resumption: Option<Resumption>,
+}
+
+/// A resumption that was accepted and not used yet.
+#[derive(Debug)]
+pub(super) struct Resumption {
+    pub(super) accept: Accept,
+    /// Opens the client's first extended packet.
+    pub(super) open: PacketKey,
 }
 
 impl Pending {
     /// Whether nobody went on with it for [`PENDING_LIFE`].
     pub(crate) fn has_lapsed(&self, now: Time) -> bool {
         now.since(self.requested_at) >= PENDING_LIFE
+    }
+
+    /// One that has only to confirm: `keys` are as the server sees them.
+    pub(super) fn resumption(
+        now: Time,
+        token: PrivateToken,
+        mark: TokenMark,
+        expire_unix_s: u64,
+        keys: SessionKeys,
+        resumption: Resumption,
+    ) -> Self {
+        Self {
+            player: token.client_id,
+            mark,
+            expire_unix_s,
+            timeout_s: token.timeout_s,
+            user_data: token.user_data,
+            client_to_server: keys.open,
+            server_to_client: keys.seal,
+            requested_at: now,
+            resumption: Some(resumption),
+        }
+    }
+
+    /// Whether it is a resumption with this token.
+    pub(super) fn resumes(&self, mark: &TokenMark) -> bool {
+        self.resumption.is_some() && self.mark == *mark
+    }
+
+    /// What was accepted under these very keys.
+    pub(super) fn acceptance_under(&self, keys: &SessionKeys) -> Option<Accept> {
+        let resumption = self.resumption.as_ref().filter(|_| self.server_to_client == keys.seal)?;
+        Some(resumption.accept)
+    }
+
+    /// The resumption that was given this connection id.
+    pub(super) fn resumption_with(&self, id: ConnectionId) -> Option<&Resumption> {
+        self.resumption.as_ref().filter(|resumption| resumption.accept.id == id)
     }
 }
 
@@ -73,15 +122,13 @@ impl Server {
         mark: TokenMark,
         expire_unix_s: u64,
     ) {
-        let (client_to_server, server_to_client) =
-            packet_keys(&token.client_to_server, &token.server_to_client);
         let handshake =
             if self.pending.contains_key(&from) { ServerPhase::Challenged } else { ServerPhase::Absent };
         if self.refuses(token.client_id, expire_unix_s, from) {
             if handshake.after(ServerCause::RequestDenied) == Some(ServerPhase::Absent) {
                 self.pending.remove(&from);
             }
-            self.deny(from, &server_to_client);
+            self.deny(from, &token.server_to_client);
             return;
         }
         let known = handshake == ServerPhase::Challenged;
@@ -95,26 +142,29 @@ impl Server {
         }
         let text = self.challenger.seal(token.client_id, &token.user_data, &mark);
         let sequence = self.next_global_sequence();
-        self.wire.send(from, &server_to_client, PacketType::Challenge, sequence, &text);
+        let key = PacketKey::new(&token.server_to_client);
+        self.wire.send(from, &key, (PacketType::Challenge, Form::Standard), sequence, &text);
         let pending = Pending {
             player: token.client_id,
             mark,
             expire_unix_s,
             timeout_s: token.timeout_s,
             user_data: token.user_data,
-            client_to_server,
-            server_to_client,
+            client_to_server: token.client_to_server,
+            server_to_client: token.server_to_client,
             requested_at: now,
+            resumption: None,
         };
         self.pending.insert(from, pending);
     }
 
     pub(super) fn handle_response(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8], head: Head) {
-        let Some(pending) = self.pending.get(&from) else {
+        let Some(pending) = self.pending.get(&from).filter(|pending| pending.resumption.is_none()) else {
             self.wire.counters.dropped_unknown += 1;
             return;
         };
-        let text = self.wire.sealer.open(datagram, &pending.client_to_server, head);
+        let key = PacketKey::new(&pending.client_to_server);
+        let text = self.wire.sealer.open(datagram, &key, head);
         let player = text.and_then(|text| self.challenger.open(text, &pending.mark));
         if player != Some(pending.player) {
             self.wire.counters.dropped_forged += 1;
@@ -125,45 +175,69 @@ impl Server {
             return;
         }
         let Some(pending) = self.pending.remove(&from) else { return };
-        let refused = self.refuses(pending.player, pending.expire_unix_s, from);
-        let cause = if refused { ServerCause::ResponseDenied } else { ServerCause::Response };
+        let cause = if self.refuses_pending(&pending, from) {
+            ServerCause::ResponseDenied
+        } else {
+            ServerCause::Response
+        };
         match ServerPhase::Challenged.after(cause) {
-            Some(ServerPhase::Absent) => self.deny(from, &pending.server_to_client),
-            Some(phase) => self.admit(now, from, pending, phase),
+            Some(ServerPhase::Absent) => self.deny_pending(from, &pending),
+            Some(phase) => {
+                let client = self.admit(now, from, pending, phase);
+                self.send_keep_alive(now, client);
+            }
             None => self.wire.counters.dropped_unexpected += 1,
         }
     }
 
-    fn admit(&mut self, now: Time, from: SocketAddr, pending: Pending, phase: ServerPhase) {
+    /// Gives a slot to who has shown that it receives at `from`.
+    pub(super) fn admit(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        pending: Pending,
+        phase: ServerPhase,
+    ) -> ClientId {
         let earlier = [self.sessions.of_player(pending.player), self.sessions.at_address(&from)];
         for client in earlier.into_iter().flatten() {
             self.close(now, client, ServerCause::Takeover, DisconnectReason::Superseded);
         }
         self.tokens.spend(&pending.mark);
         let link = Link::new(&self.config.channels, self.config.link.clone());
-        let (seal, open) = (pending.server_to_client, pending.client_to_server);
+        let keys = SessionKeys { seal: pending.server_to_client, open: pending.client_to_server };
         let client = self.sessions.insert(Session {
             player: pending.player,
             address: from,
+            mark: pending.mark,
             phase,
             expire_unix_s: pending.expire_unix_s,
             keep_alive_at: now,
-            peer: Peer::new(now, seal, open, pending.timeout_s, link),
+            connection: None,
+            probe: None,
+            peer: Peer::new(now, keys, pending.timeout_s, link),
         });
         self.wire.counters.connected += 1;
         let (player, user_data) = (pending.player, pending.user_data);
         self.events.push_back(ServerEvent::Connected { client, player, user_data });
-        self.send_keep_alive(now, client);
+        client
     }
 
-    fn deny(&mut self, to: SocketAddr, key: &PacketKey) {
+    pub(super) fn deny_pending(&mut self, to: SocketAddr, pending: &Pending) {
+        self.deny(to, &pending.server_to_client);
+    }
+
+    pub(super) fn deny(&mut self, to: SocketAddr, key: &Key) {
         let sequence = self.next_global_sequence();
-        self.wire.send(to, key, PacketType::Denied, sequence, &[]);
+        self.wire.send(to, &PacketKey::new(key), (PacketType::Denied, Form::Standard), sequence, &[]);
         self.wire.counters.denied += 1;
     }
 
+    pub(super) fn refuses_pending(&self, pending: &Pending, from: SocketAddr) -> bool {
+        self.refuses(pending.player, pending.expire_unix_s, from)
+    }
+
     /// Whether a valid token is refused: it is older than the session of the same player, or there is no slot.
-    fn refuses(&self, player: u64, expire_unix_s: u64, from: SocketAddr) -> bool {
+    pub(super) fn refuses(&self, player: u64, expire_unix_s: u64, from: SocketAddr) -> bool {
         let session = self.sessions.of_player(player).and_then(|client| self.sessions.get(client));
         match session {
             Some(session) => session.expire_unix_s > expire_unix_s,
@@ -171,29 +245,30 @@ impl Server {
         }
     }
 
-    fn is_named_by(&self, token: &PrivateToken) -> bool {
+    pub(super) fn is_named_by(&self, token: &PrivateToken) -> bool {
         let ours = &self.config.public_addresses;
         ours.is_empty() || token.servers.iter().any(|server| ours.contains(server))
     }
 
-    fn next_global_sequence(&mut self) -> u64 {
+    pub(super) fn next_global_sequence(&mut self) -> u64 {
         let sequence = self.global_sequence;
         self.global_sequence += 1;
         sequence
     }
 
     /// Handshakes under way at most: full, new ones are not answered until others end.
-    fn pending_max(&self) -> usize {
+    pub(super) fn pending_max(&self) -> usize {
         self.config.clients_max * 2 + 64
     }
 
     /// Events waiting to be polled at most: full, nobody is admitted until they are.
-    fn events_max(&self) -> usize {
+    pub(super) fn events_max(&self) -> usize {
         self.config.clients_max * 4 + 64
     }
 }
 
-fn mark_of(private: &[u8]) -> TokenMark {
+/// A token's mark.
+pub(super) fn mark_of(private: &[u8]) -> TokenMark {
     *private.last_chunk::<TAG_LEN>().expect("the private part is 1024 bytes")
 }
 

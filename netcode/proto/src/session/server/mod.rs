@@ -1,10 +1,12 @@
 //! The server's half of all sessions: what it holds and what it tells. The verbs live in the files beside it:
-//! `admit`, `receive`, `transmit`, `timer`.
+//! `admit`, `resume`, `receive`, `roam`, `transmit`, `timer`.
 //!
 //! Must never know a socket, a tick or what a message means.
 
 mod admit;
 mod receive;
+mod resume;
+mod roam;
 mod table;
 mod timer;
 mod tokens;
@@ -43,6 +45,9 @@ pub struct Server {
     sessions: SessionTable,
     events: VecDeque<ServerEvent>,
     farewells: HashMap<ClientId, Farewell, KeyedHash>,
+    hash: KeyedHash,
+    /// Offers accepted and paths doubted so far: what makes every connection id, salt and cookie another one.
+    nonces: u64,
     now: Time,
     sweep_at: Time,
 }
@@ -76,6 +81,8 @@ impl Server {
             sessions: SessionTable::new(config.clients_max, hash),
             events: VecDeque::new(),
             farewells: HashMap::with_hasher(hash),
+            hash,
+            nonces: 0,
             now: Time::ZERO,
             sweep_at: Time::ZERO,
             config,
@@ -165,5 +172,10 @@ impl Server {
 
     fn unix_s(&self, now: Time) -> u64 {
         self.config.unix_at_zero_s.saturating_add(now.as_micros() / 1_000_000)
+    }
+
+    fn next_nonce(&mut self) -> u64 {
+        self.nonces += 1;
+        self.nonces
     }
 }

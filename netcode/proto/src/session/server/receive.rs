@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use netcode_wire::Time;
 
 use super::Server;
-use crate::session::packet::{Head, PacketType, Request};
+use crate::session::extension::Offer;
+use crate::session::packet::{Form, Head, PacketType, Request, Sender};
+use crate::session::peer::Opened;
 use crate::session::phase::ServerCause;
+use crate::session::resume::Resume;
 use crate::session::{ClientId, DisconnectReason};
 
 impl Server {
@@ -18,26 +21,43 @@ impl Server {
             self.handle_request(now, from, datagram);
             return;
         }
-        let Some(head) = Head::decode(datagram) else {
+        if Resume::is_claimed(datagram) {
+            self.handle_resume(now, from, datagram);
+            return;
+        }
+        let Some(head) = Head::decode(datagram, Sender::Client) else {
             self.wire.counters.dropped_malformed += 1;
             return;
         };
         match head.kind {
             PacketType::Response => self.handle_response(now, from, datagram, head),
-            PacketType::KeepAlive | PacketType::Payload | PacketType::Disconnect => {
-                self.handle_session_packet(now, from, datagram, head);
+            PacketType::KeepAlive
+            | PacketType::Payload
+            | PacketType::Disconnect
+            | PacketType::PathResponse => self.handle_session_packet(now, from, datagram, head),
+            PacketType::Denied | PacketType::Challenge | PacketType::Accept | PacketType::PathChallenge => {
+                self.wire.counters.dropped_unexpected += 1;
             }
-            PacketType::Denied | PacketType::Challenge => self.wire.counters.dropped_unexpected += 1,
         }
     }
 
     fn handle_session_packet(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8], head: Head) {
-        let Some(client) = self.sessions.at_address(&from) else {
+        let known = match head.form {
+            Form::Routed(id) => self.sessions.at_connection(id),
+            Form::Standard | Form::Extended => self.sessions.at_address(&from),
+        };
+        let resumed = match (known, head.form) {
+            (None, Form::Routed(id)) => self.confirm_resumption(now, from, id, datagram, head),
+            _ => None,
+        };
+        let Some(client) = known.or(resumed) else {
             self.wire.counters.dropped_unknown += 1;
             return;
         };
         let Some(session) = self.sessions.get_mut(client) else { return };
-        let Some(text) = session.peer.open(now, &mut self.wire, datagram, head) else { return };
+        let bytes = datagram.len();
+        let Some(opened) = session.peer.open(now, &mut self.wire, datagram, head) else { return };
+        let Opened { text, newest } = opened;
         match head.kind {
             PacketType::Disconnect => {
                 self.close(now, client, ServerCause::PeerDisconnect, DisconnectReason::ByPeer);
@@ -49,11 +69,28 @@ impl Server {
                     self.close(now, client, ServerCause::Misbehaviour, reason);
                 }
             },
-            _ => self.advance(client, ServerCause::KeepAlive),
+            PacketType::PathResponse => {
+                let cookie = text.first_chunk().copied();
+                self.handle_path_response(now, client, from, cookie);
+            }
+            _ => {
+                let offer = Offer::decode(text);
+                self.advance(client, ServerCause::KeepAlive);
+                if let Some(offer) = offer {
+                    self.accept(now, client, offer);
+                }
+            }
+        }
+        if head.form.is_extended() {
+            self.follow(now, client, from, bytes, newest);
+        }
+        if resumed.is_some() {
+            // It does not know its slot.
+            self.send_keep_alive(now, client);
         }
     }
 
-    fn advance(&mut self, client: ClientId, cause: ServerCause) {
+    pub(super) fn advance(&mut self, client: ClientId, cause: ServerCause) {
         let Some(session) = self.sessions.get_mut(client) else { return };
         match session.phase.after(cause) {
             Some(phase) => session.phase = phase,

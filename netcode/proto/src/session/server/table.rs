@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use netcode_wire::Time;
 
+use crate::session::challenge::TokenMark;
+use crate::session::extension::{Accept, ConnectionId};
 use crate::session::hash::KeyedHash;
+use crate::session::path::Probe;
 use crate::session::peer::Peer;
 use crate::session::phase::ServerPhase;
 use crate::session::{ClientId, HANDSHAKE_INTERVAL};
@@ -16,11 +19,17 @@ use crate::session::{ClientId, HANDSHAKE_INTERVAL};
 pub(crate) struct Session {
     pub(crate) player: u64,
     pub(crate) address: SocketAddr,
+    /// The token that it lives by.
+    pub(crate) mark: TokenMark,
     pub(crate) phase: ServerPhase,
     /// Expiry of the token that began it: a later one may take over.
     pub(crate) expire_unix_s: u64,
     /// When it was last told its slot.
     pub(crate) keep_alive_at: Time,
+    /// What was agreed on beyond the standard.
+    pub(crate) connection: Option<Accept>,
+    /// Where the client may have gone.
+    pub(crate) probe: Option<Probe>,
     pub(crate) peer: Peer,
 }
 
@@ -41,13 +50,14 @@ struct Slot {
     session: Option<Box<Session>>,
 }
 
-/// Slots that grow with the clients that really came, and two indices into them.
+/// Slots that grow with the clients that really came, and three indices into them.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
     slots: Vec<Slot>,
     free: Vec<u16>,
     by_address: HashMap<SocketAddr, u16, KeyedHash>,
     by_player: HashMap<u64, u16, KeyedHash>,
+    by_connection: HashMap<ConnectionId, u16, KeyedHash>,
     clients_max: usize,
 }
 
@@ -58,6 +68,7 @@ impl SessionTable {
             free: Vec::new(),
             by_address: HashMap::with_hasher(hash),
             by_player: HashMap::with_hasher(hash),
+            by_connection: HashMap::with_hasher(hash),
             clients_max,
         }
     }
@@ -83,8 +94,11 @@ impl SessionTable {
         let session = slot.session.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(client.index() as u16);
-        self.by_address.remove(&session.address);
+        self.forget_address(&session.address, client.index() as u16);
         self.by_player.remove(&session.player);
+        if let Some(accept) = &session.connection {
+            self.by_connection.remove(&accept.id);
+        }
         Some(session)
     }
 
@@ -101,6 +115,33 @@ impl SessionTable {
 
     pub(crate) fn at_address(&self, address: &SocketAddr) -> Option<ClientId> {
         self.by_address.get(address).map(|&slot| self.id_of(slot))
+    }
+
+    /// Who has this connection id.
+    pub(crate) fn at_connection(&self, id: ConnectionId) -> Option<ClientId> {
+        self.by_connection.get(&id).map(|&slot| self.id_of(slot))
+    }
+
+    /// Gives `client`, which has none yet, the connection id of `accept`. Nobody else may have it.
+    pub(crate) fn connect(&mut self, client: ClientId, accept: Accept) {
+        let Some(session) = self.get_mut(client) else { return };
+        session.connection = Some(accept);
+        self.by_connection.insert(accept.id, client.index() as u16);
+    }
+
+    /// Moves `client` to another address. Who was there before is no longer found by it, only by connection id.
+    pub(crate) fn move_to(&mut self, client: ClientId, address: SocketAddr) {
+        let Some(session) = self.get_mut(client) else { return };
+        let old = std::mem::replace(&mut session.address, address);
+        self.forget_address(&old, client.index() as u16);
+        self.by_address.insert(address, client.index() as u16);
+    }
+
+    /// An address that another session has moved to stays that one's.
+    fn forget_address(&mut self, address: &SocketAddr, slot: u16) {
+        if self.by_address.get(address) == Some(&slot) {
+            self.by_address.remove(address);
+        }
     }
 
     pub(crate) fn of_player(&self, player: u64) -> Option<ClientId> {

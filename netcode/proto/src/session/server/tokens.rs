@@ -18,7 +18,20 @@ pub(crate) struct TokenTable {
 struct TokenUse {
     from: SocketAddr,
     expire_unix_s: u64,
-    spent: bool,
+    stage: Stage,
+    /// Where a resumption with it is under way.
+    resuming_from: Option<SocketAddr>,
+}
+
+/// How far the life of a token has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Shown, no session yet.
+    Shown,
+    /// A session began with it: it is good for resuming that, and for nothing else.
+    Spent,
+    /// That session ended by somebody's will: it is good for nothing.
+    Ended,
 }
 
 impl TokenTable {
@@ -28,7 +41,7 @@ impl TokenTable {
 
     /// Whether a token may be shown from this address: never seen, or seen from here and not yet spent.
     pub(crate) fn allows(&self, mark: &TokenMark, from: SocketAddr) -> bool {
-        self.uses.get(mark).is_none_or(|earlier| earlier.from == from && !earlier.spent)
+        self.uses.get(mark).is_none_or(|earlier| earlier.from == from && earlier.stage == Stage::Shown)
     }
 
     /// Binds an authentic token to the address that showed it first; false when the table is full.
@@ -39,15 +52,32 @@ impl TokenTable {
         if self.uses.len() >= self.uses_max {
             return false;
         }
-        self.uses.insert(mark, TokenUse { from, expire_unix_s, spent: false });
+        self.uses.insert(mark, TokenUse { from, expire_unix_s, stage: Stage::Shown, resuming_from: None });
         true
     }
 
-    /// Ends a token: a second session under its keys would reuse their sequences.
+    /// A session begins with a token: a second one under its keys would reuse their sequences.
     pub(crate) fn spend(&mut self, mark: &TokenMark) {
         if let Some(earlier) = self.uses.get_mut(mark) {
-            earlier.spent = true;
+            earlier.stage = Stage::Spent;
         }
+    }
+
+    /// A token's session ended by somebody's will: it cannot be resumed.
+    pub(crate) fn end(&mut self, mark: &TokenMark) {
+        if let Some(earlier) = self.uses.get_mut(mark) {
+            earlier.stage = Stage::Ended;
+        }
+    }
+
+    /// Whether a token's session stands, or ended by silence alone.
+    pub(crate) fn is_resumable(&self, mark: &TokenMark) -> bool {
+        self.uses.get(mark).is_some_and(|earlier| earlier.stage == Stage::Spent)
+    }
+
+    /// Notes that a token's session is being resumed from an address; gives the one from where it was tried before.
+    pub(crate) fn resume_from(&mut self, mark: &TokenMark, from: SocketAddr) -> Option<SocketAddr> {
+        self.uses.get_mut(mark)?.resuming_from.replace(from)
     }
 
     /// Forgets the tokens that have expired: their requests are refused for that.
@@ -78,8 +108,13 @@ mod tests {
         assert!(table.allows(&[1; 16], home) && table.allows(&[1; 16], away));
         assert!(table.claim([1; 16], home, 10));
         assert!(table.allows(&[1; 16], home) && !table.allows(&[1; 16], away));
+        assert!(!table.is_resumable(&[1; 16]), "nothing began with it yet");
         table.spend(&[1; 16]);
-        assert!(!table.allows(&[1; 16], home));
+        assert!(!table.allows(&[1; 16], home) && table.is_resumable(&[1; 16]));
+        assert_eq!(table.resume_from(&[1; 16], home), None);
+        assert_eq!(table.resume_from(&[1; 16], away), Some(home));
+        table.end(&[1; 16]);
+        assert!(!table.allows(&[1; 16], home) && !table.is_resumable(&[1; 16]));
     }
 
     #[test]

@@ -71,6 +71,9 @@ impl Server {
             return;
         }
         let Some(mut session) = self.sessions.remove(client) else { return };
+        if cause != ServerCause::Silence {
+            self.tokens.end(&session.mark);
+        }
         if !matches!(cause, ServerCause::PeerDisconnect | ServerCause::Silence) {
             session.peer.send_disconnects(now, &mut self.wire, session.address);
         }

@@ -1,0 +1,6 @@
+//! libFuzzer's door to `netcode_fuzz::exchange::input`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    netcode_fuzz::exchange::input(input);
+});

@@ -1,0 +1,100 @@
+//! How a UDP socket is set up, and why it could not be. Owns the options, the bind and its errors; must never know
+//! how datagrams are moved.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Why a carrier could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The address is taken, not ours, or not allowed to us.
+    #[error("cannot bind udp socket to {addr}: {source}")]
+    Bind {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The socket exists but could not be set up.
+    #[error("cannot configure udp socket: {0}")]
+    Configure(#[source] io::Error),
+    /// The system gave no thread.
+    #[error("cannot start an i/o thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Which system calls a socket is served by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoMode {
+    /// Batches, offloads and arrival marks where the system has them; otherwise, or once it refuses them, as
+    /// [`IoMode::Plain`].
+    #[default]
+    Auto,
+    /// One `recvfrom` and one `sendto` a datagram, nothing else: works wherever UDP does.
+    Plain,
+}
+
+/// How a socket is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// Kernel receive buffer asked for, in bytes. The kernel may give less; that is not an error.
+    pub receive_buffer_bytes: usize,
+    /// Kernel send buffer asked for, in bytes.
+    pub send_buffer_bytes: usize,
+    /// Which system calls to use.
+    pub io: IoMode,
+    /// Marks everything sent as ECN-capable, ECT(0). Only for a sender that reacts to the marks that come back
+    /// (RFC 8311 §4): hence off by default.
+    pub mark_ecn: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        // 1 MiB holds one 60 Hz tick of 512 clients, at some 1.3 kB of kernel memory for a small datagram.
+        Self { receive_buffer_bytes: 1 << 20, send_buffer_bytes: 1 << 20, io: IoMode::Auto, mark_ecn: false }
+    }
+}
+
+impl SocketOptions {
+    /// Opens, sets up and binds a nonblocking socket. `[::]` takes IPv4 too where the system can.
+    pub(super) fn bind(&self, addr: SocketAddr) -> Result<UdpSocket, TransportError> {
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))
+            .map_err(TransportError::Configure)?;
+        if addr.is_ipv6() {
+            // Not every system allows both families on one socket: then it is IPv6 alone.
+            let _ = socket.set_only_v6(!addr.ip().is_unspecified());
+        }
+        // Deliberate: a smaller buffer than asked for is worse, not wrong.
+        let _ = socket.set_recv_buffer_size(self.receive_buffer_bytes);
+        let _ = socket.set_send_buffer_size(self.send_buffer_bytes);
+        if self.mark_ecn {
+            mark_ecn(&socket, addr).map_err(TransportError::Configure)?;
+        }
+        socket.set_nonblocking(true).map_err(TransportError::Configure)?;
+        socket.bind(&addr.into()).map_err(|source| TransportError::Bind { addr, source })?;
+        Ok(socket.into())
+    }
+}
+
+#[cfg(unix)]
+fn mark_ecn(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    if addr.is_ipv6() {
+        socket.set_tclass_v6(ECT0)?;
+        // Mapped IPv4 peers of a socket for both families; an IPv6-only one has none.
+        let _ = socket.set_tos_v4(ECT0);
+        return Ok(());
+    }
+    socket.set_tos_v4(ECT0)
+}
+
+#[cfg(not(unix))]
+fn mark_ecn(socket: &Socket, _: SocketAddr) -> io::Result<()> {
+    socket.set_tos_v4(ECT0)
+}
+
+/// RFC 3168 §5: the ECN field is the low two bits of the type of service; ECT(0) is 10.
+const ECT0: u32 = 0b10;
