@@ -5,6 +5,7 @@
 //! are known here.
 
 pub mod accounts;
+pub mod allocation;
 pub mod api;
 pub mod app;
 pub mod clock;

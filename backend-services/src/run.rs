@@ -19,11 +19,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::accounts::Accounts;
 use crate::accounts::tokens::{Tokens, fresh_service_key};
+use crate::allocation::connect::Minter;
+use crate::allocation::grpc::GrpcAllocator;
+use crate::allocation::{Selection, Servers};
 use crate::app::{App, Limits, Parts};
 use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
 use crate::matchmaking::desk::Desk;
-use crate::matchmaking::seats::Minter;
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::store::{Db, MatchState, Stores};
 use crate::{matches, matchmaking, telemetry};
@@ -164,6 +166,7 @@ async fn assemble(
     let matchmaker = if args.role.has(Role::Matchmaking) { Some(matchmaker(args, stores)?) } else { None };
     if let Some(matchmaker) = &matchmaker {
         background.spawn(matchmaking::run_worker(matchmaker.clone(), draining.clone()));
+        background.spawn(matchmaker.servers().clone().watch(draining.clone()));
         let (db, desk) = (stores.db.clone(), matchmaker.desk.clone());
         background.spawn(matches::watch::run(db, desk, args.fleet_http.clone(), draining.clone()));
     }
@@ -185,17 +188,18 @@ async fn assemble(
 
 fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
     let endpoint = args.allocator.as_deref().context("--allocator is needed for matchmaking")?;
-    let allocator = AllocatorClient::new(endpoint, ALLOCATION_MAX)?;
+    let allocator =
+        GrpcAllocator::new(AllocatorClient::new(endpoint, ALLOCATION_MAX)?, args.fleet_http.as_deref());
+    let (namespace, fleet) = (args.namespace.clone(), args.fleet.clone());
+    let servers = Servers::single(allocator, Selection { namespace, fleet, labels: Default::default() });
     let minter =
         Minter { protocol_id: args.protocol_id, key: args.server_key()?, lifetime: CONNECT_TOKEN_LIFETIME };
     let settings = Settings {
         tick: Duration::from_millis(args.matchmaking_tick_ms),
         match_seconds: args.match_seconds,
         match_grace: Duration::from_secs_f64(args.match_grace),
-        fleet: args.fleet.clone(),
-        namespace: args.namespace.clone(),
     };
-    Ok(Matchmaker::new(Desk::new(args.pool_rules()), stores.db.clone(), allocator, minter, settings))
+    Ok(Matchmaker::new(Desk::new(args.pool_rules()), stores.db.clone(), servers, minter, settings))
 }
 
 async fn housekeeping(

@@ -1,23 +1,22 @@
 //! From a wish to play to a place in a match: `routes` parse and render, `desk` keeps the tickets, `pool`
-//! holds the rule, `worker` finds servers, `seats` writes what server and players are told.
+//! holds the rule, `worker` gives it its clock and its matches their servers (from `allocation`).
 
 pub mod desk;
 pub mod pool;
 pub mod routes;
-pub mod seats;
 mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agones_sdk::allocation::AllocatorClient;
 use tokio::sync::watch;
 
 use self::desk::{CancelFault, Desk, Place, Status, View};
 use self::pool::{Enqueued, PoolTicket};
-use self::seats::{Minter, Sitting};
 use crate::accounts::tokens::Caller;
+use crate::allocation::Servers;
+use crate::allocation::connect::{Minter, Sitting};
 use crate::clock::UnixMs;
 use crate::http::problem::ApiError;
 use crate::ids::TicketId;
@@ -37,10 +36,6 @@ pub struct Settings {
     pub match_seconds: u32,
     /// A match is given up this long after it should have ended.
     pub match_grace: Duration,
-    /// Servers of this fleet only; any if absent.
-    pub fleet: Option<String>,
-    /// The fleet's namespace.
-    pub namespace: String,
 }
 
 /// The matchmaker of one process; cloning shares it.
@@ -49,15 +44,20 @@ pub struct Matchmaker {
     /// The tickets.
     pub desk: Desk,
     db: Db,
-    allocator: AllocatorClient,
+    servers: Servers,
     minter: Arc<Minter>,
     settings: Arc<Settings>,
 }
 
 impl Matchmaker {
     /// Over these parts.
-    pub fn new(desk: Desk, db: Db, allocator: AllocatorClient, minter: Minter, settings: Settings) -> Self {
-        Self { desk, db, allocator, minter: Arc::new(minter), settings: Arc::new(settings) }
+    pub fn new(desk: Desk, db: Db, servers: Servers, minter: Minter, settings: Settings) -> Self {
+        Self { desk, db, servers, minter: Arc::new(minter), settings: Arc::new(settings) }
+    }
+
+    /// Where its servers come from.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// Queues the caller; whoever is queued already gets the ticket that stands. The flag says whether the
@@ -138,7 +138,7 @@ impl Matchmaker {
         let account = self.db.account(caller.player).await?.ok_or_else(none)?;
         let rating = self.db.rating(caller.player).await?.unwrap_or_else(newcomer);
         let (player, mu) = (caller.player, rating.mu);
-        let sitting = Sitting { id: live.id, player, display_name: &account.display_name, seat, mu };
+        let sitting = Sitting { id: live.id, player, display_name: &account.display_name, team: seat, mu };
         self.place(&sitting, address).map_err(|error| {
             tracing::error!(%error, "connect token not minted");
             ApiError::unavailable("no_connect_token", "no connect token could be made")

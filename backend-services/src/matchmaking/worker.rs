@@ -2,30 +2,23 @@
 //! players), allocate a server, mark it running, hand out places. Every step that fails undoes the ones
 //! before it, and the tickets wait on with their age.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use agones_sdk::allocation::{AllocationRequest, AllocationResponse, GameServerSelector, MetaPatch};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::pool::Match;
-use super::seats::{MATCH_ANNOTATION, Sitting, sheet};
 use super::{Matchmaker, desk::Place};
+use crate::allocation::connect::Sitting;
+use crate::allocation::{Admission, AllocationFault, MatchSheet, SheetPlayer, Wanted};
 use crate::clock::UnixMs;
 use crate::crypto::random_u64;
 use crate::ids::{MatchId, PlayerId};
 use crate::store::{OpenMatch, StoreError};
 
-/// Matches that look for a server at once; more wait for the next tick.
-const ALLOCATIONS_MAX: usize = 32;
 /// A match that has no server by then is given up: a crash lies between.
 const ALLOCATING_MAX: Duration = Duration::from_secs(30);
-/// Failed allocations are followed by a pause that doubles, up to this.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-
 /// Why a match did not start. The tickets go back in any case.
 #[derive(Debug, thiserror::Error)]
 enum StartFault {
@@ -34,9 +27,7 @@ enum StartFault {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Allocate(#[from] agones_sdk::allocation::AllocateError),
-    #[error("server {0} has no usable address")]
-    Address(String),
+    Allocate(#[from] AllocationFault),
     #[error("connect token not minted: {0}")]
     Mint(#[from] netcode_token::TokenError),
     #[error("the match was given up while it waited for a server")]
@@ -47,17 +38,21 @@ enum StartFault {
 pub async fn run(matchmaker: Matchmaker, mut drain: watch::Receiver<bool>) {
     let mut clock = tokio::time::interval(matchmaker.settings.tick);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut starting: JoinSet<bool> = JoinSet::new();
-    let mut pause = Pause::default();
+    let mut starting = JoinSet::new();
     loop {
         tokio::select! {
             _ = drain.wait_for(|draining| *draining) => break,
-            Some(started) = starting.join_next() => pause.note(started.unwrap_or(false), Instant::now()),
+            Some(_) = starting.join_next() => {}
             () = look(&matchmaker, &mut clock) => {
-                if starting.len() < ALLOCATIONS_MAX && !pause.is_on(Instant::now()) {
+                if matchmaker.servers.room(Instant::now()) > 0 {
                     for found in matchmaker.desk.tick(Instant::now()) {
+                        // A match for which there is no server waits with its tickets.
+                        let Some(admission) = matchmaker.servers.admit(Instant::now()) else {
+                            matchmaker.desk.give_back(&found, &[]);
+                            continue;
+                        };
                         let matchmaker = matchmaker.clone();
-                        starting.spawn(async move { start(&matchmaker, found).await });
+                        starting.spawn(async move { start(&matchmaker, admission, found).await });
                     }
                 }
             }
@@ -77,19 +72,17 @@ async fn look(matchmaker: &Matchmaker, clock: &mut tokio::time::Interval) {
     }
 }
 
-/// Starts a match, or gives its tickets back. True unless the allocator or the store failed.
-async fn start(matchmaker: &Matchmaker, found: Match) -> bool {
+/// Starts a match, or gives its tickets back.
+async fn start(matchmaker: &Matchmaker, admission: Admission, found: Match) {
     let id = MatchId::random();
-    match try_start(matchmaker, id, &found).await {
+    match try_start(matchmaker, id, admission, &found).await {
         Ok((places, server)) => {
             tracing::info!(%id, players = found.tickets.len(), server, "match started");
             metrics::counter!("matches_started_total").increment(1);
             matchmaker.desk.commit(&found, places, Instant::now());
-            true
         }
         Err(StartFault::Busy(busy)) => {
             matchmaker.desk.give_back(&found, &busy);
-            true
         }
         Err(fault) => {
             tracing::warn!(%id, %fault, "match not started; its tickets wait on");
@@ -98,7 +91,6 @@ async fn start(matchmaker: &Matchmaker, found: Match) -> bool {
                 tracing::warn!(%id, %error, "match not abandoned; its deadline will free the players");
             }
             matchmaker.desk.give_back(&found, &[]);
-            false
         }
     }
 }
@@ -106,6 +98,7 @@ async fn start(matchmaker: &Matchmaker, found: Match) -> bool {
 async fn try_start(
     matchmaker: &Matchmaker,
     id: MatchId,
+    admission: Admission,
     found: &Match,
 ) -> Result<(Vec<Place>, String), StartFault> {
     let players = found.tickets.iter().map(|ticket| ticket.player).collect();
@@ -113,97 +106,34 @@ async fn try_start(
     let open = OpenMatch { id, mode: found.mode, players, opened, deadline: opened.plus(ALLOCATING_MAX) };
     matchmaker.db.open_match(&open).await?.map_err(StartFault::Busy)?;
 
-    let response = matchmaker.allocator.allocate(request(matchmaker, id, found)).await?;
-    let address =
-        address(&response).await.ok_or_else(|| StartFault::Address(response.game_server_name.clone()))?;
+    let server = matchmaker.servers.allocate(admission, &wanted(matchmaker, id, found)).await?;
     let seated = (0..).zip(&found.tickets).map(|(seat, ticket)| {
         let (player, display_name, mu) = (ticket.player, ticket.display_name.as_str(), ticket.mu);
-        matchmaker.place(&Sitting { id, player, display_name, seat, mu }, address)
+        matchmaker.place(&Sitting { id, player, display_name, team: seat, mu }, server.address)
     });
     let places = seated.collect::<Result<Vec<Place>, _>>()?;
 
     let settings = &matchmaker.settings;
     let length = Duration::from_secs(u64::from(settings.match_seconds)) + settings.match_grace;
     let deadline = UnixMs::now().plus(length);
-    let server = response.game_server_name;
-    if !matchmaker.db.start_match(id, &server, &address.to_string(), deadline).await? {
+    if !matchmaker.db.start_match(id, &server.name, &server.address.to_string(), deadline).await? {
         return Err(StartFault::GivenUp);
     }
-    Ok((places, server))
+    Ok((places, server.name))
 }
 
-fn request(matchmaker: &Matchmaker, id: MatchId, found: &Match) -> AllocationRequest {
-    let settings = &matchmaker.settings;
-    let fleet = settings.fleet.iter().map(|fleet| ("agones.dev/fleet".to_owned(), fleet.clone()));
-    let sheet = sheet(id, found, settings.match_seconds, random_u64());
-    let sheet = serde_json::to_string(&sheet).expect("a sheet is plain JSON");
-    AllocationRequest {
-        namespace: settings.namespace.clone(),
-        game_server_selectors: vec![GameServerSelector {
-            match_labels: fleet.collect(),
-            ..Default::default()
-        }],
-        metadata: Some(MetaPatch {
-            labels: [("tickwright.dev/match-id".to_owned(), id.to_string())].into(),
-            annotations: [(MATCH_ANNOTATION.to_owned(), sheet)].into(),
-        }),
-        ..Default::default()
-    }
-}
-
-/// The server's UDP address; a host name is looked up.
-async fn address(response: &AllocationResponse) -> Option<SocketAddr> {
-    let port = u16::try_from(response.ports.first()?.port).ok()?;
-    if let Ok(ip) = response.address.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, port));
-    }
-    tokio::net::lookup_host((response.address.as_str(), port)).await.ok()?.next()
-}
-
-/// No allocation is tried for a while after one failed: the fleet needs time to grow, not more requests.
-#[derive(Default)]
-struct Pause {
-    failures: u32,
-    until: Option<Instant>,
-}
-
-impl Pause {
-    fn note(&mut self, succeeded: bool, now: Instant) {
-        if succeeded {
-            *self = Self::default();
-            return;
-        }
-        // The failures of one round count once.
-        if !self.is_on(now) {
-            let longest = PAUSE_MIN.saturating_mul(1 << self.failures.min(8)).min(PAUSE_MAX);
-            // Jitter, so that several matchmakers do not come back together.
-            self.until = Some(now + longest.mul_f64(0.5 + 0.5 * fastrand::f64()));
-            self.failures += 1;
-        }
-    }
-
-    fn is_on(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_with_failures_and_end_with_a_success() {
-        let (mut pause, mut now) = (Pause::default(), Instant::now());
-        for _ in 0..10 {
-            pause.note(false, now);
-            pause.note(false, now);
-            now = pause.until.expect("a pause");
-            assert!(!pause.is_on(now));
-        }
-        pause.note(false, now);
-        let length = pause.until.expect("a pause") - now;
-        assert!(length >= PAUSE_MAX / 2 && length <= PAUSE_MAX, "{length:?}");
-        pause.note(true, now);
-        assert!(!pause.is_on(now));
-    }
+fn wanted(matchmaker: &Matchmaker, id: MatchId, found: &Match) -> Wanted {
+    let player = |(seat, ticket): (u8, &super::pool::PoolTicket)| SheetPlayer {
+        player: ticket.player.as_u64(),
+        name: ticket.display_name.clone(),
+        team: seat,
+    };
+    let sheet = MatchSheet {
+        match_id: id.to_string(),
+        mode: found.mode.to_owned(),
+        seconds: matchmaker.settings.match_seconds,
+        seed: random_u64() % PlayerId::LIMIT,
+        players: (0..).zip(&found.tickets).map(player).collect(),
+    };
+    Wanted { id, sheet, latencies: Vec::new(), latency_max_ms: None }
 }

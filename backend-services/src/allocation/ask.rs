@@ -1,0 +1,55 @@
+//! What a match needs of a server, written as Agones' allocation request. Pure.
+
+use std::collections::BTreeMap;
+
+use agones_sdk::allocation::{AllocationRequest, GameServerSelector, MetaPatch};
+
+use super::sheet::{MATCH_ANNOTATION, MatchSheet};
+use crate::ids::MatchId;
+
+/// The label that carries the match's id.
+const MATCH_LABEL: &str = "tickwright.dev/match-id";
+/// The label by which Agones marks the servers of a fleet.
+const FLEET_LABEL: &str = "agones.dev/fleet";
+
+/// Which servers are ours to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The servers' namespace.
+    pub namespace: String,
+    /// Servers of this fleet only; any if absent.
+    pub fleet: Option<String>,
+    /// Further labels that a server must have.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a match wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Which match.
+    pub id: MatchId,
+    /// What its server is told.
+    pub sheet: MatchSheet,
+    /// Milliseconds to each region, one map for each player or party; empty if nobody measured.
+    pub latencies: Vec<BTreeMap<String, u32>>,
+    /// Nobody may play further away than this, milliseconds.
+    pub latency_max_ms: Option<u32>,
+}
+
+impl Wanted {
+    /// The request that takes a server of `selection` for this match.
+    pub(super) fn request(&self, selection: &Selection) -> AllocationRequest {
+        let fleet = selection.fleet.iter().map(|fleet| (FLEET_LABEL.to_owned(), fleet.clone()));
+        let match_labels = fleet.chain(selection.labels.clone()).collect();
+        let sheet = serde_json::to_string(&self.sheet).expect("a sheet is plain JSON");
+        AllocationRequest {
+            namespace: selection.namespace.clone(),
+            game_server_selectors: vec![GameServerSelector { match_labels, ..Default::default() }],
+            metadata: Some(MetaPatch {
+                labels: [(MATCH_LABEL.to_owned(), self.id.to_string())].into(),
+                annotations: [(MATCH_ANNOTATION.to_owned(), sheet)].into(),
+            }),
+            ..Default::default()
+        }
+    }
+}
