@@ -170,3 +170,32 @@ fn the_standards_key_is_gone_when_its_packets_are_too_old() {
     assert_eq!(net.server.counters().dropped_unexpected, unexpected + 1, "and now it is not");
     assert_talking(&mut net);
 }
+
+#[test]
+fn an_offer_is_made_until_it_is_heard_whatever_else_is_sent() {
+    let mut net = net_of(FULL, FULL);
+    // No acceptance arrives for three seconds in which both ends talk in every tick.
+    net.filter = Box::new(|datagram| kind(&datagram.bytes) != 7);
+    assert!(net.run_until(|net| net.all_connected() && net.server.client_of_player(1).is_some()));
+    for _ in 0..180 {
+        talk_for_a_tick(&mut net);
+    }
+    assert_eq!(net.clients[0].1.counters().extended, 0);
+    let offers =
+        net.log.iter().filter(|datagram| datagram.to == server_address() && kind(&datagram.bytes) == 4);
+    assert!((10..=15).contains(&offers.count()), "often at first, then now and then");
+    net.filter = Box::new(|_| true);
+    for _ in 0..66 {
+        talk_for_a_tick(&mut net);
+    }
+    assert_eq!((net.server.counters().extended, net.clients[0].1.counters().extended), (1, 1));
+}
+
+/// One tick in which both ends say something.
+fn talk_for_a_tick(net: &mut Net) {
+    let (now, client) = (net.now, net.server.client_of_player(1).expect("connected"));
+    net.server.send(now, client, CONTROL, &[1]).expect("room");
+    net.client(0).send(now, CONTROL, &[1]).expect("room");
+    net.tick();
+    while net.server.poll_message(client).is_some() || net.client(0).poll_message().is_some() {}
+}

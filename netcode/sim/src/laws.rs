@@ -108,6 +108,12 @@ pub enum Violation {
     /// A connection ended without a reason that the scenario gave it.
     #[error("a connection closed without cause: {0}")]
     ClosedWithoutCause(String),
+    /// A session stands on a path that is well, and its offer of the extended form was never heard.
+    #[error("the session of seat {seat} is not extended")]
+    NeverExtended {
+        /// The seat.
+        seat: usize,
+    },
     /// A stranger got back more than it sent, or changed a server's memory.
     #[error("a stranger sent {sent} bytes and got {got} back")]
     Amplified {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use netcode_proto::{Client, ClientId, DisconnectReason};
+use netcode_token::TOKEN_LEN;
 use netcode_wire::Time;
 
 use crate::conditioner::Conditioner;
@@ -15,6 +16,9 @@ pub struct Seat {
     pub(crate) address: SocketAddr,
     pub(crate) joined: Time,
     pub(crate) client: Option<Client>,
+    /// What it came with, and when that was minted.
+    pub(crate) token: Box<[u8; TOKEN_LEN]>,
+    pub(crate) token_from: Time,
     pub(crate) session: Option<ClientId>,
     /// When the server told of the session.
     pub(crate) connected: Option<Time>,

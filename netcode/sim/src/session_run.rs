@@ -20,11 +20,13 @@ pub fn run_sessions(seed: u64) -> Result<RunReport, Violation> {
     let mut cluster = Cluster::new(&ChannelSet::standard(), &LinkConfig::default(), seed);
     let mut story = Story::random(&mut rng);
     let mut moves = Moves::new(seed);
+    let mut returns = Returns::new(seed);
     let mut report = RunReport::default();
     while cluster.now() < story.end {
         cluster.tick()?;
         story.turn(&mut rng, &mut cluster);
         moves.turn(&story, &mut cluster);
+        returns.turn(&mut story, &mut cluster);
         report.refused += story.talk(&mut rng, &mut cluster);
     }
     for seat in 0..cluster.seats_len() {
@@ -33,6 +35,7 @@ pub fn run_sessions(seed: u64) -> Result<RunReport, Violation> {
     }
     cluster.run_for(HEALING)?;
     cluster.all_delivered(HEALING)?;
+    cluster.all_extended()?;
     cluster.idle_for(Duration::from_secs(5))?;
     report.span = cluster.now().since(Time::ZERO);
     report.packets = cluster.datagrams();
@@ -80,19 +83,40 @@ impl Moves {
             return;
         }
         self.next = Some(now + Duration::from_millis(self.rng.u64(500..4000)));
-        // Only an extended session can move; which ones are, is told of all together.
-        let counters = cluster.server().counters();
-        if counters.extended < counters.connected {
-            return;
-        }
         let settled = |seat: &usize| {
             let is_up = !story.seats[*seat].is_over && cluster.is_up(*seat);
-            // The client knows, too, once it has heard back.
+            // Only an extended session can move. Whatever was lost, an offer was heard by then.
             is_up && cluster.up_since(*seat).is_some_and(|at| now.since(at) > EXTENDED_AFTER)
         };
         let up: Vec<usize> = (0..story.seats.len()).filter(settled).collect();
         if let Some(&seat) = self.rng.choice(&up) {
             cluster.rebind(seat);
+        }
+    }
+}
+
+/// Crashed clients that come back with the token that they had, in every other run. Drawn apart, as moves are.
+#[derive(Debug)]
+struct Returns {
+    rng: fastrand::Rng,
+    next: Option<Time>,
+}
+
+impl Returns {
+    fn new(seed: u64) -> Self {
+        let next = seed.is_multiple_of(2).then_some(Time::ZERO);
+        Self { rng: fastrand::Rng::with_seed(seed ^ 0x7265_7475), next }
+    }
+
+    fn turn(&mut self, story: &mut Story, cluster: &mut Cluster) {
+        if self.next.is_none_or(|next| cluster.now() < next) || story.seats.len() >= SEATS_MAX {
+            return;
+        }
+        self.next = Some(cluster.now() + Duration::from_millis(self.rng.u64(50..3000)));
+        let crashed: Vec<usize> = (0..story.seats.len()).filter(|seat| cluster.can_resume(*seat)).collect();
+        if let Some(&seat) = self.rng.choice(&crashed) {
+            cluster.resume(seat, path(&mut self.rng));
+            story.seats.push(Fate::default());
         }
     }
 }

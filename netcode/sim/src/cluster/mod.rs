@@ -8,8 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use netcode_proto::{
-    ChannelId, ChannelSet, Client, ClientConfig, ClientId, ClientState, DisconnectReason, LinkConfig, Server,
-    ServerConfig,
+    ChannelId, ChannelSet, Client, ClientConfig, ClientId, ClientState, DisconnectReason, Extensions,
+    LinkConfig, Server, ServerConfig,
 };
 use netcode_token::{Key, Seat as UserData, TokenSpec, mint_with};
 use netcode_wire::Time;
@@ -58,6 +58,7 @@ impl Cluster {
             link: link.clone(),
             unix_at_zero_s: UNIX,
             seed,
+            extensions: extensions(seed),
             ..ServerConfig::new(PROTOCOL, private_key.clone())
         };
         Self {
@@ -80,7 +81,6 @@ impl Cluster {
     /// Starts a client of `player` on a path of this kind with a fresh token; gives its seat. A player who has
     /// a seat already gets another one: the newer token takes the session over.
     pub fn join(&mut self, player: u64, profile: Profile) -> usize {
-        let seat = self.seats.len();
         let mut excuse = Excuse::default();
         for older in self.seats.iter_mut().filter(|older| older.player == player) {
             older.excuses = [TAKEN_OVER; 2];
@@ -89,24 +89,68 @@ impl Cluster {
                 excuse = TAKEN_OVER;
             }
         }
-        let config = ClientConfig {
+        let token = self.token(player);
+        let client =
+            Client::connect(self.now, &token[..], self.client_config()).expect("our own tokens are sound");
+        self.seat(player, client, token, profile, [excuse; 2])
+    }
+
+    /// Whether [`Cluster::resume`] has something to come back to: a client that crashed, whose session stands or ended
+    /// by silence alone, whose player did not come again since, and whose token lives for long enough to say so.
+    #[must_use]
+    pub fn can_resume(&self, seat: usize) -> bool {
+        let crashed = &self.seats[seat];
+        let stands = crashed.connected.is_some()
+            && crashed.ended.is_none_or(|reason| reason == DisconnectReason::TimedOut);
+        let latest = self.seats.iter().rposition(|other| other.player == crashed.player) == Some(seat);
+        let left = (crashed.token_from + TOKEN_LIFE).since(self.now);
+        crashed.client.is_none() && stands && latest && left > RESUME_SPARE
+    }
+
+    /// A crashed client comes back with its token, at another address and on a path of this kind; gives its new seat.
+    pub fn resume(&mut self, crashed: usize, profile: Profile) -> usize {
+        self.seats[crashed].excuses = [TAKEN_OVER; 2];
+        let (player, token) = (self.seats[crashed].player, self.seats[crashed].token.clone());
+        let fresh = key(self.seed, 1 << 40 | self.seats.len() as u64);
+        let client = Client::resume(self.now, &token[..], self.client_config(), &fresh);
+        let (from, token) = (self.seats[crashed].token_from, token);
+        let seat =
+            self.seat(player, client.expect("our own tokens are sound"), token, profile, Default::default());
+        self.seats[seat].token_from = from;
+        seat
+    }
+
+    fn client_config(&self) -> ClientConfig {
+        ClientConfig {
             channels: self.channels.clone(),
             link: self.link.clone(),
+            extensions: extensions(self.seed),
             ..ClientConfig::new(PROTOCOL)
-        };
-        let token = self.token(player);
-        let client = Client::connect(self.now, &token[..], config).expect("our own tokens are sound");
+        }
+    }
+
+    fn seat(
+        &mut self,
+        player: u64,
+        client: Client,
+        token: Box<[u8; netcode_token::TOKEN_LEN]>,
+        profile: Profile,
+        excuses: [Excuse; 2],
+    ) -> usize {
+        let seat = self.seats.len();
         let salt = self.seed ^ (seat as u64 + 1) << 40;
         self.seats.push(Seat {
             player,
             address: SocketAddr::from((Ipv4Addr::new(10, 1, 0, 1), 10_000 + seat as u16)),
             client: Some(client),
+            token,
+            token_from: self.now,
             session: None,
             connected: None,
             paths: [Conditioner::new(profile, salt), Conditioner::new(profile, !salt)],
             ledgers: [Ledger::new(&self.channels, salt), Ledger::new(&self.channels, !salt)],
             joined: self.now,
-            excuses: [excuse; 2],
+            excuses,
             ended: None,
         });
         seat
@@ -219,7 +263,7 @@ impl Cluster {
         let spec = TokenSpec {
             protocol_id: PROTOCOL,
             create_unix_s: unix,
-            expire_unix_s: unix + 30,
+            expire_unix_s: unix + TOKEN_LIFE.as_secs(),
             timeout_s: TIMEOUT_S,
             client_id: player,
             servers: vec![SERVER],
@@ -255,6 +299,21 @@ impl Cluster {
             self.seats[seat].ledgers.iter().try_for_each(|ledger| ledger.all_delivered(after))?;
         }
         Ok(())
+    }
+
+    /// Every seat that is up has the extended form: whatever was lost, its offer was heard.
+    ///
+    /// # Errors
+    /// [`Violation::NeverExtended`].
+    pub fn all_extended(&self) -> Result<(), Violation> {
+        let plain = |seat: &usize| {
+            let client = self.seats[*seat].client.as_ref();
+            self.is_up(*seat) && client.is_some_and(|client| client.counters().extended == 0)
+        };
+        match (0..self.seats.len()).find(plain) {
+            Some(seat) => Err(Violation::NeverExtended { seat }),
+            None => Ok(()),
+        }
     }
 
     /// Runs `span` in which nobody says anything; nobody may send more than two datagrams a second.
@@ -319,6 +378,11 @@ impl Cluster {
     }
 }
 
+/// All that a session can have; AES in half of the runs.
+fn extensions(seed: u64) -> Extensions {
+    Extensions { aes_hardware: seed & 2 != 0, ..Extensions::default() }
+}
+
 /// A key that depends on the seed and on which it is.
 fn key(seed: u64, which: u64) -> Key {
     let mut rng = fastrand::Rng::with_seed(seed ^ which.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -335,5 +399,9 @@ const UNIX: u64 = 1_700_000_000;
 const TICK: Duration = Duration::from_micros(16_667);
 /// Datagrams that an eavesdropper keeps.
 const CAPTURED_MAX: usize = 64;
+/// How long a token admits.
+const TOKEN_LIFE: Duration = Duration::from_secs(30);
+/// What a token must still live for a resumption with it to succeed in any weather.
+const RESUME_SPARE: Duration = Duration::from_secs(8);
 /// Silence after which a session ends, seconds.
 pub const TIMEOUT_S: i32 = 8;

@@ -1,5 +1,7 @@
 //! What time alone does: repeats, timeouts, keep-alives. Must never know a message.
 
+use std::time::Duration;
+
 use netcode_wire::Time;
 
 use super::Client;
@@ -40,12 +42,16 @@ impl Client {
         }
     }
 
-    /// Whether an offer is due although payloads keep the keep-alives away: a few times, then only with them.
+    /// Whether an offer is due although payloads keep the keep-alives away: often at first, then now and then for as
+    /// long as nobody accepts. A path that was dead for all of the first ones would otherwise leave a session that
+    /// never rests where it cannot move.
     fn must_offer_again(&self, now: Time) -> bool {
-        let due = self.offers < OFFERS_MAX && now.since(self.offered_at) >= HANDSHAKE_INTERVAL;
-        due && self.may_offer()
+        let interval = if self.offers < OFFERS_OFTEN { HANDSHAKE_INTERVAL } else { OFFER_INTERVAL };
+        now.since(self.offered_at) >= interval && self.may_offer()
     }
 }
 
-// Ten are lost once in 10^5 at 30 % loss; a server that answers none is a plain one.
-const OFFERS_MAX: u32 = 10;
+// Ten are lost once in 10^5 at 30 % loss: a server that answers none is most probably a plain one.
+const OFFERS_OFTEN: u32 = 10;
+// What a plain server is sent beside the payloads for it: 34 bytes a second.
+const OFFER_INTERVAL: Duration = Duration::from_secs(1);
