@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use netcode_sim::Profile;
+use server_runtime::Transport;
 
 /// Headless players. Without a subcommand: the whole journey, from account to leaderboard, on this machine.
 #[derive(Debug, Parser)]
@@ -53,6 +54,9 @@ pub struct DemoArgs {
     /// The simulated network between bots and servers: lan, broadband, wifi, 4g, bad, demo, lossy.
     #[arg(long, default_value = "demo", value_parser = parse_profile)]
     pub profile: Named,
+    /// What bots and servers talk by.
+    #[arg(long, value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
+    pub transport: Transport,
     /// Where accounts, ratings, boards and logs live; made when missing. Default: a new folder below .tickwright.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -97,6 +101,9 @@ pub struct SwarmArgs {
     /// The simulated network: lan, broadband, wifi, 4g, bad, demo, lossy.
     #[arg(long, default_value = "lan", value_parser = parse_profile)]
     pub profile: Named,
+    /// What to talk to the server by: the word that it was started with.
+    #[arg(long, value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
+    pub transport: Transport,
     /// How long to play, for example 30s.
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub run_for: Duration,

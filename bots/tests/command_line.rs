@@ -27,6 +27,7 @@ fn wrong_flags_are_named() {
     check(&["--profile", "dsl"], &["--profile", "dsl", "broadband"]);
     check(&["--bots", "many"], &["--bots", "many"]);
     check(&["--colour"], &["--colour"]);
+    check(&["--transport", "pigeon"], &["--transport", "pigeon", "udp", "websocket", "renet", "laminar"]);
     check(&["swarm"], &["--server"]);
     check(&["swarm", "--server", "127.0.0.1:1"], &["--key"]);
     check(&["swarm", "--server", "127.0.0.1:1", "--key", "abc"], &["--key", "64 hex digits"]);

@@ -26,6 +26,7 @@ mod scene;
 mod spec;
 mod stage;
 mod status;
+mod transport;
 
 pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
 pub use drive::RunError;
@@ -50,6 +51,7 @@ pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{PlayerStatus, Status};
+pub use transport::Transport;
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]

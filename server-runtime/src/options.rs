@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use clap::Args;
 use netcode_token::Key;
 
+use crate::transport::Transport;
+
 /// Allowed tick rates, in Hz.
 pub const TICK_HZ: std::ops::RangeInclusive<u16> = 10..=128;
 
@@ -36,6 +38,9 @@ pub struct ServerOptions {
     /// UDP port for players; 0 chooses a free one.
     #[arg(long, env = "TICKWRIGHT_PORT", default_value_t = 0, value_name = "PORT")]
     pub port: u16,
+    /// What players come by; bots need the same word.
+    #[arg(long, env = "TICKWRIGHT_TRANSPORT", value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
+    pub transport: Transport,
     /// Address that players use, when it is another than what this machine sees (NAT, host port); repeatable.
     #[arg(
         long = "public-address",
@@ -178,6 +183,16 @@ pub enum OptionsError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A transport that was left out of this build.
+    #[error(
+        "--transport {transport} is not in this build: build with the cargo feature `{transport}` (here are: {built})"
+    )]
+    NotBuilt {
+        /// The one asked for.
+        transport: Transport,
+        /// Those there are.
+        built: String,
+    },
 }
 
 impl Default for ServerOptions {
@@ -186,6 +201,7 @@ impl Default for ServerOptions {
         Self {
             bind: IpAddr::from([0, 0, 0, 0]),
             port: 0,
+            transport: Transport::Udp,
             public_addresses: Vec::new(),
             admin_bind: IpAddr::from([127, 0, 0, 1]),
             admin_port: 0,
@@ -228,6 +244,7 @@ impl ServerOptions {
             let expected = "an endpoint like http://127.0.0.1:7070";
             return Err(OptionsError::Malformed { key: "--backend (TICKWRIGHT_BACKEND)", expected });
         }
+        self.transport.require()?;
         self.private_key().map(drop)
     }
 

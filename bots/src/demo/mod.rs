@@ -44,6 +44,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
+    args.transport.require()?;
     let started = Instant::now();
     let mut interrupt = Interrupt::new()?;
     if let Some(path) = &args.json {
@@ -65,7 +66,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     progress.line(&format!("backend    {}", stack.backend_url()));
     progress.line(&format!("live view  {}", page.url()));
 
-    let engine = Arc::new(Engine::start(1, args.profile.path, args.seed)?);
+    let engine = Arc::new(Engine::start(1, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
     let shared = Shared::new("arena", stop);
     let mut bots = JoinSet::new();

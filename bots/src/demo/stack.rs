@@ -285,6 +285,7 @@ fn fleet_recipe(
         .chain([executable.into_os_string()])
         .chain(server.map(OsString::from))
         .chain(["--tick-rate".into(), args.tick_rate.to_string().into()])
+        .chain(["--transport".into(), args.transport.name().into()])
         .collect();
     Ok(Recipe { role: Role::Fleet, args, env: secrets.env(), logs: state.to_owned() })
 }

@@ -16,6 +16,7 @@ use std::{
 use anyhow::Context;
 use netcode_sim::Profile;
 use netcode_wire::Time;
+use server_runtime::Transport;
 use tokio::sync::oneshot;
 
 use super::player::{Ending, Outcome, Player, PlayerSpec};
@@ -28,6 +29,7 @@ const ROUND: Duration = Duration::from_millis(1);
 pub struct Engine {
     threads: Vec<Worker>,
     next: AtomicUsize,
+    transport: Transport,
     seed: u64,
 }
 
@@ -44,8 +46,8 @@ enum Order {
 }
 
 impl Engine {
-    /// Starts `threads` threads whose players all live behind `profile`.
-    pub fn start(threads: u32, profile: Profile, seed: u64) -> anyhow::Result<Self> {
+    /// Starts `threads` threads whose players all come by `transport` and live behind `profile`.
+    pub fn start(threads: u32, profile: Profile, transport: Transport, seed: u64) -> anyhow::Result<Self> {
         let workers = (0..threads.max(1)).map(|index| {
             let (sender, receiver) = mpsc::channel();
             let thread = std::thread::Builder::new()
@@ -54,13 +56,15 @@ impl Engine {
                 .context("cannot start a network thread")?;
             Ok(Worker { orders: Mutex::new(sender), thread: Mutex::new(Some(thread)) })
         });
-        Ok(Self { threads: workers.collect::<anyhow::Result<_>>()?, next: AtomicUsize::new(0), seed })
+        let threads = workers.collect::<anyhow::Result<_>>()?;
+        Ok(Self { threads, next: AtomicUsize::new(0), transport, seed })
     }
 
     /// Connects with `token` and plays until the match is over, the server is lost, or everybody leaves.
     pub async fn play(&self, token: Vec<u8>) -> Outcome {
         let index = self.next.fetch_add(1, Ordering::Relaxed);
-        let spec = PlayerSpec { token, seed: self.seed.wrapping_mul(1_000_003).wrapping_add(index as u64) };
+        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(index as u64);
+        let spec = PlayerSpec { token, transport: self.transport, seed };
         let (sender, receiver) = oneshot::channel();
         let worker = &self.threads[index % self.threads.len()];
         worker.order(Order::Play(spec, sender));

@@ -34,8 +34,9 @@ pub fn run(args: &SwarmArgs) -> anyhow::Result<()> {
 }
 
 async fn swarm(args: &SwarmArgs) -> anyhow::Result<()> {
+    args.transport.require()?;
     let started = Instant::now();
-    let engine = Arc::new(Engine::start(args.threads, args.profile.path, args.seed)?);
+    let engine = Arc::new(Engine::start(args.threads, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
     let shared = Shared::new("arena", stop);
     let key = match (&args.server, &args.key) {

@@ -16,6 +16,7 @@ use netcode_sim::{Conditioner, Profile};
 use netcode_snapshot::MessageSet;
 use netcode_token::PublicToken;
 use netcode_wire::Time;
+use server_runtime::Transport;
 
 use crate::report::{Distribution, Stay};
 
@@ -33,6 +34,8 @@ const DATAGRAMS_PER_ROUND: usize = 64;
 pub(super) struct PlayerSpec {
     /// Connect token, 2048 bytes.
     pub token: Vec<u8>,
+    /// What it comes by.
+    pub transport: Transport,
     /// Seed of its weather and of its pilot.
     pub seed: u64,
 }
@@ -80,6 +83,7 @@ impl Player {
     /// # Errors
     /// A sentence: bad token, no socket.
     pub(super) fn join(spec: &PlayerSpec, profile: &Profile, now: Time) -> Result<Self, String> {
+        spec.transport.require().map_err(|e| e.to_string())?;
         let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
         let any: SocketAddr = match token.servers.first() {
             Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
