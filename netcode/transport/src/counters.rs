@@ -1,6 +1,9 @@
 //! What a carrier moved and dropped, by cause. Owns the numbers; must never know who reads them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    ops::Add,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// A reading of one carrier's counters, all since it opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,8 +24,30 @@ pub struct CarrierCounters {
     pub dropped_send_full: u64,
     /// To be sent, but too long for the path and not to be fragmented.
     pub dropped_path_mtu: u64,
-    /// The kernel refused to send or to receive for any other reason (no route, address family, …).
+    /// Arrived with a sender's address that no peer of the network can have (see [`crate::Joined`]).
+    pub dropped_forged: u64,
+    /// The kernel refused to send or to receive for any other reason (no route, address family, …); of a WebSocket
+    /// carrier: connections that came to nothing or were closed for what the peer did.
     pub errors: u64,
+}
+
+impl Add for CarrierCounters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            datagrams_received: self.datagrams_received + other.datagrams_received,
+            bytes_received: self.bytes_received + other.bytes_received,
+            datagrams_sent: self.datagrams_sent + other.datagrams_sent,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
+            dropped_ring_full: self.dropped_ring_full + other.dropped_ring_full,
+            dropped_oversize: self.dropped_oversize + other.dropped_oversize,
+            dropped_send_full: self.dropped_send_full + other.dropped_send_full,
+            dropped_path_mtu: self.dropped_path_mtu + other.dropped_path_mtu,
+            dropped_forged: self.dropped_forged + other.dropped_forged,
+            errors: self.errors + other.errors,
+        }
+    }
 }
 
 /// The same numbers, shared between the threads of one carrier.
@@ -60,6 +85,7 @@ impl SharedCounters {
             dropped_oversize: self.dropped_oversize.load(Relaxed),
             dropped_send_full: self.dropped_send_full.load(Relaxed),
             dropped_path_mtu: self.dropped_path_mtu.load(Relaxed),
+            dropped_forged: 0,
             errors: self.errors.load(Relaxed),
         }
     }

@@ -10,6 +10,7 @@
 //! | [`UdpThread`] | a server: the tick thread never waits for the kernel | one that receives, one that sends |
 //! | `WebSocketServer`, `WebSocketClient` (feature `websocket`) | players in browsers; bots on their road | one |
 //! | [`MemoryCarrier`] | tests, and a client in the server's own process | none |
+//! | [`Joined`] | a server with players on both UDP and WebSocket | those of the two |
 //!
 //! What UDP costs, and why its carriers are as they are, is told with numbers in `src/native/mod.rs`.
 //!
@@ -17,15 +18,18 @@
 
 mod carrier;
 mod counters;
+mod joined;
 mod memory;
 mod native;
 mod parcels;
 mod ring;
+mod tunnel;
 #[cfg(feature = "websocket")]
 mod websocket;
 
 pub use carrier::{Arrival, Carrier, Ecn};
 pub use counters::CarrierCounters;
+pub use joined::Joined;
 pub use memory::{MemoryCarrier, MemoryHub};
 pub use native::{
     Abilities, IoMode, SendFrom, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
@@ -33,7 +37,8 @@ pub use native::{
 
 #[cfg(feature = "websocket")]
 pub use websocket::{
-    WEBSOCKET_PROTOCOL, WebSocketClient, WebSocketError, WebSocketOptions, WebSocketServer, WebSocketState,
+    WEBSOCKET_PROTOCOL, WebSocketClient, WebSocketCounters, WebSocketError, WebSocketOptions,
+    WebSocketServer, WebSocketState,
 };
 
 /// The longest datagram that any carrier takes in, in bytes. The protocol above keeps to 1200; what arrives longer

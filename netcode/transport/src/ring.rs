@@ -103,6 +103,12 @@ impl<H: Copy> Ring<H> {
         !inner.queue.is_empty()
     }
 
+    /// How many datagrams wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// Nothing more goes in; a sleeping reader wakes, empties the queue and stops.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netcode_transport::{Carrier, UdpCarrier, UdpThread, UdpThreadConfig};
+use netcode_transport::{
+    Carrier, UdpCarrier, UdpThread, UdpThreadConfig, WebSocketClient, WebSocketOptions, WebSocketServer,
+};
 
 const PEERS: usize = 32;
 
@@ -15,7 +17,7 @@ fn any_port() -> SocketAddr {
 }
 
 /// A tick: all peers send, the server reads and answers each, all peers read.
-fn tick(server: &mut impl Carrier, peers: &mut [UdpCarrier], answers: &mut Vec<SocketAddr>) {
+fn tick(server: &mut impl Carrier, peers: &mut [impl Carrier], answers: &mut Vec<SocketAddr>) {
     let to = server.local_addr();
     for peer in peers.iter_mut() {
         peer.send(to, &[1; 80]);
@@ -37,9 +39,12 @@ fn tick(server: &mut impl Carrier, peers: &mut [UdpCarrier], answers: &mut Vec<S
     }
 }
 
-fn check(mut server: impl Carrier) {
-    let mut peers: Vec<_> =
-        (0..PEERS).map(|_| UdpCarrier::open(any_port()).expect("loopback has free ports")).collect();
+fn check(server: impl Carrier) {
+    check_with(server, |_| UdpCarrier::open(any_port()).expect("loopback has free ports"));
+}
+
+fn check_with<P: Carrier>(mut server: impl Carrier, peer: impl Fn(SocketAddr) -> P) {
+    let mut peers: Vec<_> = (0..PEERS).map(|_| peer(server.local_addr())).collect();
     let mut answers = Vec::with_capacity(PEERS);
     // A buffer may see its largest burst late, when the carrier's thread has split the earlier ones: so the steady
     // state is the best of a few stretches.
@@ -58,4 +63,12 @@ fn a_plain_carrier_allocates_nothing() {
 #[test]
 fn a_threaded_carrier_allocates_nothing_on_the_thread_that_ticks() {
     check(UdpThread::open(any_port(), UdpThreadConfig::default()).unwrap());
+}
+
+#[test]
+fn websockets_allocate_nothing_on_the_thread_that_ticks() {
+    let options = WebSocketOptions::default();
+    check_with(WebSocketServer::open(any_port(), options).unwrap(), |server| {
+        WebSocketClient::open(&format!("ws://{server}/"), server, options).unwrap()
+    });
 }

@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,9 @@ use netcode_transport::{
     WebSocketServer, WebSocketState,
 };
 use tokio_tungstenite::tungstenite::{
-    self, Message, WebSocket, client::IntoClientRequest, http::header::SEC_WEBSOCKET_PROTOCOL,
+    self, HandshakeError, Message, WebSocket,
+    client::IntoClientRequest,
+    http::{StatusCode, header::SEC_WEBSOCKET_PROTOCOL},
     protocol::frame::coding::CloseCode,
 };
 
@@ -41,9 +43,44 @@ fn client(server: &WebSocketServer) -> WebSocketClient {
 
 /// A peer of the library alone, that can do what no carrier does.
 fn bare(server: &WebSocketServer) -> WebSocket<TcpStream> {
+    asking_for(server, Some(WEBSOCKET_PROTOCOL)).expect("the server shakes hands")
+}
+
+/// The same, where the server may refuse it: then with the status.
+fn asking_for(
+    server: &WebSocketServer,
+    protocols: Option<&str>,
+) -> Result<WebSocket<TcpStream>, Option<StatusCode>> {
+    let mut request = url(server).into_client_request().unwrap();
+    if let Some(protocols) = protocols {
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
+    }
+    match tungstenite::client(request, stranger(server)) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(Some(response.status())),
+        Err(_) => Err(None),
+    }
+}
+
+/// A TCP connection and nothing more.
+fn stranger(server: &WebSocketServer) -> TcpStream {
     let stream = TcpStream::connect(server.local_addr()).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket can time out");
-    tungstenite::client(url(server), stream).expect("the server shakes hands").0
+    stream
+}
+
+/// Reads what still comes until the other side has closed.
+fn drain(mut stream: TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    // An answer, a reset or a plain end: whatever it is, it comes.
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+/// The address that the server knows a peer by.
+fn address_of(server: &mut WebSocketServer, peer: &mut WebSocket<TcpStream>) -> SocketAddr {
+    peer.send(Message::binary(&b"hello"[..])).unwrap();
+    collect(server, 1)[0].0
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -104,50 +141,60 @@ fn datagrams_go_both_ways_whole_and_apart() {
     server.flush();
 }
 
+fn numbered(number: u32) -> [u8; 1200] {
+    let mut datagram = [0; 1200];
+    datagram[..4].copy_from_slice(&number.to_le_bytes());
+    datagram
+}
+
 #[test]
-fn a_slow_reader_gets_the_newest_and_never_a_backlog() {
-    let options = WebSocketOptions { queue_datagrams_max: 8, ..Default::default() };
+fn a_stalled_reader_gets_the_newest_and_never_a_backlog() {
+    const QUEUE: u32 = 8;
+    let options = WebSocketOptions { queue_datagrams_max: QUEUE as usize, ..Default::default() };
     let mut server = server_with(options);
     let mut peer = bare(&server);
-    peer.send(Message::binary(&b"hello"[..])).unwrap();
-    let to = collect(&mut server, 1)[0].0;
-    // It does not read: the kernel's buffers fill up, then the queue does.
-    let mut sent = 0u32;
-    until("the queue overflows", || {
-        for _ in 0..100 {
-            sent += 1;
-            let mut datagram = [0; 1200];
-            datagram[..4].copy_from_slice(&sent.to_le_bytes());
-            server.send(to, &datagram);
-            server.flush();
+    let to = address_of(&mut server, &mut peer);
+    let mut sent = 0;
+    let mut send = |server: &mut WebSocketServer| {
+        sent += 1;
+        server.send(to, &numbered(sent));
+        server.flush();
+        sent
+    };
+    // It does not read: one by one, until the kernel takes no more.
+    let (mut under_way, mut since) = (0, Instant::now());
+    until("the kernel's buffers are full", || {
+        send(&mut server);
+        let taken = server.counters().datagrams_sent;
+        if taken > under_way {
+            (under_way, since) = (taken, Instant::now());
         }
-        server.counters().dropped_send_full >= 1000
+        since.elapsed() > Duration::from_millis(300)
     });
-    // It reads again: old ones that the kernel held, then the newest, in order and without the ones between.
+    assert!(under_way * 1200 < 1 << 20, "{under_way} are under way");
+    // From here on nothing leaves, and the queue holds a few.
+    let stalled = server.counters();
+    (0..5000).for_each(|_| _ = send(&mut server));
+    let last = send(&mut server);
+    assert_eq!(server.counters().datagrams_sent, stalled.datagrams_sent);
+    assert!(server.counters().dropped_send_full >= 5000, "{:?}", server.counters());
+    // It reads again: first what was under way, then the newest, and nothing of what was sent in between.
     let mut seen = Vec::new();
-    while seen.last() != Some(&sent) {
+    while seen.last().is_none_or(|newest| *newest < last) {
         match peer.read() {
             Ok(Message::Binary(bytes)) => seen.push(u32::from_le_bytes(bytes[..4].try_into().unwrap())),
             Ok(_) => {}
-            Err(error) => panic!("after {} of {sent}: {error}", seen.len()),
+            Err(error) => panic!("after {} of {last}: {error}", seen.len()),
         }
-        // The last may have been stale by now: a fresh one follows, as in a game.
-        if server.counters().datagrams_sent == seen.len() as u64 && seen.last() != Some(&sent) {
-            sent += 1;
-            let mut datagram = [0; 1200];
-            datagram[..4].copy_from_slice(&sent.to_le_bytes());
-            server.send(to, &datagram);
-            server.flush();
+        // All of the queue may have been stale by now: a fresh one follows, as in a game.
+        if server.counters().datagrams_sent == seen.len() as u64 {
+            send(&mut server);
         }
     }
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order");
-    let counters = server.counters();
-    assert_eq!(
-        counters.datagrams_sent + counters.dropped_send_full,
-        u64::from(sent),
-        "each one is accounted for"
-    );
-    assert_eq!(counters.datagrams_sent, seen.len() as u64);
+    // One was in the writer's hands.
+    let late: Vec<_> = seen.iter().skip(under_way as usize + 1).collect();
+    assert!(!late.is_empty() && late.iter().all(|number| **number > last - QUEUE), "{last}: {late:?}");
 }
 
 #[test]
@@ -172,17 +219,124 @@ fn who_breaks_the_rules_is_closed_and_nobody_else() {
 }
 
 #[test]
-fn what_is_no_handshake_ends_there() {
+fn what_asks_for_something_else_is_refused_and_counted() {
     let server = server();
-    let mut stranger = TcpStream::connect(server.local_addr()).unwrap();
-    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
-    stranger.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    // An answer, a reset or a plain end: whatever it is, it comes.
-    let _ = stranger.read_to_end(&mut answer);
-    assert!(!answer.starts_with(b"HTTP/1.1 101"));
-    until("counted", || server.counters().errors == 1);
-    assert_eq!(server.connections(), 0);
+    assert_eq!(asking_for(&server, None).err(), Some(Some(StatusCode::BAD_REQUEST)));
+    assert_eq!(asking_for(&server, Some("chat, mqtt")).err(), Some(Some(StatusCode::BAD_REQUEST)));
+    let requests: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS hello\r\n\r\n",
+        &[0; 64],
+    ];
+    for request in requests {
+        let mut stranger = stranger(&server);
+        stranger.write_all(request).unwrap();
+        stranger.shutdown(Shutdown::Write).unwrap();
+        assert!(!drain(stranger).starts_with(b"HTTP/1.1 101"));
+    }
+    until("counted", || server.connection_counters().refused_request == 6);
+    assert_eq!((server.connections(), server.counters().errors), (0, 6));
+}
+
+#[test]
+fn a_request_without_end_is_cut_off() {
+    let server = server();
+    let mut stranger = stranger(&server);
+    stranger.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let line = format!("x-padding: {}\r\n", "x".repeat(1000));
+    // It may be cut off while it still writes.
+    let written = (0..1000).take_while(|_| stranger.write_all(line.as_bytes()).is_ok()).count();
+    assert!(written >= 8, "a long request is none yet");
+    until("cut off", || server.connection_counters().refused_request == 1);
+    assert!(drain(stranger).is_empty());
+}
+
+#[test]
+fn who_dawdles_at_the_door_is_sent_away() {
+    let handshake_timeout = Duration::from_millis(100);
+    let server = server_with(WebSocketOptions { handshake_timeout, ..Default::default() });
+    let silent = stranger(&server);
+    let mut slow = stranger(&server);
+    // A byte now and then: each is progress, and none of them helps.
+    while slow.write_all(b"G").is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(drain(silent).is_empty());
+    until("counted", || server.connection_counters().refused_slow == 2);
+}
+
+#[test]
+fn a_crowd_at_the_door_keeps_nobody_out() {
+    let server = server_with(WebSocketOptions { handshakes_max: 4, ..Default::default() });
+    let (mut crowd, mut honest) = (Vec::new(), Vec::new());
+    for round in 1..=5 {
+        crowd.extend((0..20).map(|_| stranger(&server)));
+        honest.push(client(&server));
+        until("open", || server.connections() == round);
+    }
+    // Those of the last round may still stand there.
+    let counters = server.connection_counters();
+    assert!((96..=100).contains(&counters.refused_crowded), "{counters:?}");
+    assert!(honest.iter().all(|client| client.state() == WebSocketState::Open));
+}
+
+#[test]
+fn a_flood_of_requests_leaves_nothing_behind() {
+    let mut server = server();
+    let mut honest = client(&server);
+    for _ in 0..300 {
+        let mut stranger = stranger(&server);
+        // The server may be done with it before the last byte.
+        let _ = stranger.write_all(b"GET /index.html HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    }
+    until("all refused", || server.connection_counters().refused_request == 300);
+    honest.send(honest.local_addr(), b"still here");
+    assert_eq!(collect(&mut server, 1)[0].1, b"still here");
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_stranger_is_closed_whatever_it_sends_and_whoever_is_answered_stays() {
+    let answer_within = Duration::from_millis(300);
+    let mut server = server_with(WebSocketOptions { answer_within, ..Default::default() });
+    let mut known = bare(&server);
+    let to = address_of(&mut server, &mut known);
+    let stranger = bare(&server);
+    let mut talking = stranger.get_ref().try_clone().unwrap();
+    // A masked empty-keyed binary frame of one byte.
+    let frame = [0x82, 0x81, 0, 0, 0, 0, 7];
+    until("closed", || {
+        // It may be gone already.
+        let _ = talking.write_all(&frame);
+        server.receive(&mut |_, _| ());
+        server.send(to, b"you are known");
+        server.flush();
+        server.connection_counters().closed_unanswered == 1
+    });
+    assert_eq!(close_code(stranger), CloseCode::Policy);
+    assert_eq!(server.connections(), 1);
+    until("its session is over", || server.connections() == 0);
+    assert_eq!(close_code(known), CloseCode::Policy);
+}
+
+#[test]
+fn connections_are_told_apart_by_addresses_that_are_never_given_twice() {
+    let mut server = server();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let mut peer = bare(&server);
+        let local = peer.get_ref().local_addr().unwrap();
+        let address = address_of(&mut server, &mut peer);
+        assert_eq!(server.remote(address), Some(local));
+        assert_ne!(address, local);
+        assert!(!seen.contains(&address), "{address} again");
+        seen.push(address);
+        drop(peer);
+        until("gone", || server.connections() == 0);
+        assert_eq!(server.remote(address), None);
+    }
+    assert_eq!(server.connection_counters().opened, 5);
 }
 
 #[test]
@@ -192,6 +346,11 @@ fn there_are_no_more_connections_than_allowed() {
     until("open", || first.state() == WebSocketState::Open && server.connections() == 1);
     let second = client(&server);
     until("refused", || second.state() == WebSocketState::Closed);
+    assert_eq!(
+        asking_for(&server, Some(WEBSOCKET_PROTOCOL)).err(),
+        Some(Some(StatusCode::SERVICE_UNAVAILABLE))
+    );
+    until("counted", || server.connection_counters().refused_full == 2);
     assert_eq!(first.state(), WebSocketState::Open);
     drop(first);
     until("gone", || server.connections() == 0);
@@ -210,6 +369,7 @@ fn a_silent_connection_is_closed() {
 #[test]
 fn a_browser_gets_the_subprotocol_it_asks_for() {
     let server = server();
+    assert!(asking_for(&server, Some(&format!("chat,{WEBSOCKET_PROTOCOL}"))).is_ok());
     let mut request = url(&server).into_client_request().unwrap();
     request
         .headers_mut()

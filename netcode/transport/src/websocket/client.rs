@@ -11,11 +11,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{sleep, timeout};
-use tokio_tungstenite::{connect_async_with_config, tungstenite::Error};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::{
+    connect_async_with_config,
+    tungstenite::{
+        Error,
+        client::IntoClientRequest,
+        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+    },
+};
 
 use super::{
-    WebSocketError, WebSocketOptions,
+    WEBSOCKET_PROTOCOL, WebSocketError, WebSocketOptions,
     connection::{Shared, count_dropped, limits, serve, set_up},
     outbox::Outbox,
     server::{FAREWELL, runtime},
@@ -33,7 +43,7 @@ pub enum WebSocketState {
     Closed,
 }
 
-/// One WebSocket connection, served by a thread of its own.
+/// One WebSocket connection, served by a thread of its own or by a runtime that many share.
 #[derive(Debug)]
 pub struct WebSocketClient {
     line: Arc<Line>,
@@ -57,15 +67,23 @@ impl WebSocketClient {
     /// # Errors
     /// There is no thread to be had. That nobody answers at `url` shows in [`WebSocketClient::state`].
     pub fn open(url: &str, server: SocketAddr, options: WebSocketOptions) -> Result<Self, WebSocketError> {
-        let shared = Shared::new(options);
-        let outbox = shared.outbox();
-        let line = Arc::new(Line { shared, outbox, server, state: AtomicU8::new(CONNECTING) });
+        let line = Line::new(server, options);
         let (runtime, theirs, url) = (runtime()?, Arc::clone(&line), url.to_owned());
         let thread = thread::Builder::new()
             .name("websocket".into())
             .spawn(move || runtime.block_on(theirs.run(&url)))
             .map_err(WebSocketError::Thread)?;
         Ok(Self { line, thread: Some(thread), arrived: Parcels::default() })
+    }
+
+    /// [`WebSocketClient::open`] on a runtime that is already there: for a swarm, which has no use for thousands of
+    /// threads. Dropping the client then waits for nothing; what was sent before is still sent while the runtime
+    /// lives.
+    pub fn open_on(runtime: &Handle, url: &str, server: SocketAddr, options: WebSocketOptions) -> Self {
+        let line = Line::new(server, options);
+        let (theirs, url) = (Arc::clone(&line), url.to_owned());
+        runtime.spawn(async move { theirs.run(&url).await });
+        Self { line, thread: None, arrived: Parcels::default() }
     }
 
     /// How far it is.
@@ -121,6 +139,12 @@ impl Drop for WebSocketClient {
 }
 
 impl Line {
+    fn new(server: SocketAddr, options: WebSocketOptions) -> Arc<Self> {
+        let shared = Shared::new(options);
+        let outbox = shared.outbox();
+        Arc::new(Self { shared, outbox, server, state: AtomicU8::new(CONNECTING) })
+    }
+
     async fn run(&self, url: &str) {
         tokio::select! {
             () = self.connect_and_serve(url) => {}
@@ -134,14 +158,17 @@ impl Line {
         match timeout(CONNECT_TIMEOUT, self.connect(url)).await {
             Ok(Ok(socket)) => {
                 self.state.store(OPEN, Ordering::Release);
-                serve(socket, self.server, &self.shared, &self.outbox).await;
+                serve(socket, self.server, &self.shared, &self.outbox, None).await;
             }
             Ok(Err(_)) | Err(_) => count(&self.shared.counters.errors),
         }
     }
 
     async fn connect(&self, url: &str) -> Result<Socket, Error> {
-        let (socket, _) = connect_async_with_config(url, Some(limits()), true).await?;
+        let mut request = url.into_client_request()?;
+        let protocol = HeaderValue::from_static(WEBSOCKET_PROTOCOL);
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        let (socket, _) = connect_async_with_config(request, Some(limits()), true).await?;
         if let tokio_tungstenite::MaybeTlsStream::Plain(stream) = socket.get_ref() {
             set_up(stream);
         }

@@ -10,7 +10,23 @@
 //! | the same | [`WebSocketOptions::stale_after`] | what waited longer is dropped, counted `dropped_send_full` |
 //! | the kernel's send buffer | 4 KiB not yet sent (Linux, macOS) | the queue above grows |
 //! | the incoming ring | [`WebSocketOptions::ring_datagrams_max`] | the newest is dropped, counted `dropped_ring_full` |
-//! | connections | [`WebSocketOptions::connections_max`] | a further one is closed at once, counted `errors` |
+//! | the same, not yet acknowledged | 64 KiB in the kernel | the queue above grows |
+//! | one peer's pace | 512 messages in 100 ms | it is read no faster; TCP makes it wait |
+//!
+//! A stranger costs little, and not for long. What is refused or closed is counted by cause ([`WebSocketCounters`]):
+//!
+//! | place | bound | then |
+//! |---|---|---|
+//! | its request | 8 KiB, [`WebSocketOptions::handshake_timeout`] | closed |
+//! | requests under way | [`WebSocketOptions::handshakes_max`] | the oldest gives way: an honest one takes a round trip |
+//! | what it asks for | `GET`, an upgrade, and [`WEBSOCKET_PROTOCOL`] | refused with status 400 |
+//! | connections | [`WebSocketOptions::connections_max`] | a further one is refused with status 503 |
+//! | a message | [`crate::DATAGRAM_BYTES_MAX`], binary | closed with code 1009, 1003 |
+//! | silence | [`WebSocketOptions::idle_timeout`] | closed with code 1001 |
+//! | no answer from above | [`WebSocketOptions::answer_within`] | closed with code 1008 |
+//!
+//! The last is how a carrier that knows no sessions closes strangers: the protocol above answers authentic peers only,
+//! and sends keep-alives to those it has let in. So whoever was sent nothing for long has no business here.
 //!
 //! A dropped datagram is a lost one to the protocol above: it sends again what was reliable, and only that.
 //!
@@ -18,18 +34,24 @@
 //! path MTU to discover; library and kernel allocate for each message; about twice the header bytes. Encryption is the
 //! datagrams' own, so `ws://` gives nothing away, but browsers on `https://` pages demand `wss://`: put a proxy that
 //! ends TLS in front.
+//!
+//! A connection is known above by an address that stands for it alone (`src/tunnel.rs`), never by its TCP address:
+//! [`WebSocketServer::remote`] tells that one.
 
+mod causes;
 mod client;
 mod connection;
+mod door;
 mod outbox;
 mod server;
 
 use std::{io, net::SocketAddr, time::Duration};
 
+pub use causes::WebSocketCounters;
 pub use client::{WebSocketClient, WebSocketState};
 pub use server::WebSocketServer;
 
-/// The subprotocol that a browser may ask for, and then gets.
+/// The subprotocol that both sides name at the upgrade.
 pub const WEBSOCKET_PROTOCOL: &str = "tickwright.datagrams.v1";
 
 /// How a WebSocket carrier is set up.
@@ -45,6 +67,12 @@ pub struct WebSocketOptions {
     pub connections_max: usize,
     /// A connection on which nothing arrives for so long is closed. The protocol above sends keep-alives more often.
     pub idle_timeout: Duration,
+    /// A connection on which nothing was sent for so long is closed (server): the protocol above does not know it.
+    pub answer_within: Duration,
+    /// How long a stranger may take to ask for an upgrade (server).
+    pub handshake_timeout: Duration,
+    /// Strangers that may be about to ask at the same time (server).
+    pub handshakes_max: usize,
 }
 
 impl Default for WebSocketOptions {
@@ -56,6 +84,10 @@ impl Default for WebSocketOptions {
             stale_after: Duration::from_millis(250),
             connections_max: 1024,
             idle_timeout: Duration::from_secs(20),
+            // Ten keep-alives of a session; a handshake repeats its request every 100 ms.
+            answer_within: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
+            handshakes_max: 256,
         }
     }
 }

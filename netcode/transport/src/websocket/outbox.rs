@@ -18,29 +18,34 @@ pub(super) struct Outbox {
     stale_after: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     waiting: VecDeque<(Instant, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
     dropped: u64,
+    last_push: Instant,
 }
 
 impl Outbox {
     pub(super) fn new(datagrams_max: usize, stale_after: Duration) -> Self {
         assert!(datagrams_max > 0, "a queue needs room for at least one datagram");
-        Self { queue: Mutex::default(), changed: Notify::new(), datagrams_max, stale_after }
+        let queue =
+            Queue { waiting: VecDeque::new(), spare: Vec::new(), dropped: 0, last_push: Instant::now() };
+        Self { queue: Mutex::new(queue), changed: Notify::new(), datagrams_max, stale_after }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a copy of `datagram`; the oldest gives way where there is no room. True where the queue was empty: then
-    /// the writer is to be woken; otherwise it was already, and is not done yet.
+    /// Queues a copy of `datagram`; what is stale gives way, and the oldest where there is no room. True where the
+    /// queue was empty: then the writer is to be woken; otherwise it was already, and is not done yet.
     #[must_use]
     pub(super) fn push(&self, now: Instant, datagram: &[u8]) -> bool {
         let mut queue = self.lock();
         let was_empty = queue.waiting.is_empty();
+        queue.last_push = now;
+        queue.drop_stale(now, self.stale_after);
         if queue.waiting.len() >= self.datagrams_max {
             queue.drop_oldest();
         }
@@ -51,24 +56,24 @@ impl Outbox {
         was_empty
     }
 
-    /// The oldest datagram that is not stale. Hand its buffer to [`Outbox::give_back`] afterwards.
-    pub(super) fn pop(&self, now: Instant) -> Option<Vec<u8>> {
+    /// The oldest datagram that is not stale, in exchange for a buffer that is no longer needed (or an empty one).
+    pub(super) fn pop(&self, now: Instant, used: Vec<u8>) -> Option<Vec<u8>> {
         let mut queue = self.lock();
-        while let Some((at, _)) = queue.waiting.front() {
-            if now.saturating_duration_since(*at) <= self.stale_after {
-                return queue.waiting.pop_front().map(|(_, buffer)| buffer);
-            }
-            queue.drop_oldest();
+        // One that never held anything is no buffer yet.
+        if used.capacity() > 0 {
+            queue.spare.push(used);
         }
-        None
-    }
-
-    pub(super) fn give_back(&self, buffer: Vec<u8>) {
-        self.lock().spare.push(buffer);
+        queue.drop_stale(now, self.stale_after);
+        queue.waiting.pop_front().map(|(_, buffer)| buffer)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.lock().waiting.is_empty()
+    }
+
+    /// When something was last queued; at first, when the queue was made.
+    pub(super) fn last_push(&self) -> Instant {
+        self.lock().last_push
     }
 
     /// How many were dropped since this was last asked.
@@ -78,6 +83,12 @@ impl Outbox {
 }
 
 impl Queue {
+    fn drop_stale(&mut self, now: Instant, stale_after: Duration) {
+        while self.waiting.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > stale_after) {
+            self.drop_oldest();
+        }
+    }
+
     fn drop_oldest(&mut self) {
         if let Some((_, buffer)) = self.waiting.pop_front() {
             self.spare.push(buffer);
@@ -92,12 +103,16 @@ mod tests {
 
     const STALE: Duration = Duration::from_millis(100);
 
+    fn pop(outbox: &Outbox, now: Instant) -> Option<Vec<u8>> {
+        outbox.pop(now, Vec::new())
+    }
+
     #[test]
     fn the_oldest_gives_way() {
         let (outbox, now) = (Outbox::new(3, STALE), Instant::now());
         let woken: Vec<_> = (0..5u8).map(|n| outbox.push(now, &[n])).collect();
         assert_eq!(woken, [true, false, false, false, false]);
-        let left: Vec<_> = std::iter::from_fn(|| outbox.pop(now)).collect();
+        let left: Vec<_> = std::iter::from_fn(|| pop(&outbox, now)).collect();
         assert_eq!(left, [[2], [3], [4]]);
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (2, 0));
     }
@@ -107,20 +122,32 @@ mod tests {
         let (outbox, now) = (Outbox::new(8, STALE), Instant::now());
         assert!(outbox.push(now, b"old"));
         assert!(!outbox.push(now + STALE, b"new"));
-        assert_eq!(outbox.pop(now + STALE * 3 / 2).as_deref(), Some(&b"new"[..]));
+        assert_eq!(pop(&outbox, now + STALE * 3 / 2).as_deref(), Some(&b"new"[..]));
         assert_eq!(outbox.take_dropped(), 1);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn while_nobody_takes_it_holds_what_is_fresh_and_no_more() {
+        let (outbox, start) = (Outbox::new(64, STALE), Instant::now());
+        for n in 0..600u32 {
+            let _ = outbox.push(start + STALE / 10 * n, &n.to_le_bytes());
+            let held = outbox.lock();
+            assert!(held.waiting.len() <= 11 && held.waiting.len() + held.spare.len() <= 12);
+        }
+        assert_eq!(outbox.last_push(), start + STALE / 10 * 599);
+        assert_eq!(outbox.take_dropped(), 600 - 11);
     }
 
     #[test]
     fn buffers_are_used_again() {
         let (outbox, now) = (Outbox::new(2, STALE), Instant::now());
         assert!(outbox.push(now, &[1; 300]));
-        let buffer = outbox.pop(now).expect("just pushed");
+        let buffer = pop(&outbox, now).expect("just pushed");
         let place = buffer.as_ptr();
-        outbox.give_back(buffer);
+        assert_eq!(outbox.pop(now, buffer), None);
         assert!(outbox.push(now, &[2; 200]));
-        let second = outbox.pop(now).expect("just pushed");
-        assert_eq!(second.as_ptr(), place);
+        let again = pop(&outbox, now).expect("just pushed");
+        assert_eq!(again.as_ptr(), place);
     }
 }

@@ -4,34 +4,36 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     runtime::Runtime,
-    sync::{Notify, Semaphore},
-    time::{sleep, timeout},
+    sync::Notify,
+    time::sleep,
 };
-use tokio_tungstenite::{
-    WebSocketStream, accept_hdr_async_with_config,
-    tungstenite::{
-        handshake::server::{ErrorResponse, Request, Response},
-        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
-    },
-};
+use tokio_tungstenite::WebSocketStream;
 
 use super::{
-    WEBSOCKET_PROTOCOL, WebSocketError, WebSocketOptions,
-    connection::{Shared, count_dropped, limits, serve, set_up},
+    WebSocketCounters, WebSocketError, WebSocketOptions,
+    connection::{Shared, count_dropped, serve},
+    door::{Refusal, accept_all, refuse},
     outbox::Outbox,
 };
-use crate::{Arrival, Carrier, CarrierCounters, DATAGRAM_BYTES_MAX, counters::count, parcels::Parcels};
+use crate::{
+    Arrival, Carrier, CarrierCounters, DATAGRAM_BYTES_MAX, counters::count, parcels::Parcels, tunnel::tunnel,
+};
 
-/// WebSocket connections of many browsers, served by one thread. Peers are told apart by their TCP address: behind a
-/// proxy, by the proxy's address and port.
+/// WebSocket connections of many browsers, served by one thread. Each is known by an address of its own that no other
+/// connection ever had and no peer of the network can have.
 #[derive(Debug)]
 pub struct WebSocketServer {
     hall: Arc<Hall>,
@@ -43,13 +45,22 @@ pub struct WebSocketServer {
 
 /// What the carrier and its thread share.
 #[derive(Debug)]
-struct Hall {
-    shared: Arc<Shared>,
-    open: Mutex<HashMap<SocketAddr, Arc<Outbox>>>,
+pub(super) struct Hall {
+    pub(super) shared: Arc<Shared>,
+    open: Mutex<HashMap<SocketAddr, Place>>,
+    /// How many connections there were.
+    numbers: AtomicU64,
     /// Queues with news for their writers (each at most once), and the bell that says so: one wake-up a flush, not
     /// one a connection.
     touched: Mutex<Vec<Arc<Outbox>>>,
     bell: Notify,
+}
+
+/// One open connection.
+#[derive(Debug)]
+struct Place {
+    outbox: Arc<Outbox>,
+    remote: SocketAddr,
 }
 
 impl WebSocketServer {
@@ -61,10 +72,12 @@ impl WebSocketServer {
         let bind = |source| WebSocketError::Bind { addr, source };
         let listener = std::net::TcpListener::bind(addr).map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
+        limit_kernel_buffers(&listener);
         let local_addr = listener.local_addr().map_err(bind)?;
         let hall = Arc::new(Hall {
             shared: Shared::new(options),
             open: Mutex::default(),
+            numbers: AtomicU64::new(0),
             touched: Mutex::default(),
             bell: Notify::new(),
         });
@@ -81,6 +94,16 @@ impl WebSocketServer {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.hall.open().len()
+    }
+
+    /// What became of connections so far.
+    pub fn connection_counters(&self) -> WebSocketCounters {
+        self.hall.shared.causes.read()
+    }
+
+    /// The TCP address behind a peer's address: its own, or that of the last proxy before us.
+    pub fn remote(&self, peer: SocketAddr) -> Option<SocketAddr> {
+        self.hall.open().get(&peer).map(|place| place.remote)
     }
 
     /// Sleeps until a datagram is there to be read, at most `timeout`; whether there is one.
@@ -102,10 +125,10 @@ impl Carrier for WebSocketServer {
             return;
         }
         // Nobody there any more: lost without a word, as over UDP.
-        if let Some(outbox) = self.hall.open().get(&to)
-            && outbox.push(Instant::now(), datagram)
+        if let Some(place) = self.hall.open().get(&to)
+            && place.outbox.push(Instant::now(), datagram)
         {
-            self.touched.push(Arc::clone(outbox));
+            self.touched.push(Arc::clone(&place.outbox));
         }
     }
 
@@ -121,8 +144,8 @@ impl Carrier for WebSocketServer {
     }
 
     fn counters(&self) -> CarrierCounters {
-        for outbox in self.hall.open().values() {
-            count_dropped(&self.hall.shared, outbox);
+        for place in self.hall.open().values() {
+            count_dropped(&self.hall.shared, &place.outbox);
         }
         self.hall.shared.counters.read()
     }
@@ -140,7 +163,7 @@ impl Drop for WebSocketServer {
 }
 
 impl Hall {
-    fn open(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Outbox>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<SocketAddr, Place>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,30 +171,37 @@ impl Hall {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One connection, from its first byte to its last.
-    async fn host(&self, stream: TcpStream, from: SocketAddr) {
-        set_up(&stream);
-        let Ok(Some(socket)) = timeout(HANDSHAKE_TIMEOUT, shake_hands(stream)).await else {
-            count(&self.shared.counters.errors);
+    /// Whether one more may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.open().len() < self.shared.options.connections_max
+    }
+
+    /// One connection that was let in, to its end.
+    pub(super) async fn host<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: WebSocketStream<S>,
+        remote: SocketAddr,
+    ) {
+        let Some((peer, outbox)) = self.admit(remote) else {
+            refuse(self, Refusal::Full);
             return;
         };
-        let outbox = self.shared.outbox();
-        if !self.admit(from, &outbox) {
-            count(&self.shared.counters.errors);
-            return;
-        }
-        serve(socket, from, &self.shared, &outbox).await;
-        self.open().remove(&from);
+        serve(socket, peer, &self.shared, &outbox, Some(self.shared.options.answer_within)).await;
+        self.open().remove(&peer);
         count_dropped(&self.shared, &outbox);
     }
 
-    fn admit(&self, from: SocketAddr, outbox: &Arc<Outbox>) -> bool {
+    /// Gives a connection its address and its queue, where there is still room.
+    fn admit(&self, remote: SocketAddr) -> Option<(SocketAddr, Arc<Outbox>)> {
         let mut open = self.open();
-        let room = open.len() < self.shared.options.connections_max;
-        if room {
-            open.insert(from, Arc::clone(outbox));
+        if open.len() >= self.shared.options.connections_max {
+            return None;
         }
-        room
+        count(&self.shared.causes.opened);
+        let peer = tunnel(self.numbers.fetch_add(1, Relaxed));
+        let outbox = self.shared.outbox();
+        open.insert(peer, Place { outbox: Arc::clone(&outbox), remote });
+        Some((peer, outbox))
     }
 
     /// Passes the carrier's bell on to the writers.
@@ -198,46 +228,18 @@ async fn run(listener: std::net::TcpListener, hall: Arc<Hall>) {
     }
     // What was flushed is still sent, within reason. The connections end with the runtime.
     let by = Instant::now() + FAREWELL;
-    while Instant::now() < by && hall.open().values().any(|outbox| !outbox.is_empty()) {
+    while Instant::now() < by && hall.open().values().any(|place| !place.outbox.is_empty()) {
         sleep(FAREWELL / 50).await;
     }
 }
 
-async fn accept_all(listener: TcpListener, hall: &Arc<Hall>) {
-    // Beyond the open connections, so that slow handshakes keep nobody out but other handshakes.
-    let strangers = Arc::new(Semaphore::new(HANDSHAKES_MAX + hall.shared.options.connections_max));
-    loop {
-        let Ok((stream, from)) = listener.accept().await else {
-            // Out of descriptors, most likely: that must not become a busy loop.
-            count(&hall.shared.counters.errors);
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else {
-            count(&hall.shared.counters.errors);
-            continue;
-        };
-        let hall = Arc::clone(hall);
-        tokio::spawn(async move {
-            hall.host(stream, from).await;
-            drop(place);
-        });
-    }
-}
-
-async fn shake_hands(stream: TcpStream) -> Option<WebSocketStream<TcpStream>> {
-    accept_hdr_async_with_config(stream, choose_protocol, Some(limits())).await.ok()
-}
-
-/// A browser that names subprotocols closes the connection unless one of them is chosen.
-#[allow(clippy::result_large_err, reason = "the library's signature")]
-fn choose_protocol(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
-    let names = offered.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    if names.into_iter().any(|name| name.trim() == WEBSOCKET_PROTOCOL) {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(WEBSOCKET_PROTOCOL));
-    }
-    Ok(response)
+/// What the kernel may hold of a connection: inherited by those that come through `listener`. Without a limit it
+/// would be megabytes for each peer that does not read, all of it old.
+fn limit_kernel_buffers(listener: &std::net::TcpListener) {
+    let socket = SockRef::from(listener);
+    // Deliberate: more than asked for is worse, not wrong.
+    let _ = socket.set_send_buffer_size(KERNEL_BUFFER_BYTES);
+    let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES);
 }
 
 /// An event loop for one thread.
@@ -245,11 +247,7 @@ pub(super) fn runtime() -> Result<Runtime, WebSocketError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WebSocketError::Thread)
 }
 
-/// How long a stranger may take to say what it wants.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Strangers that shake hands at the same time.
-const HANDSHAKES_MAX: usize = 256;
 /// How long the last datagrams may take when the carrier ends.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
-/// The pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// 64 KiB on the way at 200 ms of round trip are 2.6 Mbit/s: several times what a player is sent.
+const KERNEL_BUFFER_BYTES: usize = 64 << 10;
