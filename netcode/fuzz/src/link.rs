@@ -105,11 +105,10 @@ impl Bench {
         }
     }
 
-    /// The number after the last, unless the feed wants another. Deliberate: never in the upper half of the space,
-    /// where no session's numbers are.
+    /// The number after the last, unless the feed wants another, up to the very last of the space.
     fn next_seq(&mut self, feed: &mut Feed<'_>) -> u64 {
         self.peer_seq = match feed.u8() {
-            255 => feed.u64() >> 1,
+            255 => feed.u64(),
             254 => self.peer_seq.saturating_add(u64::from(feed.u16())),
             back @ 128..254 => return self.peer_seq.saturating_sub(u64::from(back - 128)),
             ahead => self.peer_seq.saturating_add(1 + u64::from(ahead % 8)),

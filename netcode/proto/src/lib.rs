@@ -9,8 +9,8 @@ pub mod link;
 mod session;
 
 pub use bytes::Bytes;
-pub use channels::{ChannelId, ChannelKind, ChannelSet};
-pub use link::{Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
+pub use channels::{ChannelId, ChannelKind, ChannelSet, Precedence};
+pub use link::{ChannelStats, Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
 pub use session::{
     BODY_BYTES_MAX, Client, ClientConfig, ClientId, ClientState, ConnectError, Counters, DATAGRAM_BYTES_MAX,
     DisconnectReason, Extensions, Server, ServerConfig, ServerEvent, Transmit,

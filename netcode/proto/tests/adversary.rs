@@ -238,6 +238,25 @@ fn a_client_that_breaks_the_rules_is_closed_and_only_that_one() {
 }
 
 #[test]
+fn a_packet_of_a_session_never_has_a_sequence_of_the_server_s_own_space() {
+    let mut net = honest();
+    let token = PublicToken::decode(&token(1)).expect("a token");
+    let (up, down) = (PacketKey::new(&token.client_to_server), PacketKey::new(&token.server_to_client));
+    for sequence in [1 << 63, (1 << 63) + 7, u64::MAX - 1, u64::MAX] {
+        for packet in [4, 5, 6] {
+            let text: &[u8] = [&[0; 8][..], &[0, 0x80, 1], &[]][packet as usize - 4];
+            net.inject(client_address(0), &seal_with(&up, packet, &[], sequence, text));
+            let mut datagram = seal_with(&down, packet, &[], sequence, text);
+            let now = net.now;
+            net.client(0).handle_datagram(now, server_address(), &mut datagram);
+        }
+    }
+    let client = net.clients[0].1.counters();
+    assert_eq!((net.server.counters().dropped_malformed, client.dropped_malformed), (12, 12));
+    assert_undisturbed(&mut net);
+}
+
+#[test]
 fn handshakes_that_nobody_finishes_are_bounded_and_pass() {
     let mut net = honest();
     for player in 0..300 {

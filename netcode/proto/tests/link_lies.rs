@@ -43,6 +43,26 @@ fn acknowledging_what_was_never_sent_is_found_out() {
 }
 
 #[test]
+fn numbers_at_the_end_of_the_space_only_end_what_came_before() {
+    let (mut link, mut body) = (link(), Vec::new());
+    // Old news, a jump to the end, what is just before it, and the last of all; whole messages and pieces.
+    for (ms, seq) in [(0, 0), (1, u64::MAX - 3), (2, u64::MAX - 200), (3, u64::MAX), (4, u64::MAX - 1)] {
+        let now = Time::from_millis(ms);
+        assert_eq!(link.handle_body(now, seq, &[0, 0x80, ms as u8]), Ok(()), "{seq}");
+        let (channel, message) = link.receive().expect("fresh");
+        assert_eq!((channel, &message[..]), (STATE, &[ms as u8][..]));
+        assert_eq!(link.handle_body(now, seq, &[0, 0x80, 9]), Ok(()), "a repeat of {seq}");
+        assert!(link.receive().is_none());
+        link.send(now, STATE, b"answer").expect("room");
+        assert!(link.poll_body(now, ms, 1175, &mut body));
+    }
+    for (seq, index) in [(u64::MAX - 4, 0), (u64::MAX - 5, 1)] {
+        assert_eq!(link.handle_body(Time::from_millis(9), seq, &piece(0, 3, index, 2, 200, 100)), Ok(()));
+    }
+    assert_eq!(link.receive().map(|(_, message)| message.len()), Some(200));
+}
+
+#[test]
 fn running_ahead_and_contradicting_are_found_out() {
     let check = |bodies: &[Vec<u8>], expected: LinkError| {
         let mut link = link();

@@ -68,7 +68,8 @@ fn floods_of_garbage() {
     let report = undisturbed(vec![Box::new(Flood::new(1))]);
     let counters = report.counters;
     assert!(counters.dropped_malformed > 10_000 && counters.dropped_unknown > 10_000, "{counters:?}");
-    assert!(counters.dropped_forged > 1000 && counters.requests_invalid > 1000, "{counters:?}");
+    // Half of the random sequences of 8 bytes are no session's, and are not even opened.
+    assert!(counters.dropped_forged > 500 && counters.requests_invalid > 1000, "{counters:?}");
     assert_eq!(report.got, 0);
 }
 

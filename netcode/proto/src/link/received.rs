@@ -66,7 +66,7 @@ impl Received {
         }
         let delay_us = since_us(now, at) / DELAY_UNIT_US;
         let delay = u8::try_from(delay_us).unwrap_or(DELAY_UNKNOWN);
-        let reach = (seq.saturating_sub(self.settled) + REACH_SPARE).clamp(REACH_MIN, WINDOW);
+        let reach = seq.saturating_sub(self.settled).saturating_add(REACH_SPARE).clamp(REACH_MIN, WINDOW);
         Some((AckBlock { newest: seq as u16, delay, before: self.before }, reach, seq))
     }
 

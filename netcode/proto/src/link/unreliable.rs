@@ -201,7 +201,7 @@ impl UnreliableReceive {
         held_bytes_max: usize,
     ) -> Option<usize> {
         // A group that no piece joined for so many packets lost one for good, and its name may be used again.
-        self.evict(held_bytes, |group| group.newest.0 + GROUP_PACKETS_MAX < place.0);
+        self.evict(held_bytes, |group| place.0.saturating_sub(group.newest.0) > GROUP_PACKETS_MAX);
         if let Some(index) = self.groups.iter().position(|group| group.id == id) {
             return Some(index);
         }

@@ -125,7 +125,7 @@ pub struct Counters {
     pub datagrams_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
-    /// Dropped: no packet of the standard has this length or type.
+    /// Dropped: no packet of the standard has this length or type, or no session's packet this sequence.
     pub dropped_malformed: u64,
     /// Dropped: from an address that no session or handshake has.
     pub dropped_unknown: u64,

@@ -110,6 +110,12 @@ impl Peer {
         datagram: &'a mut [u8],
         head: Head,
     ) -> Option<Opened<'a>> {
+        if head.sequence >= GLOBAL_SEQUENCE {
+            // Not a session's: whoever has the keys could otherwise end the replay window's space, or make a challenge
+            // pass for a packet of the session.
+            wire.counters.dropped_malformed += 1;
+            return None;
+        }
         if !self.replay.is_fresh(head.sequence) {
             wire.counters.dropped_replayed += 1;
             return None;

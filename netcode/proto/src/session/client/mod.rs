@@ -21,7 +21,7 @@ use super::phase::{ClientCause, ClientPhase};
 use super::resume::{Resume, resumed_keys};
 use super::wire::Wire;
 use super::{ClientConfig, ClientState, ConnectError, Counters, DisconnectReason};
-use crate::{ChannelId, Link, LinkStats};
+use crate::{ChannelId, ChannelStats, Link, LinkStats};
 
 /// A netcode 1.02 client: one session with the first of a token's servers that takes it.
 ///
@@ -147,6 +147,12 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> LinkStats {
         self.peer.link.stats()
+    }
+
+    /// What `channel` has sent and still holds; `None` when there is no such channel.
+    #[must_use]
+    pub fn channel_stats(&self, channel: ChannelId) -> Option<ChannelStats> {
+        self.peer.link.channel_stats(channel)
     }
 
     /// What came, went and was dropped.

@@ -26,7 +26,7 @@ use super::hash::KeyedHash;
 use super::peer::GLOBAL_SEQUENCE;
 use super::wire::Wire;
 use super::{BODY_BYTES_MAX, ClientId, Counters, ServerConfig, ServerEvent};
-use crate::{ChannelId, Link, LinkStats};
+use crate::{ChannelId, ChannelStats, Link, LinkStats};
 
 /// A netcode 1.02 server: any number of clients behind one socket that it never sees.
 ///
@@ -139,10 +139,18 @@ impl Server {
         self.sessions.get(client).map(|session| session.address)
     }
 
-    /// What the link to a connected client measures.
+    /// What the link to a connected client measures: its send budget and how much of it is used, round trip, jitter,
+    /// loss, what is queued and held, and the ledger of every byte that left.
     #[must_use]
     pub fn stats(&self, client: ClientId) -> Option<LinkStats> {
         self.sessions.get(client).map(|session| session.peer.link.stats())
+    }
+
+    /// What `channel` of the link to a connected client has sent and still holds; `None` when there is no such
+    /// client or channel.
+    #[must_use]
+    pub fn channel_stats(&self, client: ClientId, channel: ChannelId) -> Option<ChannelStats> {
+        self.sessions.get(client)?.peer.link.channel_stats(channel)
     }
 
     /// What came, went and was dropped.
