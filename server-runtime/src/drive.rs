@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use netcode_transport::{Carrier, TransportError, UdpThread, UdpThreadConfig};
+use netcode_transport::{Carrier, TransportError, WebSocketError};
 use netcode_wire::Time;
 
 use crate::builder::{ServerBuilder, ServerGame};
-use crate::ops::{Board, Command, Ops, OpsConfig, OpsError};
+use crate::carriers::{self, Carriers};
+use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError};
 use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
 use crate::room::{Room, TickPanic};
@@ -28,6 +29,12 @@ pub enum RunError {
     Udp {
         /// Why not; names the address.
         cause: TransportError,
+    },
+    /// The players' WebSocket port cannot be had.
+    #[error("{cause}; choose another with --websocket-port, or 0 for a free one")]
+    WebSocket {
+        /// Why not; names the address.
+        cause: WebSocketError,
     },
     /// The admin port cannot be had.
     #[error(
@@ -55,15 +62,16 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     crate::logging::init_logging();
     builder.options.validate()?;
     let options = builder.options.clone();
-    let udp_address = SocketAddr::new(options.bind, options.port);
-    let udp =
-        UdpThread::open(udp_address, UdpThreadConfig::default()).map_err(|cause| RunError::Udp { cause })?;
+    let carriers = carriers::open(&options)?;
     let (admin, admin_address) = open_admin(SocketAddr::new(options.admin_bind, options.admin_port))?;
-    let udp_address = reachable(udp.local_addr());
+    let udp_address = carriers::udp_address(&carriers);
+    let websocket_address = carriers::websocket_address(&carriers);
 
     let clock = Clock::start();
     let board = Board::new(&builder.name, clock);
-    let ops = Ops::start(OpsConfig::new(&options, &builder.name, admin, admin_address), Arc::clone(&board))?;
+    let announcements =
+        Announcements { admin: admin_address, websocket_port: websocket_address.map(|at| at.port()) };
+    let ops = Ops::start(OpsConfig::new(&options, &builder.name, admin, announcements), Arc::clone(&board))?;
     let addresses = public_addresses(&options, udp_address, ops.addresses());
     let mut room = Room::new(builder, &addresses, clock.unix_at_zero_s())?;
     if !ops.is_managed() {
@@ -72,7 +80,7 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     let pacer = Pacer::new(room.tick_hz(), clock.now());
     let mut driver = Driver {
         room,
-        udp,
+        carriers,
         ops,
         board,
         clock,
@@ -86,8 +94,8 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     // What is shown must be there before anyone is told to look.
     driver.publish();
     driver.ops.ready();
-    tell_parent(&format!(r#"{{"ready":true,"udp":"{udp_address}","admin":"{admin_address}"}}"#));
-    tracing::info!(udp = %udp_address, admin = %admin_address, hz = driver.room.tick_hz(), "serving");
+    tell_parent(&ready_line(udp_address, admin_address, websocket_address));
+    tracing::info!(udp = %udp_address, websocket = ?websocket_address, admin = %admin_address, hz = driver.room.tick_hz(), "serving");
     let outcome = driver.serve();
     driver.finish(outcome)
 }
@@ -127,7 +135,7 @@ impl Clock {
 
 struct Driver<G: ServerGame> {
     room: Room<G>,
-    udp: UdpThread,
+    carriers: Carriers,
     ops: Ops,
     board: Arc<Board>,
     clock: Clock,
@@ -199,14 +207,16 @@ impl<G: ServerGame> Driver<G> {
 
     fn receive(&mut self) -> usize {
         let (room, clock) = (&mut self.room, self.clock);
-        self.udp.receive_timed(&mut |at, from, bytes| room.handle_datagram(clock.at(at), from, bytes))
+        self.carriers.receive_arrivals(&mut |arrival, bytes| {
+            room.handle_datagram(clock.at(arrival.at), arrival.from, bytes);
+        })
     }
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.room.poll_transmit() {
-            self.udp.send(transmit.to, transmit.bytes);
+            self.carriers.send(transmit.to, transmit.bytes);
         }
-        self.udp.flush();
+        self.carriers.flush();
     }
 
     /// Obeys what came from outside; waits up to `patience` for the first word.
@@ -276,16 +286,7 @@ impl<G: ServerGame> Driver<G> {
         let mut status = self.room.status(now);
         status.overruns = self.pacer.overruns();
         status.skipped_ticks = self.pacer.skipped();
-        let carrier = self.udp.counters();
-        for (cause, count) in [
-            ("ring_full", carrier.dropped_ring_full),
-            ("oversize", carrier.dropped_oversize),
-            ("send_full", carrier.dropped_send_full),
-            ("path_mtu", carrier.dropped_path_mtu),
-            ("socket_error", carrier.errors),
-        ] {
-            status.drops.insert(cause.into(), count);
-        }
+        carriers::add_drops(&self.carriers, &mut status.drops);
         status.result = self.board.result();
         status
     }
@@ -305,6 +306,12 @@ impl<G: ServerGame> Driver<G> {
         }
         outcome
     }
+}
+
+/// What a parent reads once players may come.
+fn ready_line(udp: SocketAddr, admin: SocketAddr, websocket: Option<SocketAddr>) -> String {
+    let websocket = websocket.map(|at| format!(r#","websocket":"{at}""#)).unwrap_or_default();
+    format!(r#"{{"ready":true,"udp":"{udp}","admin":"{admin}"{websocket}}}"#)
 }
 
 /// One line on standard output. Whoever read it may be gone, which is no reason to fail.
@@ -340,7 +347,7 @@ fn public_addresses(
 }
 
 /// The address to tell others on this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
     } else {

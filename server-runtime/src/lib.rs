@@ -9,6 +9,7 @@
 pub mod prelude;
 
 mod builder;
+mod carriers;
 mod drive;
 mod game_match;
 mod input_ring;

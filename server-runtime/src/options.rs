@@ -38,6 +38,10 @@ pub struct ServerOptions {
     /// UDP port for players; 0 chooses a free one.
     #[arg(long, env = "TICKWRIGHT_PORT", default_value_t = 0, value_name = "PORT")]
     pub port: u16,
+    /// TCP port for players over WebSocket, beside UDP; 0 chooses a free one. Off unless given, or with --transport
+    /// websocket: then the UDP port's number. Plain ws://, so end TLS in front of it.
+    #[arg(long, env = "TICKWRIGHT_WEBSOCKET_PORT", value_name = "PORT")]
+    pub websocket_port: Option<u16>,
     /// What players come by; bots need the same word.
     #[arg(long, env = "TICKWRIGHT_TRANSPORT", value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
     pub transport: Transport,
@@ -201,6 +205,7 @@ impl Default for ServerOptions {
         Self {
             bind: IpAddr::from([0, 0, 0, 0]),
             port: 0,
+            websocket_port: None,
             transport: Transport::Udp,
             public_addresses: Vec::new(),
             admin_bind: IpAddr::from([127, 0, 0, 1]),

@@ -12,7 +12,7 @@ use crate::options::OptionsError;
 /// | value | sessions | datagrams |
 /// |---|---|---|
 /// | `udp` | ours | UDP |
-/// | `websocket` | ours | over WebSocket, for browsers |
+/// | `websocket` | ours | over WebSocket, for browsers; a server takes UDP players beside them |
 /// | `renet` | renet's | UDP |
 /// | `laminar` | laminar's, in the clear | UDP |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
@@ -48,8 +48,8 @@ impl Transport {
     #[must_use]
     pub const fn is_built(self) -> bool {
         match self {
-            Self::Udp => true,
-            Self::WebSocket | Self::Renet | Self::Laminar => false,
+            Self::Udp | Self::WebSocket => true,
+            Self::Renet | Self::Laminar => false,
         }
     }
 

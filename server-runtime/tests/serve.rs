@@ -16,7 +16,7 @@ use backend_proto::{
 };
 use futures_util::{SinkExt, StreamExt};
 use netcode_client::{Client, ClientState};
-use netcode_transport::{Carrier, UdpCarrier};
+use netcode_transport::{Carrier, UdpCarrier, WebSocketClient, WebSocketOptions};
 use netcode_wire::Time;
 use server_runtime::prelude::*;
 use server_runtime::{RunError, Status};
@@ -113,22 +113,30 @@ fn status(port: u16) -> Status {
 
 /// A client on a real socket.
 struct Remote {
-    carrier: UdpCarrier,
+    carrier: Box<dyn Carrier>,
     client: Client<Walking>,
     began: Instant,
 }
 
 impl Remote {
     fn connect(server: SocketAddr, player: u64, match_id: u128) -> Self {
+        let carrier = UdpCarrier::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::connect_by(Box::new(carrier), server, player, match_id)
+    }
+
+    /// By WebSocket, at `port`; the server is still known by its UDP address.
+    fn connect_by_websocket(port: u16, server: SocketAddr, player: u64) -> Self {
+        let url = format!("ws://127.0.0.1:{port}/");
+        let carrier = WebSocketClient::open(&url, server, WebSocketOptions::default()).unwrap();
+        Self::connect_by(Box::new(carrier), server, player, 0)
+    }
+
+    fn connect_by(carrier: Box<dyn Carrier>, server: SocketAddr, player: u64, match_id: u128) -> Self {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let token = table::token(player, match_id, server, unix_s);
         let client =
             Client::connect(Time::ZERO, &token[..], table::schema(), table::client_config()).unwrap();
-        Self {
-            carrier: UdpCarrier::open("127.0.0.1:0".parse().unwrap()).unwrap(),
-            client,
-            began: Instant::now(),
-        }
+        Self { carrier, client, began: Instant::now() }
     }
 
     /// Plays until `done`, or fails.
@@ -136,16 +144,20 @@ impl Remote {
         let began = Instant::now();
         while !done(&mut self.client) {
             assert!(began.elapsed() < PATIENCE, "not in time: {what}; {:?}", self.client.state());
-            let now = Time::from_micros(u64::try_from(self.began.elapsed().as_micros()).unwrap());
-            let client = &mut self.client;
-            self.carrier.receive(&mut |from, bytes| client.handle_datagram(now, from, bytes));
-            client.advance(now, &mut |_, _| table::Walk { speed: 1.0, shout: true });
-            while let Some(transmit) = client.poll_transmit() {
-                self.carrier.send(transmit.to, transmit.bytes);
-            }
-            self.carrier.flush();
+            self.turn();
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    fn turn(&mut self) {
+        let now = Time::from_micros(u64::try_from(self.began.elapsed().as_micros()).unwrap());
+        let client = &mut self.client;
+        self.carrier.receive(&mut |from, bytes| client.handle_datagram(now, from, bytes));
+        client.advance(now, &mut |_, _| table::Walk { speed: 1.0, shout: true });
+        while let Some(transmit) = client.poll_transmit() {
+            self.carrier.send(transmit.to, transmit.bytes);
+        }
+        self.carrier.flush();
     }
 }
 
@@ -167,6 +179,7 @@ fn an_allocated_match_from_ready_to_shutdown() {
         public_addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
         backend: Some(format!("http://127.0.0.1:{backend_port}")),
         service_token: Some("secret".into()),
+        websocket_port: Some(0),
         ..options()
     };
     let server = start(&options);
@@ -176,6 +189,9 @@ fn an_allocated_match_from_ready_to_shutdown() {
         .block_on(async { tokio::time::timeout(PATIENCE, ready).await.expect("ready in time").map(drop) })
         .unwrap();
     assert_eq!(http(options.admin_port, "/readyz").0, "HTTP/1.1 200 OK");
+    let told = states.borrow().clone();
+    let port = told.annotation("agones.dev/sdk-websocket").expect("the port for browsers is announced");
+    assert!(TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_ok());
     assert_eq!(status(options.admin_port).phase, "idle");
 
     let spec = format!(
@@ -255,12 +271,51 @@ fn watch_live(port: u16, player: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
+fn players_of_udp_and_of_websocket_meet_in_one_match() {
+    let transport = server_runtime::Transport::WebSocket;
+    // Both ports by one number, as `--transport websocket` has it.
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = std::iter::repeat_with(free_udp_port).find(is_free).unwrap();
+    let options = ServerOptions { standalone: true, seconds: 3, transport, port, ..options() };
+    let server = start(&options);
+    let _ = http(options.admin_port, "/healthz");
+    let address = SocketAddr::from(([127, 0, 0, 1], options.port));
+    let mut by_websocket = Remote::connect_by_websocket(options.port, address, 8);
+    let mut by_udp = Remote::connect(address, 7, 0);
+    let sees_both = |client: &Client<Walking>| client.view().iter::<table::Walker>().count() == 2;
+    by_udp.play("both see both", |client| {
+        by_websocket.turn();
+        sees_both(client) && sees_both(&by_websocket.client)
+    });
+    let mut told = Status::default();
+    by_udp.play("the status knows both", |_| {
+        by_websocket.turn();
+        told = status(options.admin_port);
+        told.players_connected == 2
+    });
+    assert_eq!((told.drops["websocket_request"], told.drops["forged"]), (0, 0));
+    let over = |client: &Client<Walking>| matches!(client.state(), ClientState::Disconnected(_));
+    by_udp.play("sent home", |client| {
+        by_websocket.turn();
+        over(client) && over(&by_websocket.client)
+    });
+    server.join().unwrap().expect("a clean end");
+}
+
+#[test]
 fn a_taken_port_is_one_clear_line() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let error = walking().config(ServerOptions { port, ..options() }).run().unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot bind udp socket to 127.0.0.1:{port}: ")), "{error}");
     assert!(error.contains("--port") && !error.contains('\n'), "{error}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options_with = ServerOptions { websocket_port: Some(port), ..options() };
+    let error = walking().config(options_with).run().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot bind tcp socket to 127.0.0.1:{port}: ")), "{error}");
+    assert!(error.contains("--websocket-port") && !error.contains('\n'), "{error}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin_port = taken.local_addr().unwrap().port();

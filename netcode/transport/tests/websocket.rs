@@ -51,9 +51,10 @@ fn asking_for(
     server: &WebSocketServer,
     protocols: Option<&str>,
 ) -> Result<WebSocket<TcpStream>, Option<StatusCode>> {
-    let mut request = url(server).into_client_request().unwrap();
+    let mut request = url(server).into_client_request().expect("a url of our own");
     if let Some(protocols) = protocols {
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocols.parse().unwrap());
+        let protocols = protocols.parse().expect("plain letters");
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocols);
     }
     match tungstenite::client(request, stranger(server)) {
         Ok((socket, _)) => Ok(socket),
@@ -79,7 +80,7 @@ fn drain(mut stream: TcpStream) -> Vec<u8> {
 
 /// The address that the server knows a peer by.
 fn address_of(server: &mut WebSocketServer, peer: &mut WebSocket<TcpStream>) -> SocketAddr {
-    peer.send(Message::binary(&b"hello"[..])).unwrap();
+    peer.send(Message::binary(&b"hello"[..])).expect("it was let in");
     collect(server, 1)[0].0
 }
 

@@ -18,6 +18,18 @@ pub(crate) const MATCH_ANNOTATION: &str = "tickwright.dev/match";
 /// not have a slash of its own: Kubernetes takes one at most.
 pub(crate) const ADMIN_ANNOTATION: &str = "admin";
 
+/// The annotation by which we say at which TCP port we take WebSocket players; absent where we take none.
+pub(crate) const WEBSOCKET_ANNOTATION: &str = "websocket";
+
+/// What others are told of us beside Agones' own ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announcements {
+    /// Our admin port.
+    pub(crate) admin: SocketAddr,
+    /// Our port for WebSocket players.
+    pub(crate) websocket_port: Option<u16>,
+}
+
 /// How often Agones hears from us.
 const HEALTH_PERIOD: Duration = Duration::from_secs(1);
 
@@ -43,11 +55,17 @@ pub(super) async fn addresses(sdk: &Sdk) -> Vec<SocketAddr> {
 }
 
 /// Lives through Agones' states until the runtime ends.
-pub(super) async fn follow(sdk: Sdk, commands: mpsc::Sender<Command>, board: Arc<Board>, admin: SocketAddr) {
+pub(super) async fn follow(
+    sdk: Sdk,
+    commands: mpsc::Sender<Command>,
+    board: Arc<Board>,
+    announcements: Announcements,
+) {
     let health = stay_healthy(&sdk, &board);
     let states = async {
-        if let Err(error) = sdk.set_annotation(ADMIN_ANNOTATION, &admin.to_string()).await {
-            tracing::warn!(%error, "the admin port is not announced");
+        announce(&sdk, ADMIN_ANNOTATION, &announcements.admin.to_string()).await;
+        if let Some(port) = announcements.websocket_port {
+            announce(&sdk, WEBSOCKET_ANNOTATION, &port.to_string()).await;
         }
         if let Err(error) = sdk.ready().await {
             tracing::error!(%error, "Agones was not told that we are ready");
@@ -56,6 +74,12 @@ pub(super) async fn follow(sdk: Sdk, commands: mpsc::Sender<Command>, board: Arc
         follow_states(&sdk, &commands).await;
     };
     tokio::join!(health, states);
+}
+
+async fn announce(sdk: &Sdk, what: &str, value: &str) {
+    if let Err(error) = sdk.set_annotation(what, value).await {
+        tracing::warn!(%error, what, "a port is not announced");
+    }
 }
 
 /// Pings while the tick thread lives; a stuck server is to be found unhealthy.

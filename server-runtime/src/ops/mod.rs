@@ -25,6 +25,7 @@ mod metrics;
 mod results;
 
 pub(crate) use board::Board;
+pub(crate) use lifecycle::Announcements;
 
 /// A word to the tick thread.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub enum OpsError {
 /// What the thread needs to know.
 pub(crate) struct OpsConfig {
     admin: TcpListener,
-    admin_address: SocketAddr,
+    announcements: Announcements,
     /// Host and port of Agones' sidecar.
     sidecar: Option<(Option<String>, u16)>,
     exit_with_parent: bool,
@@ -80,12 +81,12 @@ impl OpsConfig {
         options: &ServerOptions,
         name: &str,
         admin: TcpListener,
-        admin_address: SocketAddr,
+        announcements: Announcements,
     ) -> Self {
         let sidecar = options.agones_port.filter(|_| !options.standalone);
         Self {
             admin,
-            admin_address,
+            announcements,
             sidecar: sidecar.map(|port| (options.agones_host.clone(), port)),
             exit_with_parent: options.exit_with_parent,
             drain_within: Duration::from_secs(u64::from(options.drain_seconds)),
@@ -228,7 +229,7 @@ impl Around {
                     if let Some(sdk) = &sdk {
                         let (sdk, commands) = (sdk.clone(), self.commands.clone());
                         let board = Arc::clone(&self.board);
-                        background.spawn(lifecycle::follow(sdk, commands, board, config.admin_address));
+                        background.spawn(lifecycle::follow(sdk, commands, board, config.announcements));
                     }
                 }
                 Notice::Report(report) => {

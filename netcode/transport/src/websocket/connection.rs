@@ -20,6 +20,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Error, Message,
+        error::ProtocolError,
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -84,6 +85,8 @@ pub(super) enum Ending {
 impl Ending {
     fn of(error: &Error) -> Self {
         match error {
+            // Gone without a goodbye, as networks have it.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Peer,
             Error::Capacity(_) => Self::Misuse(CloseCode::Size),
             Error::Protocol(_) | Error::Utf8(_) => Self::Misuse(CloseCode::Protocol),
             _ => Self::Peer,
