@@ -1,4 +1,5 @@
 //! What the benches and the comparisons share: whole rooms in memory, and our transport beside others. Owns no rule.
 
 pub mod compare;
+pub mod matchmaking;
 pub mod room;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use benches::compare::{self, LossFlags, TransportFlags};
+use benches::matchmaking::{self, MatchmakingFlags};
 use benches::room::Table;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -26,7 +27,9 @@ enum What {
     Transport(TransportFlags),
     /// The same contestants on a path that loses and reorders: latency of reliable messages, and 1 MiB.
     Loss(LossFlags),
-    /// A child process of the two above.
+    /// Our pool beside first come first served and a query matcher: a cycle's time, waits, evenness.
+    Matchmaking(MatchmakingFlags),
+    /// A child process of the contests.
     #[command(hide = true)]
     Role {
         /// `server` or `swarm`.
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         What::Room(flags) => room(&flags)?,
         What::Transport(flags) => drop(compare::transport(&flags, std::env::current_exe()?)?),
         What::Loss(flags) => drop(compare::loss(&flags, std::env::current_exe()?)?),
+        What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
         What::Role { role, job } => compare::role(&role, &job)?,
     }
     Ok(())
@@ -81,6 +85,7 @@ fn list() {
     println!("  room          one arena room with real clients and pilots: tick time, bytes a player");
     println!("  transport     what a client costs a server, beside renet, laminar, enet, quinn and a floor");
     println!("  loss          the same on a path with 5 % loss: latency of reliable messages, 1 MiB");
+    println!("  matchmaking   our pool beside first come first served and a query matcher");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

@@ -38,7 +38,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("agones-sdk", &[]),
     ("backend-proto", &[]),
     ("rating", &[]),
-    ("backend-services", &["backend-proto", "rating", "netcode-token", "agones-sdk"]),
+    ("matching", &["rating"]),
+    ("backend-services", &["backend-proto", "rating", "matching", "netcode-token", "agones-sdk"]),
     (
         "server-runtime",
         &[
