@@ -38,8 +38,8 @@ impl Fifo {
             let near = regions(&self.rules, ticket, now);
             // The fullest team that has room keeps the others whole for larger parties.
             let room = |lobby: &Lobby| lobby.open.iter().filter(|open| **open >= size).min().copied();
-            let fits = |lobby: &&mut Lobby| near.contains(&lobby.region) && room(lobby).is_some();
-            let place = open.iter_mut().position(|mut lobby| fits(&&mut lobby));
+            let fits = |lobby: &Lobby| near.contains(&lobby.region) && room(lobby).is_some();
+            let place = open.iter().position(fits);
             let place = place.unwrap_or_else(|| {
                 let region = near.first().copied().unwrap_or(0);
                 open.push(Lobby { region, open: [self.rules.team_size; 2], parties: Vec::new() });
