@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use netcode_token::Key;
 
+use crate::allocation::FlagsFault;
 use crate::http::limit::Rate;
 use crate::matchmaking::pool::PoolRules;
 
@@ -91,18 +92,12 @@ pub struct Args {
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
 
-    /// The Agones allocator, or our fleet: http://HOST:PORT. Needed for matchmaking.
-    #[arg(long, value_name = "URL")]
-    pub allocator: Option<String>,
+    /// Where servers come from.
+    #[command(flatten)]
+    pub allocation: crate::allocation::Flags,
     /// Our fleet's HTTP, asked which servers are alive: http://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub fleet_http: Option<String>,
-    /// Allocate from this fleet only.
-    #[arg(long, value_name = "NAME")]
-    pub fleet: Option<String>,
-    /// The fleet's namespace.
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    pub namespace: String,
     /// The game servers' private key, 64 hex digits. Needed for matchmaking.
     #[arg(long, env = "TICKWRIGHT_KEY", hide_env_values = true, value_name = "HEX")]
     pub server_key_hex: Option<Secret>,
@@ -233,7 +228,9 @@ impl Args {
         if self.role.has(Role::Matchmaking) {
             self.server_key()?;
             needed(self.service_token.as_ref(), "--service-token")?;
-            needed(self.allocator.as_ref(), "--allocator")?;
+            if !self.allocation.is_given() {
+                return Err(ConfigFault(FlagsFault::Missing.to_string()));
+            }
         }
         Ok(())
     }

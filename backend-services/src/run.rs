@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agones_sdk::allocation::AllocatorClient;
 use anyhow::{Context as _, bail};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
@@ -20,8 +19,6 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::accounts::Accounts;
 use crate::accounts::tokens::{Tokens, fresh_service_key};
 use crate::allocation::connect::Minter;
-use crate::allocation::grpc::GrpcAllocator;
-use crate::allocation::{Selection, Servers};
 use crate::app::{App, Limits, Parts};
 use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
@@ -32,8 +29,6 @@ use crate::{matches, matchmaking, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// An allocation takes at most so long.
-const ALLOCATION_MAX: Duration = Duration::from_secs(5);
 /// A connect token opens a connection for so long.
 const CONNECT_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// How often expired sessions are forgotten.
@@ -187,11 +182,7 @@ async fn assemble(
 }
 
 fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
-    let endpoint = args.allocator.as_deref().context("--allocator is needed for matchmaking")?;
-    let allocator =
-        GrpcAllocator::new(AllocatorClient::new(endpoint, ALLOCATION_MAX)?, args.fleet_http.as_deref());
-    let (namespace, fleet) = (args.namespace.clone(), args.fleet.clone());
-    let servers = Servers::single(allocator, Selection { namespace, fleet, labels: Default::default() });
+    let servers = args.allocation.servers(args.fleet_http.as_deref())?;
     let minter =
         Minter { protocol_id: args.protocol_id, key: args.server_key()?, lifetime: CONNECT_TOKEN_LIFETIME };
     let settings = Settings {

@@ -63,9 +63,7 @@ impl From<AllocateError> for AllocationFault {
             AllocateError::Exhausted => Self::NoneReady,
             AllocateError::Contention => Self::Contention,
             AllocateError::Deadline(limit) => Self::Deadline(limit),
-            AllocateError::Refused(status) if status.code() == tonic::Code::Unavailable => {
-                Self::Unreachable(status.message().to_owned())
-            }
+            AllocateError::Unreachable(why) => Self::Unreachable(why),
             error => Self::Refused(error.to_string()),
         }
     }

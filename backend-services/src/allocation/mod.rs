@@ -10,7 +10,10 @@
 
 mod ask;
 pub mod connect;
+pub mod failover;
+mod flags;
 pub mod grpc;
+pub mod policy;
 pub mod region;
 mod retry;
 mod servers;
@@ -25,7 +28,8 @@ use std::time::Duration;
 use agones_sdk::allocation::AllocationRequest;
 
 pub use self::ask::{Selection, Wanted};
-pub use self::servers::{Admission, Servers};
+pub use self::flags::{Flags, FlagsFault};
+pub use self::servers::{Admission, Cluster, Region, Servers};
 pub use self::sheet::{MATCH_ANNOTATION, MatchSheet, SheetPlayer};
 pub use self::warm::{Gate, Outcome};
 

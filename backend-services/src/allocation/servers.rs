@@ -1,27 +1,53 @@
-//! All servers that the matchmaker can have: regions with their allocators, asked in the order of the rules, again
+//! All servers that the matchmaker can have: regions with their clusters, asked in the order of the rules, again
 //! where a race was lost, and never for more than is ready.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::region;
+use super::policy::{self, Rank};
 use super::warm::{Gate, Outcome};
-use super::{AllocationFault, Allocator, Selection, Server, Wanted, retry};
+use super::{AllocationFault, Allocator, Selection, Server, Wanted, region, retry};
 
 /// A match has a server by then, or its tickets wait on.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How often the ready servers are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
+/// A count that takes longer is none.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One region: where its servers are had.
+/// One region: the clusters in it.
 #[derive(Debug)]
-struct Region {
+pub struct Region {
+    /// As players' latencies name it.
+    pub name: String,
+    /// At least one.
+    pub clusters: Vec<Cluster>,
+}
+
+/// One cluster: a place that hands out servers, and when it is asked.
+#[derive(Debug)]
+pub struct Cluster {
     name: String,
     allocator: Arc<dyn Allocator>,
+    rank: Rank,
+    /// Which of its servers are ours.
+    selection: Selection,
     gate: Mutex<Gate>,
+}
+
+impl Cluster {
+    /// A cluster that nothing is known of yet; `name` is for logs.
+    pub fn new(name: String, allocator: Arc<dyn Allocator>, rank: Rank, selection: Selection) -> Self {
+        Self { name, allocator, rank, selection, gate: Mutex::default() }
+    }
+
+    fn room(&self, now: Instant) -> u32 {
+        lock(&self.gate).room(now)
+    }
 }
 
 /// All regions; cloning shares them.
@@ -31,7 +57,7 @@ pub struct Servers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     regions: Vec<Region>,
-    selection: Selection,
+    deadline: Duration,
     /// Admitted matches that have not begun to look.
     admitted: Mutex<u32>,
 }
@@ -47,10 +73,20 @@ impl Drop for Admission {
 }
 
 impl Servers {
-    /// One region, whatever it is called, behind one allocator.
+    /// These regions, in the order in which they are preferred where nobody measured latencies.
+    pub fn new(regions: Vec<Region>) -> Self {
+        Self::with_deadline(regions, DEADLINE)
+    }
+
+    /// The same, with another limit to how long a match looks for a server.
+    pub fn with_deadline(regions: Vec<Region>, deadline: Duration) -> Self {
+        Self(Arc::new(Inner { regions, deadline, admitted: Mutex::default() }))
+    }
+
+    /// One cluster, whatever its region is called.
     pub fn single(allocator: impl Allocator + 'static, selection: Selection) -> Self {
-        let region = Region { name: String::new(), allocator: Arc::new(allocator), gate: Mutex::default() };
-        Self(Arc::new(Inner { regions: vec![region], selection, admitted: Mutex::default() }))
+        let cluster = Cluster::new(String::new(), Arc::new(allocator), Rank::default(), selection);
+        Self::new(vec![Region { name: String::new(), clusters: vec![cluster] }])
     }
 
     /// The regions' names, in the order of the configuration; one empty name where there are no regions.
@@ -60,7 +96,8 @@ impl Servers {
 
     /// So many more matches could have a server right now: form no more than that.
     pub fn room(&self, now: Instant) -> usize {
-        let room: u32 = self.0.regions.iter().map(|region| lock(&region.gate).room(now)).sum();
+        let room: u32 =
+            self.0.regions.iter().flat_map(|region| &region.clusters).map(|cluster| cluster.room(now)).sum();
         usize::try_from(room.saturating_sub(*lock(&self.0.admitted))).unwrap_or(usize::MAX)
     }
 
@@ -87,45 +124,69 @@ impl Servers {
         found
     }
 
-    /// Tries one region after the other. A region that has none, or cannot be asked, is followed by the next best;
-    /// after a missed deadline nobody else is asked, since the server may be ours already.
+    /// Tries one cluster after the other, the best region first. After a missed deadline nobody else is asked, since
+    /// a server may be ours already.
     async fn look(&self, wanted: &Wanted, begun: Instant) -> Result<Server, AllocationFault> {
-        let regions = &self.0.regions;
-        let names: Vec<&str> = self.regions().collect();
-        let has_room = |index: usize| lock(&regions[index].gate).room(begun) > 0;
-        let mut fault = AllocationFault::NoneReady;
-        for ranked in region::rank(&names, &wanted.latencies, wanted.latency_max_ms, has_room) {
-            match self.take(&regions[ranked.index], wanted, begun).await {
+        let mut worst = AllocationFault::NoneReady;
+        for cluster in self.order(wanted, begun) {
+            match self.take(cluster, wanted, begun).await {
                 Ok(server) => return Ok(server),
                 Err(deadline @ AllocationFault::Deadline(_)) => return Err(deadline),
-                // What the best region said is what is told.
-                Err(other) if fault == AllocationFault::NoneReady => fault = other,
-                Err(_) => {}
+                Err(AllocationFault::NoneReady) => {}
+                Err(fault) => {
+                    tracing::debug!(cluster = cluster.name, %fault, "cluster passed over");
+                    // The first that is not just empty is what is told.
+                    if worst == AllocationFault::NoneReady {
+                        worst = fault;
+                    }
+                }
             }
         }
-        Err(fault)
+        Err(worst)
     }
 
-    /// Asks one region, again where a race was lost.
+    /// The clusters in the order in which they are asked: by region, in it those with ready servers first, then by
+    /// priority and weight.
+    fn order(&self, wanted: &Wanted, now: Instant) -> Vec<&Cluster> {
+        let regions = &self.0.regions;
+        let names: Vec<&str> = self.regions().collect();
+        let has_room = |index: usize| regions[index].clusters.iter().any(|cluster| cluster.room(now) > 0);
+        let ranked = region::rank(&names, &wanted.latencies, wanted.latency_max_ms, has_room);
+        ranked
+            .iter()
+            .flat_map(|ranked| {
+                let clusters = &regions[ranked.index].clusters;
+                let ranks: Vec<Rank> = clusters.iter().map(|cluster| cluster.rank).collect();
+                let mut order = policy::order(&ranks, fastrand::f64);
+                order.sort_by_key(|index| clusters[*index].room(now) == 0);
+                order.into_iter().map(|index| &clusters[index])
+            })
+            .collect()
+    }
+
+    /// Asks one cluster, again where a race was lost.
     async fn take(
         &self,
-        region: &Region,
+        cluster: &Cluster,
         wanted: &Wanted,
         begun: Instant,
     ) -> Result<Server, AllocationFault> {
-        lock(&region.gate).begin();
-        let mut ending = Ending { gate: &region.gate, outcome: Outcome::Failed };
+        lock(&cluster.gate).begin();
+        let mut ending = Ending { gate: &cluster.gate, outcome: Outcome::Failed };
+        let request = wanted.request(&cluster.selection);
         let mut tries = 0;
         loop {
-            let found = region.allocator.allocate(wanted.request(&self.0.selection)).await;
+            let left = self.0.deadline.saturating_sub(begun.elapsed());
+            let answer = tokio::time::timeout(left, cluster.allocator.allocate(request.clone())).await;
             tries += 1;
-            let left = DEADLINE.saturating_sub(begun.elapsed());
-            match found {
-                Err(AllocationFault::Contention) => match retry::pause(tries, fastrand::f64(), left) {
+            let left = self.0.deadline.saturating_sub(begun.elapsed());
+            match answer {
+                Err(_) => return Err(AllocationFault::Deadline(self.0.deadline)),
+                Ok(Err(AllocationFault::Contention)) => match retry::pause(tries, fastrand::f64(), left) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(AllocationFault::Contention),
                 },
-                found => {
+                Ok(found) => {
                     ending.outcome = match &found {
                         Ok(_) => Outcome::Taken,
                         Err(AllocationFault::NoneReady) => Outcome::NoneReady,
@@ -146,13 +207,31 @@ impl Servers {
                 _ = drain.wait_for(|draining| *draining) => return,
                 _ = clock.tick() => {}
             }
-            for region in &self.0.regions {
-                lock(&region.gate).ask();
-                if let Some(ready) = region.allocator.ready().await {
-                    lock(&region.gate).learn(ready, Instant::now());
-                }
-            }
+            self.count().await;
         }
+    }
+
+    /// Counts once, everywhere at the same time: a cluster that hangs must not make the others' counts old.
+    pub async fn count(&self) {
+        let mut counts = JoinSet::new();
+        for (r, c) in self
+            .0
+            .regions
+            .iter()
+            .enumerate()
+            .flat_map(|(r, region)| (0..region.clusters.len()).map(move |c| (r, c)))
+        {
+            let servers = self.clone();
+            counts.spawn(async move {
+                let cluster = &servers.0.regions[r].clusters[c];
+                lock(&cluster.gate).ask();
+                if let Ok(Some(ready)) = tokio::time::timeout(COUNT_TIMEOUT, cluster.allocator.ready()).await
+                {
+                    lock(&cluster.gate).learn(ready, Instant::now());
+                }
+            });
+        }
+        while counts.join_next().await.is_some() {}
     }
 }
 
