@@ -4,10 +4,12 @@ mod common;
 
 use common::{PROTOCOL, TICK, client_address, server_address, server_config, token};
 use netcode_proto::channels::{CONTROL, STATE};
-use netcode_proto::{ChannelId, Client, ClientConfig, ClientState, Extensions, Server, ServerConfig};
+use netcode_proto::{
+    ChannelId, Client, ClientConfig, ClientState, DATAGRAM_BYTES_MAX, Extensions, Server, ServerConfig,
+};
 use netcode_wire::Time;
 
-const FULL: Extensions = Extensions { enabled: true, aes_hardware: true };
+const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true };
 
 /// Both ends and one buffer between them.
 struct Pair {
@@ -16,7 +18,7 @@ struct Pair {
     client: Client,
     /// Which of two addresses the client has.
     place: u16,
-    buffer: Box<[u8; 1300]>,
+    buffer: Box<[u8; DATAGRAM_BYTES_MAX]>,
     /// What goes down every tick.
     down: &'static [(ChannelId, &'static [u8])],
 }
@@ -30,7 +32,7 @@ impl Pair {
             server: Server::new(ServerConfig { extensions, ..server_config() }),
             client,
             place: 0,
-            buffer: Box::new([0; 1300]),
+            buffer: Box::new([0; DATAGRAM_BYTES_MAX]),
             down,
         }
     }

@@ -73,7 +73,10 @@ fn running_ahead_and_contradicting_are_found_out() {
     };
     // Channel 1, message 4096: the window is 0..4096.
     check(&[vec![0, 0x81, 0, 0x10, 9]], LinkError::WindowExceeded);
-    check(&[piece(1, 3, 0, 2, 200, 100), piece(1, 3, 1, 4, 200, 50)], LinkError::Contradiction);
+    check(&[piece(1, 3, 0, 2, 200, 100), piece(1, 3, 1, 2, 198, 99)], LinkError::Contradiction);
+    // Cut anew, and anew, and anew: no honest path has so many lengths.
+    let finer: Vec<Vec<u8>> = (2..8).map(|count| piece(1, 3, 0, count, 840, 840 / count as usize)).collect();
+    check(&finer, LinkError::Contradiction);
     check(&[piece(1, 3, 0, 2, 200, 100), vec![0, 0x81, 3, 0, 9]], LinkError::Contradiction);
     check(&[piece(1, 0, 2, 2, 200, 100)], LinkError::Malformed("piece"));
 }

@@ -10,7 +10,7 @@ use netcode_proto::{ClientConfig, Extensions, ServerConfig};
 use netcode_token::PublicToken;
 use netcode_token::aead::PacketKey;
 
-const FULL: Extensions = Extensions { enabled: true, aes_hardware: true };
+const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true };
 
 /// A server and a client with these extensions.
 fn net_of(server: Extensions, client: Extensions) -> Net {
@@ -94,7 +94,7 @@ fn a_plain_server_sees_nothing_but_the_standard() {
 #[test]
 fn both_ends_choose_the_cipher_that_both_have_hardware_for() {
     for (server, client) in [(true, true), (true, false), (false, true), (false, false)] {
-        let extensions = |aes_hardware| Extensions { enabled: true, aes_hardware };
+        let extensions = |aes_hardware| Extensions { aes_hardware, ..FULL };
         let token = token(1);
         let mut net = net_with(extensions(server), extensions(client), &token);
         net.run(Duration::from_secs(1));

@@ -168,7 +168,7 @@ fn our_datagrams_are_as_long_as_the_document_says() {
         let row = types.iter().find(|row| row[0] == kind.to_string() && row.len() == 5).expect("a type");
         row[3].rsplit(' ').next().and_then(|most| most.parse::<usize>().ok()).expect("a length")
     };
-    assert_eq!((most(0), most(2), most(5), most(13)), (1078, 333, 1200, 1200));
+    assert_eq!((most(0), most(2), most(5), most(9), most(13)), (1078, 333, 1200, 1472, 1472));
     for datagram in &net.log {
         assert!(datagram.bytes.len() <= most(kind(&datagram.bytes)), "type {}", kind(&datagram.bytes));
     }
@@ -178,7 +178,11 @@ fn our_datagrams_are_as_long_as_the_document_says() {
 fn moved() -> (Vec<u8>, ExtendedKeys, Net) {
     let (mut net, token) = (Net::new(server_config(), 1), token(1));
     net.connect(&token);
-    net.run(Duration::from_secs(1));
+    for _ in 0..120 {
+        let now = net.now;
+        net.client(0).send(now, netcode_proto::channels::STATE, &[1; 40]).expect("room");
+        net.tick();
+    }
     net.rebind(0, client_address(7));
     net.run(Duration::from_secs(1));
     let keys = net.extended_keys(client_address(0), &token);
@@ -198,21 +202,24 @@ fn the_acceptance_and_its_offer_read_by_the_document() {
     let word = number(&keep_alive["clients max"]);
     let bits = rows("10. Beyond the standard");
     let mark = bits.iter().find(|row| row[0] == "16–31").expect("the mark")[1];
-    assert_eq!((format!("{:#06x}", word >> 16).as_str(), word & 0xffff), (mark, 1));
+    assert_eq!((format!("{:#06x}", word >> 16).as_str(), word & 0xffff), (mark, 5));
 
     let mut acceptance = net.log[at].bytes.clone();
     assert!(acceptance.len() <= 49);
     let text = open_in_place(&PacketKey::new(&keys.server_to_client), &mut acceptance, 0);
     let fields = decode(&text, &layout("10. Beyond the standard", 0));
     assert_eq!(fields["connection id"].len(), 4);
-    assert_eq!((fields["cipher"].as_slice(), fields["salt"].len()), (&[0][..], 16));
+    assert_eq!(
+        (fields["cipher"].as_slice(), fields["flags"].as_slice(), fields["salt"].len()),
+        (&[0][..], &[1][..], 16)
+    );
 }
 
 #[test]
 fn extended_packets_read_by_the_document() {
     let (_, keys, net) = moved();
     let document = rows("10. Beyond the standard");
-    for wanted in [10, 11, 12] {
+    for wanted in [9, 10, 11, 12, 15] {
         let found = net.log.iter().find(|datagram| kind(&datagram.bytes) == wanted).expect("it was sent");
         let from_client = found.to == server_address();
         let row = document.iter().find(|row| row[0] == wanted.to_string()).expect("a type");
@@ -225,7 +232,11 @@ fn extended_packets_read_by_the_document() {
         }
         let (key, id_len) = if from_client { (&keys.up, 4) } else { (&keys.down, 0) };
         let text = open_in_place(key, &mut datagram, id_len);
-        assert!(row[2].starts_with(&text.len().to_string()), "{row:?} {}", text.len());
+        if wanted == 9 {
+            assert!([1200, 1472].contains(&found.bytes.len()) && text.iter().all(|byte| *byte == 0));
+        } else {
+            assert!(row[2].starts_with(&text.len().to_string()), "{row:?} {}", text.len());
+        }
     }
 }
 
@@ -246,7 +257,7 @@ fn a_resumption_reads_by_the_document() {
     let proof = keys.client_to_server.derive(&[&purpose("tickwright resume proof 1")]);
     let mut sealed = [&fields["offer"][..], &fields["tag"]].concat();
     let offer = PacketKey::new(&proof).open(0, &[], &mut sealed).unwrap();
-    assert_eq!(number(offer), 0x5457_0001);
+    assert_eq!(number(offer), 0x5457_0005);
 
     // Acceptance and packets are as in §10, under keys that stand in for the token's.
     let resumed = purpose("tickwright resumed session 1");

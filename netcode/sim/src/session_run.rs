@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use netcode_proto::{ChannelId, ChannelSet, LinkConfig};
+use netcode_proto::{
+    ChannelId, ChannelSet, DATAGRAM_BYTES_BASE, DATAGRAM_BYTES_LEAST, DATAGRAM_BYTES_MAX, LinkConfig,
+};
 use netcode_wire::Time;
 
 use crate::cluster::Cluster;
@@ -21,16 +23,19 @@ pub fn run_sessions(seed: u64) -> Result<RunReport, Violation> {
     let mut story = Story::random(&mut rng);
     let mut moves = Moves::new(seed);
     let mut returns = Returns::new(seed);
+    let mut holes = Holes::new(seed);
     let mut report = RunReport::default();
     while cluster.now() < story.end {
         cluster.tick()?;
         story.turn(&mut rng, &mut cluster);
         moves.turn(&story, &mut cluster);
         returns.turn(&mut story, &mut cluster);
+        holes.turn(&mut cluster);
         report.refused += story.talk(&mut rng, &mut cluster);
     }
     for seat in 0..cluster.seats_len() {
         cluster.set_down(seat, false);
+        cluster.set_mtu(seat, None);
         cluster.set_profile(seat, Profile::clean(50.0));
     }
     cluster.run_for(HEALING)?;
@@ -117,6 +122,37 @@ impl Returns {
         if let Some(&seat) = self.rng.choice(&crashed) {
             cluster.resume(seat, path(&mut self.rng));
             story.seats.push(Fate::default());
+        }
+    }
+}
+
+/// Paths of sessions that stand become narrower and wider, in one run of four, without a word to anybody: down to what
+/// every path takes. Drawn apart, as moves are.
+#[derive(Debug)]
+struct Holes {
+    rng: fastrand::Rng,
+    next: Option<Time>,
+}
+
+impl Holes {
+    fn new(seed: u64) -> Self {
+        let next = (seed % 4 == 1).then_some(Time::ZERO);
+        Self { rng: fastrand::Rng::with_seed(seed ^ 0x6d74_7521), next }
+    }
+
+    fn turn(&mut self, cluster: &mut Cluster) {
+        if self.next.is_none_or(|next| cluster.now() < next) {
+            return;
+        }
+        self.next = Some(cluster.now() + Duration::from_millis(self.rng.u64(100..6000)));
+        let up: Vec<usize> = (0..cluster.seats_len()).filter(|seat| cluster.is_up(*seat)).collect();
+        if let Some(&seat) = self.rng.choice(&up) {
+            let mtu = match self.rng.u32(0..4) {
+                0 => None,
+                1 => Some(self.rng.usize(DATAGRAM_BYTES_LEAST..DATAGRAM_BYTES_BASE)),
+                _ => Some(self.rng.usize(DATAGRAM_BYTES_BASE..DATAGRAM_BYTES_MAX)),
+            };
+            cluster.set_mtu(seat, mtu);
         }
     }
 }

@@ -33,13 +33,13 @@ pub(super) struct Flush {
 
 impl Link {
     /// Composes the body of our packet `seq` into `out`, which is cleared first, in at most `budget_bytes`
-    /// (at least the fragment size plus [`BODY_MARGIN_BYTES`](super::BODY_MARGIN_BYTES)).
+    /// (at least what [`Link::body_bytes`] says).
     ///
     /// `seq` must be greater than in every earlier call that gave true. False: nothing is due and `seq` is
     /// not used. Call it in a loop with rising `seq` until it gives false; it stops by itself at the send
     /// budget.
     pub fn poll_body(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
-        debug_assert!(budget_bytes >= self.config.fragment_bytes + super::BODY_MARGIN_BYTES, "a piece fits");
+        debug_assert!(budget_bytes >= self.fragment_bytes() + super::BODY_MARGIN_BYTES, "a piece fits");
         out.clear();
         if self.flush.at != Some(now) {
             self.begin_flush(now, seq);

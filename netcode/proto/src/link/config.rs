@@ -26,8 +26,8 @@ pub struct LinkConfig {
     /// How many bytes of pieces may leave in one flush: what a receiver's socket buffer takes without being
     /// read (Linux' default of 208 KiB holds about 90 datagrams).
     pub flush_bytes_max: u64,
-    /// The longest piece that a message is cut into. A body needs [`BODY_MARGIN_BYTES`] more, so
-    /// `poll_body` must be given at least the sum.
+    /// The longest piece that a message is cut into, and the longest message that is not cut. What bodies may hold on
+    /// the path, less [`BODY_MARGIN_BYTES`], bounds it further.
     pub fragment_bytes: usize,
     /// How many bytes of received messages may wait for `receive`; beyond it packets are refused unread and
     /// unacknowledged, so that the peer slows down.
@@ -51,8 +51,8 @@ impl Default for LinkConfig {
             burst_bytes: 192 << 10,
             // 72 datagrams of 1150 bytes: 5 MB/s at 60 Hz.
             flush_bytes_max: 72 * 1150,
-            // 1200 datagram − 25 sealing (1 prefix, 8 sequence, 16 tag) = 1175 body; − 64 margin.
-            fragment_bytes: 1100,
+            // 1472 datagram − 29 sealing (1 prefix, 4 id, 8 sequence, 16 tag) − 64 margin.
+            fragment_bytes: 1379,
             receive_bytes_max: 1 << 20,
             unreliable_wait: Duration::from_millis(100),
         }
@@ -61,5 +61,6 @@ impl Default for LinkConfig {
 
 /// What a body holds at most beside one fragment's bytes: head and acknowledgements 38, fragment head 11.
 pub const BODY_MARGIN_BYTES: usize = 64;
-/// The smallest `budget_bytes` that the default configuration may be polled with.
+/// What bodies may hold before anybody says more ([`Link::set_body_bytes`](super::Link::set_body_bytes)): the least
+/// that `poll_body` may be given then.
 pub const BODY_BYTES_MIN: usize = 1100 + BODY_MARGIN_BYTES;

@@ -108,6 +108,15 @@ impl Congestion {
         new
     }
 
+    /// Another path: nothing is known. What the buckets still owe stays owed.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.phase = Phase::Starting;
+        self.window = WINDOW_INITIAL;
+        (self.standing, self.round) = (Standing::default(), Round { since: now, ..Round::default() });
+        (self.delivered, self.capacity, self.calm, self.overused) = (0, 0, 0, 0);
+        self.follow_window(&Rtt::default());
+    }
+
     /// A flush begins, `interval_us` after the one before.
     pub(super) fn on_flush(&mut self, interval_us: u64) {
         self.interval_us = interval_us.min(INTERVAL_MAX_US);

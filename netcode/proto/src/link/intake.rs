@@ -74,7 +74,7 @@ impl Link {
 
     fn handle_acks(&mut self, now: Time, block: &AckBlock) -> Result<(), LinkError> {
         let Self { sent, lanes, .. } = self;
-        let acked = sent.acknowledge(now, block, |one| arrive(lanes, one))?;
+        let acked = sent.acknowledge(now, block, |one, seq| arrive(lanes, one, seq))?;
         if let Some(sample_us) = acked.sample_us {
             self.rtt.sample(now, sample_us);
         }
@@ -117,11 +117,11 @@ impl Link {
     }
 }
 
-/// The peer has what a packet carried.
-fn arrive(lanes: &mut Lanes, carried: Carried) {
+/// The peer has what packet `seq` carried.
+fn arrive(lanes: &mut Lanes, carried: Carried, seq: u64) {
     lanes.with(carried.channel, |lane| {
         if let Send::Reliable(send) = &mut lane.send {
-            send.on_acked(carried.id, carried.piece);
+            send.on_acked(carried.id, carried.piece, seq);
         }
     });
 }

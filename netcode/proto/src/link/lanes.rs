@@ -144,6 +144,20 @@ impl Lanes {
         result
     }
 
+    /// Cuts what waits so that no piece has more than `fragment_bytes`. Packets before `seq` carried the old pieces.
+    pub(super) fn recut(&mut self, fragment_bytes: usize, seq: u64) {
+        let used = |lane: &Lane| !matches!(lane.send, Send::Unused);
+        let channels: u64 =
+            (0..).zip(&self.lanes).filter(|(_, lane)| used(lane)).fold(0, |set, (at, _)| set | 1 << at);
+        for channel in bits(channels) {
+            self.with(channel, |lane| match &mut lane.send {
+                Send::Unused => {}
+                Send::Unreliable(send) => send.recut(fragment_bytes),
+                Send::Reliable(send) => send.recut(fragment_bytes, seq),
+            });
+        }
+    }
+
     /// The first channel of `among`: greatest priority, then reliable before unreliable, then by number.
     pub(super) fn first(&self, among: u64) -> Option<u8> {
         let class = self.class(among)?;

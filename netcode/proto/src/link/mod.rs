@@ -26,6 +26,8 @@ mod stats;
 mod unreliable;
 mod window;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use netcode_wire::Time;
 
@@ -58,6 +60,8 @@ pub struct Link {
     held: Held,
     flush: Flush,
     counters: Counters,
+    /// What bodies may hold on the path as it is now.
+    body_bytes: usize,
 }
 
 impl Link {
@@ -91,8 +95,56 @@ impl Link {
             held: Held::default(),
             flush: Flush::default(),
             counters: Counters::default(),
+            body_bytes: BODY_BYTES_MIN,
             config,
         }
+    }
+
+    /// The path takes bodies of up to `bytes` from our packet `seq` on; `poll_body` may be given as much. Messages that
+    /// were cut for a wider path are cut again. Bodies of more than `doubtful_bytes` make up [`Link::long_losses`].
+    pub fn set_body_bytes(&mut self, seq: u64, bytes: usize, doubtful_bytes: usize) {
+        debug_assert!(bytes > BODY_MARGIN_BYTES, "a piece has bytes");
+        let narrower = bytes < self.body_bytes;
+        self.body_bytes = bytes;
+        self.sent.watch_longer_than(doubtful_bytes);
+        if narrower {
+            self.lanes.recut(self.fragment_bytes(), seq);
+        }
+    }
+
+    /// The peer is somewhere else: from our packet `seq` on everything goes another way. What the path was measured to be
+    /// is forgotten, and what was sent before tells nothing about the new one (RFC 9000 §9.4). What bodies may hold
+    /// is for [`Link::set_body_bytes`] to say.
+    pub fn path_changed(&mut self, now: Time, seq: u64) {
+        self.rtt = Rtt::default();
+        self.congestion.restart(now);
+        self.sent.path_changed(seq);
+        self.counters.loss = 0.0;
+        self.flush.repeat_until = None;
+        self.flush.probes = 0;
+    }
+
+    /// What bodies may hold on the path.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// Long bodies that were lost since the last one was acknowledged: what lets a path be suspected of swallowing them.
+    #[must_use]
+    pub fn long_losses(&self) -> u32 {
+        self.sent.long_losses()
+    }
+
+    /// After how long an answer of the peer is overdue: the probe timeout of RFC 9002 §6.2.1.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_micros(self.rtt.probe_us(self.limits.ack_delay_us, 0))
+    }
+
+    /// The longest message that is not cut, and the longest piece.
+    fn fragment_bytes(&self) -> usize {
+        self.config.fragment_bytes.min(self.body_bytes - BODY_MARGIN_BYTES)
     }
 
     /// Queues a message for the next flush.
@@ -109,7 +161,7 @@ impl Link {
             return Err(SendError::MessageTooLong { length: message.len(), limit: message_bytes });
         }
         let reliable_bytes = self.lanes.waiting().reliable_bytes;
-        let fragment_bytes = self.config.fragment_bytes;
+        let fragment_bytes = self.fragment_bytes();
         self.lanes.with(channel.0, |lane| match &mut lane.send {
             Send::Unused => Ok(()),
             Send::Unreliable(send) => send.push(now, message, fragment_bytes, queue_bytes),

@@ -75,6 +75,12 @@ impl ReliableReceive {
         let slot = &mut self.slots[ahead];
         match (&mut *slot, item.piece) {
             (Slot::Held(_) | Slot::Delivered, _) => return Ok(()),
+            (Slot::Partial(assembly), None) if assembly.total() == item.bytes.len() => {
+                // Sent whole, then cut for a narrower path; the first one came late.
+                *held_bytes -= assembly.total() + MESSAGE_OVERHEAD_BYTES;
+                *slot = Slot::Missing;
+                return self.fill(ahead, item, held_bytes, inbox);
+            }
             (Slot::Partial(_), None) => return Err(LinkError::Contradiction),
             (Slot::Missing, None) if self.is_ordered && ahead > 0 => {
                 *held_bytes += item.bytes.len() + MESSAGE_OVERHEAD_BYTES;
@@ -94,7 +100,7 @@ impl ReliableReceive {
             (Slot::Partial(_), Some(_)) => {}
         }
         let (Slot::Partial(assembly), Some(piece)) = (&mut *slot, item.piece) else { return Ok(()) };
-        if !assembly.accept(piece, item.bytes)? {
+        if !assembly.follow(piece)? || !assembly.accept(piece, item.bytes)? {
             return Ok(());
         }
         let Slot::Partial(whole) = std::mem::replace(slot, Slot::Delivered) else { return Ok(()) };
@@ -182,10 +188,21 @@ mod tests {
         assert_eq!(bench.accept(4096, None, b""), Err(LinkError::WindowExceeded));
         bench.accept(1, Some(Piece { index: 0, count: 2, total: 400 }), &[0; 200]).expect("honest");
         assert_eq!(bench.accept(1, None, b"x"), Err(LinkError::Contradiction));
-        let other_cut = Piece { index: 1, count: 4, total: 400 };
-        assert_eq!(bench.accept(1, Some(other_cut), &[0; 100]), Err(LinkError::Contradiction));
+        let other = Piece { index: 1, count: 2, total: 398 };
+        assert_eq!(bench.accept(1, Some(other), &[0; 199]), Err(LinkError::Contradiction));
         bench.accept(2, None, &[0; 500]).expect("honest");
         assert_eq!(bench.accept(3, None, &[0; 100]), Err(LinkError::ReassemblyExceeded));
+    }
+
+    #[test]
+    fn what_is_cut_late_may_have_come_whole() {
+        for is_ordered in [true, false] {
+            let mut bench = Bench::new(is_ordered);
+            bench.accept(0, Some(Piece { index: 0, count: 2, total: 4 }), b"ab").expect("honest");
+            bench.accept(0, None, b"abcd").expect("sent before it was cut");
+            bench.accept(0, Some(Piece { index: 1, count: 2, total: 4 }), b"cd").expect("honest");
+            assert_eq!((bench.took(), bench.held), (vec![b"abcd".to_vec()], 0));
+        }
     }
 
     #[test]

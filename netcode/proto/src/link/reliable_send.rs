@@ -74,9 +74,16 @@ struct Cut {
     /// Pieces below this were sent.
     next: u32,
     acked: u32,
+    /// Packets before this one carried other pieces: the message was cut anew.
+    since: u64,
 }
 
 impl Cut {
+    fn new(bytes: Vec<u8>, fragment_bytes: usize, since: u64) -> Self {
+        let pieces = vec![UNSENT; bytes.len().div_ceil(fragment_bytes)];
+        Self { bytes, pieces, next: 0, acked: 0, since }
+    }
+
     fn piece(&self, index: u32) -> Piece {
         Piece { index, count: self.pieces.len() as u32, total: self.bytes.len() as u32 }
     }
@@ -117,26 +124,52 @@ impl ReliableSend {
             self.fresh_bytes += item_bytes(true, message.len());
             Content::Whole(self.small.push(message))
         } else {
-            let pieces = vec![UNSENT; message.len().div_ceil(fragment_bytes)];
             self.cut_messages += 1;
-            Content::Cut(Box::new(Cut { bytes: message.to_vec(), pieces, next: 0, acked: 0 }))
+            Content::Cut(Box::new(Cut::new(message.to_vec(), fragment_bytes, 0)))
         };
         self.span_bytes += cost;
         self.messages.push_back(Message { len: message.len() as u32, state: State::Unsent, content });
         Ok(())
     }
 
-    /// The peer has what a packet carried.
-    pub(super) fn on_acked(&mut self, id: u64, piece: u32) {
+    /// Cuts what the peer does not have whole so that no piece has more than `fragment_bytes`: the path has become
+    /// narrower. A message of which a piece is longer begins anew; packets before `seq` carried what it was before.
+    pub(super) fn recut(&mut self, fragment_bytes: usize, seq: u64) {
+        for message in &mut self.messages {
+            match &mut message.content {
+                Content::Whole(offset)
+                    if message.len as usize > fragment_bytes && message.state != State::Acked =>
+                {
+                    let mut bytes = Vec::with_capacity(message.len as usize);
+                    self.small.copy_to(*offset, message.len as usize, &mut bytes);
+                    if message.state == State::Unsent {
+                        self.fresh_bytes -= item_bytes(true, bytes.len());
+                    }
+                    message.state = State::Unsent;
+                    message.content = Content::Cut(Box::new(Cut::new(bytes, fragment_bytes, seq)));
+                    self.cut_messages += 1;
+                }
+                Content::Cut(cut) if cut.piece(0).span().len() > fragment_bytes => {
+                    **cut = Cut::new(std::mem::take(&mut cut.bytes), fragment_bytes, seq);
+                }
+                Content::Whole(_) | Content::Cut(_) | Content::Gone => {}
+            }
+        }
+        self.next_cut = self.first;
+    }
+
+    /// The peer has what packet `seq` carried.
+    pub(super) fn on_acked(&mut self, id: u64, piece: u32, seq: u64) {
         let Some(message) = message_mut(&mut self.messages, self.first, id) else { return };
         match &mut message.content {
             Content::Whole(_) => message.state = State::Acked,
             Content::Gone => {}
+            Content::Cut(cut) if seq < cut.since => {}
             Content::Cut(cut) => {
-                let Some(seq) = cut.pieces.get_mut(piece as usize).filter(|seq| **seq != ACKED) else {
+                let Some(carrier) = cut.pieces.get_mut(piece as usize).filter(|one| **one != ACKED) else {
                     return;
                 };
-                *seq = ACKED;
+                *carrier = ACKED;
                 cut.acked += 1;
                 if cut.acked as usize == cut.pieces.len() {
                     message.state = State::Acked;
@@ -342,7 +375,8 @@ impl ReliableSend {
         while let Some(&(id, index)) = queue(self).front() {
             let message = message_mut(&mut self.messages, self.first, id);
             let is_wanted = message.is_some_and(|message| match &message.content {
-                Content::Cut(cut) => cut.pieces[index as usize] != ACKED,
+                // Where it was cut anew, a number from before names a piece that is not even sent.
+                Content::Cut(cut) => index < cut.next && cut.pieces[index as usize] != ACKED,
                 Content::Whole(_) | Content::Gone => false,
             });
             if is_wanted {

@@ -37,6 +37,11 @@ pub(super) struct Sent {
     newest_acked: Option<(u64, Time)>,
     in_flight_bytes: u64,
     in_flight_carried: u32,
+    /// Packets of more bytes than this are long, and how many of them were lost since one was acknowledged.
+    short_bytes: u16,
+    long_losses: u16,
+    /// Packets before this one took another path: their times and losses say nothing about this one.
+    path_from: u64,
 }
 
 /// 32 bytes, because a fast path keeps hundreds of them.
@@ -60,6 +65,11 @@ impl Packet {
 
     fn bytes(&self) -> u64 {
         u64::from(self.bytes & !DONE)
+    }
+
+    /// Whether it has more bytes than `short_bytes`; nothing is long before anybody said what is.
+    fn is_long(&self, short_bytes: u16) -> bool {
+        short_bytes > 0 && self.bytes & !DONE > short_bytes
     }
 }
 
@@ -101,12 +111,27 @@ impl Sent {
         self.packets.push_back(Packet { seq, at: now, told, carried_from, carried, bytes });
     }
 
-    /// Takes an ack block in; `arrived` is told what the acknowledged packets carried.
+    /// From packet `seq` on everything takes another path.
+    pub(super) fn path_changed(&mut self, seq: u64) {
+        (self.path_from, self.long_losses) = (seq, 0);
+    }
+
+    /// From now on packets of more than `bytes` are long.
+    pub(super) fn watch_longer_than(&mut self, bytes: usize) {
+        (self.short_bytes, self.long_losses) = (bytes as u16, 0);
+    }
+
+    /// Long packets that were lost since one was acknowledged.
+    pub(super) fn long_losses(&self) -> u32 {
+        u32::from(self.long_losses)
+    }
+
+    /// Takes an ack block in; `arrived` is told what the acknowledged packets carried, and in which packet.
     pub(super) fn acknowledge(
         &mut self,
         now: Time,
         block: &AckBlock,
-        mut arrived: impl FnMut(Carried),
+        mut arrived: impl FnMut(Carried, u64),
     ) -> Result<Acked, LinkError> {
         let newest = self.newest_of(block)?;
         let mut acked = Acked::default();
@@ -120,18 +145,22 @@ impl Sent {
             if packet.is_done() || !(seq == newest || block.before.get(newest - seq - 1)) {
                 continue;
             }
-            if seq == newest && block.delay != DELAY_UNKNOWN {
+            let is_here = seq >= self.path_from;
+            if seq == newest && block.delay != DELAY_UNKNOWN && is_here {
                 let delay_us = u64::from(block.delay) * DELAY_UNIT_US;
                 acked.sample_us = Some(since_us(now, at).saturating_sub(delay_us));
             }
-            acked.bytes += packet.bytes();
+            acked.bytes += if is_here { packet.bytes() } else { 0 };
+            if packet.is_long(self.short_bytes) {
+                self.long_losses = 0;
+            }
             acked.packets += 1;
             acked.told = acked.told.max(Some(packet.told).filter(|told| *told != TOLD_NOTHING));
             if self.newest_acked.is_none_or(|(known, _)| seq > known) {
                 self.newest_acked = Some((seq, at));
             }
             let carried = self.finish(index);
-            self.carried.range(carried).for_each(|one| arrived(*one));
+            self.carried.range(carried).for_each(|one| arrived(*one, seq));
         }
         self.trim();
         Ok(acked)
@@ -225,7 +254,8 @@ impl Sent {
             }
             let seq = packet.seq;
             packets += 1;
-            bytes += packet.bytes();
+            bytes += if seq >= self.path_from { packet.bytes() } else { 0 };
+            self.long_losses = self.long_losses.saturating_add(u16::from(packet.is_long(self.short_bytes)));
             let carried = self.finish(index);
             self.carried.range(carried).for_each(|one| lost(*one, seq));
         }
@@ -294,11 +324,11 @@ mod tests {
     fn an_ack_gives_back_what_was_carried_once() {
         let mut sent = sent(3);
         let mut out = Vec::new();
-        let acked = sent.acknowledge(MS(50), &block(12, 0), |one| out.push(one)).expect("honest");
+        let acked = sent.acknowledge(MS(50), &block(12, 0), |one, _| out.push(one)).expect("honest");
         let sample_us = Some(49_000);
         assert_eq!(acked, Acked { bytes: 100, packets: 1, sample_us, told: Some(1) });
         assert_eq!(out.iter().map(|carried| carried.id).collect::<Vec<_>>(), [12]);
-        assert_eq!(sent.acknowledge(MS(50), &block(12, 0), |one| out.push(one)), Ok(Acked::default()));
+        assert_eq!(sent.acknowledge(MS(50), &block(12, 0), |one, _| out.push(one)), Ok(Acked::default()));
         assert_eq!(sent.in_flight_bytes(), 200);
     }
 
@@ -308,7 +338,7 @@ mod tests {
         let check = |sent: &mut Sent, block: AckBlock, out: &mut Vec<Carried>| {
             assert!(
                 matches!(
-                    sent.acknowledge(MS(9), &block, |one| out.push(one)),
+                    sent.acknowledge(MS(9), &block, |one, _| out.push(one)),
                     Err(LinkError::AckOfUnsent(_))
                 ),
                 "{block:?}"
@@ -321,7 +351,7 @@ mod tests {
         check(&mut sent, block(607, 0), &mut out);
         check(&mut sent, block(400, 3), &mut out);
         assert!(out.is_empty());
-        assert!(sent.acknowledge(MS(9), &block(608, 0), |one| out.push(one)).is_ok());
+        assert!(sent.acknowledge(MS(9), &block(608, 0), |one, _| out.push(one)).is_ok());
     }
 
     #[test]
@@ -331,7 +361,7 @@ mod tests {
         let mut lose =
             |sent: &mut Sent, now| sent.lose(now, 4000, 60_000, |one, seq| lost.push((one.id, seq)));
         assert_eq!(lose(&mut sent, MS(500)), (0, 0));
-        sent.acknowledge(MS(55), &block(22, 0), |_| ()).expect("honest");
+        sent.acknowledge(MS(55), &block(22, 0), |_, _| ()).expect("honest");
         // 22 left at 6 ms: 10, 12 and 14 left at least 4 ms before it.
         assert_eq!(lose(&mut sent, MS(55)), (3, 300));
         assert_eq!(sent.lose_at(60_000), Some(MS(63)));
@@ -346,7 +376,7 @@ mod tests {
         let mut sent = sent(50);
         let mut out = Vec::new();
         for seq in (10..108).step_by(2) {
-            sent.acknowledge(MS(99), &block(seq, 0), |one| out.push(one)).expect("honest");
+            sent.acknowledge(MS(99), &block(seq, 0), |one, _| out.push(one)).expect("honest");
         }
         assert_eq!((sent.packets.len(), sent.carried.len(), sent.in_flight_bytes()), (1, 1, 100));
     }

@@ -72,6 +72,8 @@ pub struct LinkStats {
     pub delivered_bytes_per_s: u64,
     /// By how much the standing round trip exceeds the least one: the queue on the path, microseconds.
     pub queue_delay_us: u64,
+    /// What a body may hold on the path as it is now.
+    pub body_bytes_max: usize,
     /// Where the bytes went.
     pub ledger: Ledger,
 }
@@ -135,6 +137,7 @@ impl Link {
             budget_bytes_per_s: self.congestion.rate(),
             delivered_bytes_per_s: self.congestion.delivered(),
             queue_delay_us: known(self.congestion.queue_us(rtt)),
+            body_bytes_max: self.body_bytes,
             ledger,
         }
     }

@@ -86,6 +86,18 @@ impl UnreliableSend {
         bytes
     }
 
+    /// Cuts what waits so that no piece has more than `fragment_bytes`; what had begun to leave begins anew, under
+    /// another name.
+    pub(super) fn recut(&mut self, fragment_bytes: usize) {
+        for queued in &mut self.queue {
+            if queued.len.div_ceil(queued.pieces) as usize > fragment_bytes {
+                self.next_group = self.next_group.wrapping_add(u16::from(queued.pieces_sent > 0));
+                queued.pieces = (queued.len as usize).div_ceil(fragment_bytes) as u32;
+                queued.pieces_sent = 0;
+            }
+        }
+    }
+
     /// Drops what has waited too long and has not begun to leave. Gives how many.
     pub(super) fn expire(&mut self, now: Time, wait_us: u64) -> u64 {
         let mut count = 0;

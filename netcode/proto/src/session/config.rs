@@ -17,17 +17,20 @@ pub struct Extensions {
     /// Whether this machine seals faster with AES-256-GCM ([`netcode_token::aead::has_aes_hardware`]): used when both
     /// ends say so, ChaCha20-Poly1305 otherwise.
     pub aes_hardware: bool,
+    /// Whether to find out how long a datagram the path takes (RFC 8899), and to answer who finds out. The socket must
+    /// not let datagrams be fragmented: else what is found is not the path's. Used when both ends say so.
+    pub path_mtu: bool,
 }
 
 impl Extensions {
     /// Netcode 1.02 and nothing else.
-    pub const NONE: Self = Self { enabled: false, aes_hardware: false };
+    pub const NONE: Self = Self { enabled: false, aes_hardware: false, path_mtu: false };
 }
 
 impl Default for Extensions {
-    /// Connection ids, and the standard's cipher: nobody is asked what the processor can do.
+    /// Connection ids, path MTU discovery, and the standard's cipher: nobody is asked what the processor can do.
     fn default() -> Self {
-        Self { enabled: true, aes_hardware: false }
+        Self { enabled: true, aes_hardware: false, path_mtu: true }
     }
 }
 

@@ -157,6 +157,14 @@ pub struct Counters {
     pub paths_challenged: u64,
     /// Sessions moved to another address.
     pub paths_moved: u64,
+    /// Probes of how long a datagram a path takes, sent.
+    pub mtu_probes: u64,
+    /// Those that were answered.
+    pub mtu_probes_answered: u64,
+    /// How often the longest datagram of a session grew.
+    pub mtu_raised: u64,
+    /// How often datagrams of the length in use vanished, and a session went back to shorter ones.
+    pub mtu_black_holes: u64,
     /// Sessions ended.
     pub disconnected: u64,
 }

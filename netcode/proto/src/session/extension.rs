@@ -8,28 +8,39 @@
 //! |---|---|
 //! | 4 | connection id |
 //! | 1 | cipher: 0 ChaCha20-Poly1305, 1 AES-256-GCM |
-//! | 3 | zeros |
+//! | 1 | flags: bit 0, probes of the path's MTU are answered |
+//! | 2 | zeros |
 //! | 16 | salt |
 
 use netcode_token::Key;
 use netcode_token::aead::{Cipher, PacketKey};
 use netcode_wire::{ByteReader, ByteWriter, WireError};
 
+use super::Extensions;
+
 /// What a client is ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) aes_hardware: bool,
+    /// Probes of the path's MTU are answered, and longer datagrams taken.
+    pub(crate) path_mtu: bool,
 }
 
 impl Offer {
+    /// What an end with these settings offers.
+    pub(crate) const fn of(extensions: Extensions) -> Self {
+        Self { aes_hardware: extensions.aes_hardware, path_mtu: extensions.path_mtu }
+    }
+
     pub(crate) const fn encode(self) -> u32 {
-        OFFER_MARK | if self.aes_hardware { OFFER_AES } else { 0 }
+        OFFER_MARK | if self.aes_hardware { OFFER_AES } else { 0 } | if self.path_mtu { OFFER_MTU } else { 0 }
     }
 
     /// The offer in a keep-alive's text; `None` when it makes none. Bits that are not ours yet are a newer client's.
     pub(crate) fn decode(keep_alive: &[u8]) -> Option<Self> {
         let word = u32::from_le_bytes(*keep_alive.last_chunk()?);
-        (word & OFFER_MASK == OFFER_MARK).then_some(Self { aes_hardware: word & OFFER_AES != 0 })
+        let (aes_hardware, path_mtu) = (word & OFFER_AES != 0, word & OFFER_MTU != 0);
+        (word & OFFER_MASK == OFFER_MARK).then_some(Self { aes_hardware, path_mtu })
     }
 }
 
@@ -52,6 +63,8 @@ impl ConnectionId {
 pub(crate) struct Accept {
     pub(crate) id: ConnectionId,
     pub(crate) cipher: Cipher,
+    /// Whether both ends answer probes of the path's MTU.
+    pub(crate) path_mtu: bool,
     /// Fresh for every session: no two sessions of one token ever seal under the same extended keys.
     pub(crate) salt: [u8; SALT_LEN],
 }
@@ -70,7 +83,7 @@ impl Accept {
             Cipher::ChaCha20Poly1305 => 0,
             Cipher::Aes256Gcm => 1,
         })?;
-        writer.slice(&[0; 3])?;
+        writer.slice(&[u8::from(self.path_mtu), 0, 0])?;
         writer.slice(&self.salt)
     }
 
@@ -83,8 +96,8 @@ impl Accept {
             1 => Cipher::Aes256Gcm,
             _ => return None,
         };
-        input.array::<3>().ok()?;
-        Some(Self { id, cipher, salt: input.array().ok()? })
+        let [flags, _, _] = input.array::<3>().ok()?;
+        Some(Self { id, cipher, path_mtu: flags & ACCEPT_MTU != 0, salt: input.array().ok()? })
     }
 
     /// The extended key of the direction whose key in the token is `secret`. Whatever was sealed before was sealed
@@ -105,6 +118,8 @@ const KEY_PURPOSE: &[u8] = b"tickwright extended session 1";
 const OFFER_MARK: u32 = 0x5457_0001;
 const OFFER_MASK: u32 = 0xffff_0001;
 const OFFER_AES: u32 = 2;
+const OFFER_MTU: u32 = 4;
+const ACCEPT_MTU: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -119,9 +134,9 @@ mod tests {
         check([7, 0, 0, 0, 64, 0, 0, 0], None);
         check([0xff; 8], None);
         check([0, 0, 0, 0, 0, 0, 0x57, 0x54], None);
-        check([0, 0, 0, 0, 1, 0, 0x57, 0x54], Some(Offer { aes_hardware: false }));
-        check([9, 9, 9, 9, 3, 0, 0x57, 0x54], Some(Offer { aes_hardware: true }));
-        check([0, 0, 0, 0, 0xfd, 0xff, 0x57, 0x54], Some(Offer { aes_hardware: false }));
+        check([0, 0, 0, 0, 1, 0, 0x57, 0x54], Some(Offer { aes_hardware: false, path_mtu: false }));
+        check([9, 9, 9, 9, 3, 0, 0x57, 0x54], Some(Offer { aes_hardware: true, path_mtu: false }));
+        check([0, 0, 0, 0, 0xfd, 0xff, 0x57, 0x54], Some(Offer { aes_hardware: false, path_mtu: true }));
         assert_eq!(Offer::decode(&[]), None);
     }
 
@@ -130,6 +145,7 @@ mod tests {
         let base = Accept {
             id: ConnectionId::from_bytes([9; 4]),
             cipher: Cipher::ChaCha20Poly1305,
+            path_mtu: false,
             salt: [1; SALT_LEN],
         };
         let (secret, other) = (Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
@@ -144,6 +160,7 @@ mod tests {
             tag(&salted, &secret),
             tag(&moved, &secret),
             tag(&faster, &secret),
+            tag(&Accept { path_mtu: true, ..base }, &secret),
             PacketKey::new(&secret).seal(0, b"", &mut [0; 8]),
         ];
         for (place, one) in tags.iter().enumerate() {
@@ -154,14 +171,14 @@ mod tests {
     proptest! {
         #[test]
         fn texts_survive_the_round_trip_and_random_ones_never_panic(
-            (id, aes, salt) in (any::<[u8; 4]>(), any::<bool>(), any::<[u8; SALT_LEN]>()),
+            (id, aes, path_mtu, salt) in (any::<[u8; 4]>(), any::<bool>(), any::<bool>(), any::<[u8; SALT_LEN]>()),
             bytes in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let cipher = if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
-            let accept = Accept { id: ConnectionId::from_bytes(id), cipher, salt };
+            let accept = Accept { id: ConnectionId::from_bytes(id), cipher, path_mtu, salt };
             prop_assert_eq!(Accept::decode(&accept.encode()), Some(accept));
             prop_assert_eq!(accept.id.to_bytes(), id);
-            let offer = Offer { aes_hardware: aes };
+            let offer = Offer { aes_hardware: aes, path_mtu };
             prop_assert_eq!(Offer::decode(&offer.encode().to_le_bytes()), Some(offer));
             let read = Accept::decode(&bytes);
             prop_assert_eq!(read.is_some(), bytes.len() >= ACCEPT_TEXT_LEN && bytes[4] < 2);

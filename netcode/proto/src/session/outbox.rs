@@ -46,7 +46,7 @@ impl Outbox {
 }
 
 // A tick of 4096 clients with ten datagrams each; beyond it nobody polls, and the newest are dropped.
-const OUTBOX_BYTES_MAX: usize = 4096 * 10 * super::DATAGRAM_BYTES_MAX;
+const OUTBOX_BYTES_MAX: usize = 4096 * 10 * super::DATAGRAM_BYTES_BASE;
 
 #[cfg(test)]
 mod tests {

@@ -29,8 +29,10 @@ pub(crate) enum PacketType {
     Payload = 5,
     Disconnect = 6,
     Accept = 7,
+    Probe = 9,
     PathChallenge = 10,
     PathResponse = 11,
+    ProbeAnswer = 15,
 }
 
 impl PacketType {
@@ -45,11 +47,13 @@ impl PacketType {
             5 => (Self::Payload, false),
             6 => (Self::Disconnect, false),
             7 => (Self::Accept, false),
+            9 => (Self::Probe, true),
             10 => (Self::PathChallenge, true),
             11 => (Self::PathResponse, true),
             12 => (Self::KeepAlive, true),
             13 => (Self::Payload, true),
             14 => (Self::Disconnect, true),
+            15 => (Self::ProbeAnswer, true),
             _ => return None,
         })
     }
@@ -63,12 +67,15 @@ impl PacketType {
     }
 
     /// Whether a text of `len` bytes can be of this type.
-    fn fits(self, len: usize) -> bool {
+    fn fits(self, len: usize, extended: bool) -> bool {
         match self {
             Self::Denied | Self::Disconnect => len == 0,
             Self::Challenge | Self::Response => len == CHALLENGE_TEXT_LEN,
             Self::KeepAlive => len == KEEP_ALIVE_TEXT_LEN,
+            Self::Payload if extended => (1..=EXTENDED_TEXT_MAX).contains(&len),
             Self::Payload => (1..=PAYLOAD_MAX).contains(&len),
+            Self::Probe => (1..=EXTENDED_TEXT_MAX).contains(&len),
+            Self::ProbeAnswer => len == PROBE_ANSWER_LEN,
             Self::Accept => len == ACCEPT_TEXT_LEN,
             Self::PathChallenge | Self::PathResponse => len == COOKIE_LEN,
         }
@@ -130,7 +137,7 @@ impl Head {
         }
         // Checked before anything is split off: what remains holds at least a tag.
         let text_len = rest.len().checked_sub(sequence_len + TAG_LEN)?;
-        if !kind.fits(text_len) {
+        if !kind.fits(text_len, extended) {
             return None;
         }
         let mut sequence = [0; 8];
@@ -295,10 +302,14 @@ const KEEP_ALIVE_TEXT_LEN: usize = 8;
 const EXTENDED: u8 = 8;
 /// The longest payload that the standard allows, bytes.
 const PAYLOAD_MAX: usize = 1200;
+/// The longest text of the extended form: in the longest datagram, without connection id and with one byte of sequence.
+const EXTENDED_TEXT_MAX: usize = super::DATAGRAM_BYTES_MAX - 1 - 1 - TAG_LEN;
+/// The answer to a probe is its sequence.
+const PROBE_ANSWER_LEN: usize = 8;
 const ASSOCIATED_LEN: usize = 13 + 8 + 1;
 
 const _: () = assert!(REQUEST_LEN == 1078, "the standard's figure");
-const _: () = assert!(super::BODY_BYTES_MAX <= PAYLOAD_MAX);
+const _: () = assert!(super::BODY_BYTES_BASE <= PAYLOAD_MAX && super::BODY_BYTES_MAX <= EXTENDED_TEXT_MAX);
 // Whatever a request earns is shorter than the request: nobody can be flooded through us.
 const _: () = assert!(1 + 8 + CHALLENGE_TEXT_LEN + TAG_LEN < REQUEST_LEN);
 
@@ -370,7 +381,7 @@ mod tests {
         assert_eq!(head_of(0x16, 18), Some(PacketType::Disconnect));
         assert_eq!(head_of(0x06, 18), None, "no sequence");
         assert_eq!(head_of(0x96, 26), None, "nine bytes of sequence");
-        assert_eq!(head_of(0x1f, 18), None, "no such type");
+        assert_eq!(head_of(0x1f, 18), None, "an answer is eight bytes");
         assert_eq!(head_of(0x18, 18), None, "no such type");
         assert_eq!(head_of(0x10, 18), None, "a request is not sealed");
         assert_eq!(head_of(0x15, 18), None, "an empty payload");
@@ -387,7 +398,10 @@ mod tests {
         assert_eq!(head_of(0x1e, 22), Some(PacketType::Disconnect));
         assert_eq!(head_of(0x1c, 30), Some(PacketType::KeepAlive));
         assert_eq!(head_of(0x1b, 30), Some(PacketType::PathResponse));
-        assert_eq!(head_of(0x8d, 13 + 1200 + 16), Some(PacketType::Payload));
+        assert_eq!(head_of(0x1f, 30), Some(PacketType::ProbeAnswer));
+        assert_eq!(head_of(0x19, 1472), Some(PacketType::Probe));
+        assert_eq!(head_of(0x8d, 13 + 1454 + 16), Some(PacketType::Payload));
+        assert_eq!(head_of(0x8d, 13 + 1455 + 16), None);
         let from_server = |datagram: &[u8]| Head::decode(datagram, Sender::Server).map(|head| head.kind);
         assert_eq!(from_server(&[&[0x1a][..], &[0; 25]].concat()), Some(PacketType::PathChallenge));
         assert_eq!(from_server(&[&[0x1e][..], &[0; 17]].concat()), Some(PacketType::Disconnect));

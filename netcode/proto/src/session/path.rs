@@ -40,6 +40,18 @@ impl Probe {
     }
 }
 
+/// A path challenge's text: drawn, but for the bit that says whether the address is another host's than the session's.
+pub(crate) const fn cookie(mut drawn: [u8; COOKIE_LEN], other_host: bool) -> [u8; COOKIE_LEN] {
+    drawn[0] = drawn[0] & !OTHER_HOST | if other_host { OTHER_HOST } else { 0 };
+    drawn
+}
+
+/// Whether a path challenge says that only the port is another one.
+pub(crate) fn is_same_host(cookie: &[u8]) -> bool {
+    cookie.first().is_none_or(|first| first & OTHER_HOST == 0)
+}
+
+const OTHER_HOST: u8 = 1;
 /// Length of a path challenge's text, bytes.
 pub(crate) const COOKIE_LEN: usize = 8;
 // A lost challenge is repeated when the next packet comes: at 60 Hz after three ticks.

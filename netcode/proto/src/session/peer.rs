@@ -9,12 +9,13 @@ use netcode_token::Key;
 use netcode_token::aead::PacketKey;
 use netcode_wire::Time;
 
-use super::BODY_BYTES_MAX;
-use super::extension::Accept;
+use super::extension::{Accept, CONNECTION_ID_LEN};
+use super::mtu::{Fate, PathMtu};
 use super::packet::{Form, Head, PacketType, sealed_len};
 use super::phase::{ExtensionCause, ExtensionPhase};
 use super::replay::ReplayWindow;
 use super::wire::Wire;
+use super::{BODY_BYTES_BASE, BODY_OVERHEAD_BYTES, DATAGRAM_BYTES_LEAST, DATAGRAM_BYTES_MAX};
 use crate::Link;
 
 /// An end of a session.
@@ -33,6 +34,7 @@ pub(crate) struct Peer {
     /// The sequence of the next packet. Below [`GLOBAL_SEQUENCE`] for ever: 2^63 packets take longer than the sun has.
     sequence: u64,
     replay: ReplayWindow,
+    mtu: PathMtu,
     timeout: Option<Duration>,
     received_at: Time,
     sent_at: Time,
@@ -51,6 +53,8 @@ struct Extended {
     open: PacketKey,
     /// What to send with from the other end's first extended packet on.
     upgrade: Option<(PacketKey, Form)>,
+    /// When to begin to probe the path's MTU, where both ends answer.
+    path_mtu: Option<Duration>,
     /// Sequence of the first extended packet that came: all packets of the standard form are older.
     first: Option<u64>,
 }
@@ -76,6 +80,7 @@ impl Peer {
             extended: None,
             sequence: 0,
             replay: ReplayWindow::default(),
+            mtu: PathMtu::new(),
             timeout: timeout_of(timeout_s),
             received_at: now,
             sent_at: now,
@@ -125,7 +130,7 @@ impl Peer {
         self.replay.mark(head.sequence);
         self.received_at = now;
         if head.form.is_extended() {
-            self.note_extended(wire, head.sequence);
+            self.note_extended(now, wire, head.sequence);
         }
         Some(Opened { text, newest })
     }
@@ -149,11 +154,14 @@ impl Peer {
 
     /// A client's packet in the extended form is its word that it has the keys: from now on it gets no other. Packets
     /// of the standard form that come late are still opened, until the last of them must be too old.
-    fn note_extended(&mut self, wire: &mut Wire, sequence: u64) {
+    fn note_extended(&mut self, now: Time, wire: &mut Wire, sequence: u64) {
         let Some(extended) = &mut self.extended else { return };
         let Some(phase) = self.extension.after(ExtensionCause::ExtendedPacket) else { return };
         wire.counters.extended += u64::from(phase != self.extension);
         self.extension = phase;
+        if let Some(after) = extended.path_mtu {
+            self.mtu.agree(now, after);
+        }
         if let Some((seal, form)) = extended.upgrade.take() {
             (self.seal, self.form) = (seal, form);
         }
@@ -175,17 +183,26 @@ impl Peer {
         self.extension = phase;
         if let Some(keys) = self.secrets.take() {
             let upgrade = Some((accept.key(&keys.seal), Form::Extended));
-            self.extended = Some(Extended { open: accept.key(&keys.open), upgrade, first: None });
+            self.extended = Some(Extended {
+                open: accept.key(&keys.open),
+                upgrade,
+                path_mtu: probes_after(accept),
+                first: None,
+            });
         }
         true
     }
 
     /// A client's end: from now on everything goes in the extended form. False when the phase does not let it.
-    pub(crate) fn take_acceptance(&mut self, wire: &mut Wire, accept: &Accept) -> bool {
+    pub(crate) fn take_acceptance(&mut self, now: Time, wire: &mut Wire, accept: &Accept) -> bool {
         let Some(phase) = self.extension.after(ExtensionCause::Accept) else { return false };
         let Some(keys) = self.secrets.take() else { return false };
         self.extension = phase;
-        self.extended = Some(Extended { open: accept.key(&keys.open), upgrade: None, first: None });
+        let (open, path_mtu) = (accept.key(&keys.open), probes_after(accept));
+        self.extended = Some(Extended { open, upgrade: None, path_mtu, first: None });
+        if let Some(after) = path_mtu {
+            self.mtu.agree(now, after);
+        }
         (self.seal, self.form) = (accept.key(&keys.seal), Form::Routed(accept.id));
         wire.counters.extended += 1;
         true
@@ -211,17 +228,88 @@ impl Peer {
 
     /// Sends every body that the link has ready, at most [`BODIES_PER_FLUSH_MAX`].
     pub(crate) fn flush(&mut self, now: Time, wire: &mut Wire, to: SocketAddr) {
+        let first = self.sequence;
         for _ in 0..BODIES_PER_FLUSH_MAX {
-            if !self.link.poll_body(now, self.sequence, BODY_BYTES_MAX, &mut wire.body) {
-                return;
+            let body_bytes = self.body_bytes();
+            if !self.link.poll_body(now, self.sequence, body_bytes, &mut wire.body) {
+                break;
             }
-            debug_assert!((1..=BODY_BYTES_MAX).contains(&wire.body.len()), "a link keeps to its budget");
+            debug_assert!((1..=body_bytes).contains(&wire.body.len()), "a link keeps to its budget");
             let bytes = wire.send_body(to, &self.seal, self.form, self.sequence);
             // Nothing was written when the outbox is full: then there is no overhead either.
             self.link.note_overhead(bytes.saturating_sub(wire.body.len()));
             self.sequence += 1;
             self.sent_at = now;
         }
+        if self.sequence != first {
+            self.probe_path(now, wire, to);
+        }
+    }
+
+    /// The longest datagram that the path to the other end is known to take.
+    pub(crate) fn datagram_bytes(&self) -> usize {
+        self.mtu.size()
+    }
+
+    /// The longest body that goes into it.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.mtu.size() - BODY_OVERHEAD_BYTES
+    }
+
+    /// The other end wants to know whether a packet of this length came. False: we did not agree to that.
+    pub(crate) fn answer_probe(&mut self, wire: &mut Wire, to: SocketAddr, sequence: u64) -> bool {
+        let agreed = self.extended.as_ref().is_some_and(|extended| extended.path_mtu.is_some());
+        if agreed {
+            self.send_aside(wire, to, PacketType::ProbeAnswer, &sequence.to_le_bytes());
+        }
+        agreed
+    }
+
+    /// The other end has the probe that its text names.
+    pub(crate) fn take_probe_answer(&mut self, now: Time, wire: &mut Wire, text: &[u8]) {
+        let sequence = text.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        if let Some(fate) = sequence.and_then(|sequence| self.mtu.on_answered(now, sequence)) {
+            wire.counters.mtu_probes_answered += 1;
+            self.follow_mtu(wire, fate);
+        }
+    }
+
+    /// The path to the other end is another one. `same_host`: only a port is, most probably because a router forgot it;
+    /// then what was measured still counts, and the longest datagram is confirmed.
+    pub(crate) fn path_changed(&mut self, now: Time, wire: &mut Wire, same_host: bool) {
+        if !same_host {
+            self.link.path_changed(now, self.sequence);
+        }
+        let fate = self.mtu.moved(now, same_host);
+        self.follow_mtu(wire, fate);
+    }
+
+    /// Sends a probe of the path if one is due. What it carries is padding: nothing is at risk.
+    fn probe_path(&mut self, now: Time, wire: &mut Wire, to: SocketAddr) {
+        if self.link.long_losses() >= LONG_LOSSES_DOUBTED {
+            self.mtu.doubt(now);
+        }
+        let patience = self.link.patience() * 2;
+        let (due, fate) = self.mtu.poll_probe(now, patience);
+        self.follow_mtu(wire, fate);
+        let Some(bytes) = due else { return };
+        self.mtu.on_sent(now, self.sequence, patience);
+        let id_len = if matches!(self.form, Form::Routed(_)) { CONNECTION_ID_LEN } else { 0 };
+        let text = &PADDING[..bytes - id_len - sealed_len(self.sequence, 0)];
+        self.send_aside(wire, to, PacketType::Probe, text);
+        wire.counters.mtu_probes += 1;
+    }
+
+    fn follow_mtu(&mut self, wire: &mut Wire, fate: Fate) {
+        if fate == Fate::Same {
+            return;
+        }
+        let bytes = self.body_bytes();
+        // What is lost of these lengths while shorter ones arrive makes the length doubtful.
+        let doubtful = if bytes > BODY_BYTES_BASE { BODY_BYTES_BASE } else { BODY_BYTES_LEAST };
+        wire.counters.mtu_raised += u64::from(bytes > self.link.body_bytes());
+        wire.counters.mtu_black_holes += u64::from(fate == Fate::BlackHole);
+        self.link.set_body_bytes(self.sequence, bytes, doubtful);
     }
 
     /// Says goodbye [`DISCONNECTS`] times: nobody acknowledges it.
@@ -230,6 +318,11 @@ impl Peer {
             self.send(now, wire, to, PacketType::Disconnect, &[]);
         }
     }
+}
+
+/// When to begin to probe the path's MTU: within a second, by the salt.
+fn probes_after(accept: &Accept) -> Option<Duration> {
+    accept.path_mtu.then(|| Duration::from_millis(4 * u64::from(accept.salt[0])))
 }
 
 fn timeout_of(timeout_s: i32) -> Option<Duration> {
@@ -241,5 +334,10 @@ fn timeout_of(timeout_s: i32) -> Option<Duration> {
 pub(crate) const GLOBAL_SEQUENCE: u64 = 1 << 63;
 /// Redundant disconnect packets: all ten are lost once in 10^13 at 5 % loss.
 const DISCONNECTS: usize = 10;
+/// Long payloads lost in a row, none of them acknowledged since, before their length is doubted: at 5 % loss once in
+/// 160,000, and then it costs a probe.
+const LONG_LOSSES_DOUBTED: u32 = 4;
+static PADDING: [u8; DATAGRAM_BYTES_MAX] = [0; DATAGRAM_BYTES_MAX];
+const BODY_BYTES_LEAST: usize = DATAGRAM_BYTES_LEAST - BODY_OVERHEAD_BYTES;
 // 64 × 1175 B in one tick is 36 Mbit/s at 60 Hz: far above any budget that a link gives itself.
 const BODIES_PER_FLUSH_MAX: usize = 64;

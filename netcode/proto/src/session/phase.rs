@@ -39,6 +39,10 @@ pub(crate) enum ServerCause {
     Payload,
     /// The answer to a path challenge.
     PathResponse,
+    /// A probe of how long a datagram the path takes.
+    Probe,
+    /// The answer to one of ours.
+    ProbeAnswer,
     /// A disconnect packet.
     PeerDisconnect,
     /// Nothing for the token's timeout.
@@ -62,7 +66,8 @@ impl ServerPhase {
             (Challenged, C::Response) => Unconfirmed,
             (Challenged, C::Resumed) => Confirmed,
             (Challenged, C::ResponseDenied | C::Lapse) => Absent,
-            (Unconfirmed | Confirmed, C::KeepAlive | C::Payload) | (Confirmed, C::PathResponse) => Confirmed,
+            (Unconfirmed | Confirmed, C::KeepAlive | C::Payload)
+            | (Confirmed, C::PathResponse | C::Probe | C::ProbeAnswer) => Confirmed,
             (
                 Unconfirmed | Confirmed,
                 C::PeerDisconnect | C::Silence | C::Takeover | C::Misbehaviour | C::HostDisconnect,
@@ -100,6 +105,10 @@ pub(crate) enum ClientCause {
     Accept,
     /// The server asks whether we are where our packets come from.
     PathChallenge,
+    /// A probe of how long a datagram the path takes.
+    Probe,
+    /// The answer to one of ours.
+    ProbeAnswer,
     /// A refusal, and the token names another server.
     DeniedTryNext,
     /// A refusal by the last server.
@@ -128,7 +137,8 @@ impl ClientPhase {
             (Responding, C::KeepAlive) | (Requesting, C::Resumed) => Connected,
             (Requesting | Responding, C::DeniedTryNext | C::SilenceTryNext) => Requesting,
             (Requesting | Responding, C::Denied | C::Expiry) => Disconnected,
-            (Connected, C::KeepAlive | C::Payload | C::Accept | C::PathChallenge) => Connected,
+            (Connected, C::KeepAlive | C::Payload | C::Accept) => Connected,
+            (Connected, C::PathChallenge | C::Probe | C::ProbeAnswer) => Connected,
             (Connected, C::PeerDisconnect | C::Misbehaviour) => Disconnected,
             (Requesting | Responding | Connected, C::Silence | C::HostDisconnect) => Disconnected,
             _ => return None,
@@ -204,6 +214,56 @@ impl PathPhase {
     }
 }
 
+/// How far an end has come with finding out how long a datagram the path takes, after RFC 8899 §5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MtuPhase {
+    /// Not agreed on: 1200 bytes.
+    Disabled,
+    /// Confirming that 1200 bytes pass.
+    Base,
+    /// Looking for more.
+    Searching,
+    /// What was found is in use.
+    Complete,
+    /// Not even 1200 bytes pass.
+    Error,
+}
+
+/// What moves the search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MtuCause {
+    /// Both ends answer probes.
+    Agreed,
+    /// A probe of 1200 bytes was answered.
+    Confirmed,
+    /// Three of them were not.
+    Unconfirmed,
+    /// Nothing longer is left to try.
+    Exhausted,
+    /// It is time to try again.
+    Raise,
+    /// Three probes of the length in use were not answered.
+    BlackHole,
+    /// The session is at another host.
+    Moved,
+}
+
+impl MtuPhase {
+    /// The phase after `cause`; `None` when the cause is not for this phase and does nothing.
+    pub(crate) const fn after(self, cause: MtuCause) -> Option<Self> {
+        use MtuCause as C;
+        use MtuPhase::{Base, Complete, Disabled, Error, Searching};
+        Some(match (self, cause) {
+            (Disabled, C::Agreed) | (Searching | Complete, C::BlackHole) => Base,
+            (Base | Searching | Complete | Error, C::Moved) => Base,
+            (Base | Error, C::Confirmed) | (Complete, C::Raise) => Searching,
+            (Base, C::Unconfirmed) => Error,
+            (Searching, C::Exhausted) => Complete,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -212,7 +272,7 @@ mod tests {
 
     const SERVER_PHASES: [ServerPhase; 4] =
         [ServerPhase::Absent, ServerPhase::Challenged, ServerPhase::Unconfirmed, ServerPhase::Confirmed];
-    const SERVER_CAUSES: [ServerCause; 15] = [
+    const SERVER_CAUSES: [ServerCause; 17] = [
         ServerCause::Request,
         ServerCause::RequestDenied,
         ServerCause::Response,
@@ -223,6 +283,8 @@ mod tests {
         ServerCause::KeepAlive,
         ServerCause::Payload,
         ServerCause::PathResponse,
+        ServerCause::Probe,
+        ServerCause::ProbeAnswer,
         ServerCause::PeerDisconnect,
         ServerCause::Silence,
         ServerCause::Takeover,
@@ -231,13 +293,15 @@ mod tests {
     ];
     const CLIENT_PHASES: [ClientPhase; 4] =
         [ClientPhase::Requesting, ClientPhase::Responding, ClientPhase::Connected, ClientPhase::Disconnected];
-    const CLIENT_CAUSES: [ClientCause; 14] = [
+    const CLIENT_CAUSES: [ClientCause; 16] = [
         ClientCause::Challenge,
         ClientCause::Resumed,
         ClientCause::KeepAlive,
         ClientCause::Payload,
         ClientCause::Accept,
         ClientCause::PathChallenge,
+        ClientCause::Probe,
+        ClientCause::ProbeAnswer,
         ClientCause::DeniedTryNext,
         ClientCause::Denied,
         ClientCause::SilenceTryNext,
@@ -283,12 +347,12 @@ mod tests {
 
     #[test]
     fn the_server_moves_as_documented_and_not_otherwise() {
-        check("Server", &SERVER_PHASES, &SERVER_CAUSES, ServerPhase::after, 25);
+        check("Server", &SERVER_PHASES, &SERVER_CAUSES, ServerPhase::after, 27);
     }
 
     #[test]
     fn the_client_moves_as_documented_and_not_otherwise() {
-        check("Client", &CLIENT_PHASES, &CLIENT_CAUSES, ClientPhase::after, 23);
+        check("Client", &CLIENT_PHASES, &CLIENT_CAUSES, ClientPhase::after, 25);
     }
 
     #[test]
@@ -305,5 +369,14 @@ mod tests {
         use PathPhase::{Probing, Settled};
         let (phases, causes) = ([Settled, Probing], [NewestElsewhere, NewestHere, Response]);
         check("Path", &phases, &causes, PathPhase::after, 4);
+    }
+
+    #[test]
+    fn the_search_for_the_path_mtu_moves_as_documented_and_not_otherwise() {
+        use MtuCause::{Agreed, BlackHole, Confirmed, Exhausted, Moved, Raise, Unconfirmed};
+        use MtuPhase::{Base, Complete, Disabled, Error, Searching};
+        let phases = [Disabled, Base, Searching, Complete, Error];
+        let causes = [Agreed, Confirmed, Unconfirmed, Exhausted, Raise, BlackHole, Moved];
+        check("Longest datagram", &phases, &causes, MtuPhase::after, 12);
     }
 }

@@ -232,6 +232,11 @@ impl Cluster {
         self.seats[seat].excuses.iter_mut().for_each(|excuse| excuse.silence = true);
     }
 
+    /// Opens an MTU black hole in both directions of a seat's path: longer datagrams vanish. `None` closes it.
+    pub fn set_mtu(&mut self, seat: usize, mtu_bytes: Option<usize>) {
+        self.seats[seat].paths.iter_mut().for_each(|path| path.set_mtu(mtu_bytes));
+    }
+
     /// Changes a seat's weather.
     pub fn set_profile(&mut self, seat: usize, profile: Profile) {
         self.seats[seat].paths.iter_mut().for_each(|path| path.set_profile(profile));

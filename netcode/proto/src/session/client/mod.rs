@@ -16,6 +16,7 @@ use netcode_wire::Time;
 
 use super::extension::Offer;
 use super::packet::{CHALLENGE_TEXT_LEN, Request};
+use super::path::COOKIE_LEN;
 use super::peer::{Peer, SessionKeys};
 use super::phase::{ClientCause, ClientPhase};
 use super::resume::{Resume, resumed_keys};
@@ -45,6 +46,8 @@ pub struct Client {
     /// What the server wants to see again.
     challenge: Box<[u8; CHALLENGE_TEXT_LEN]>,
     index: Option<u32>,
+    /// The last path challenge that came.
+    challenged: Option<[u8; COOKIE_LEN]>,
     /// How long the token lives, counted from `began_at`: so the clocks of client and backend need not agree.
     token_life: Duration,
     began_at: Time,
@@ -101,7 +104,7 @@ impl Client {
         let plain = Request::encode(token.protocol_id, token.expire_unix_s, &token.nonce, &token.private);
         let mut request: Box<[u8]> = plain.clone();
         if let Some(fresh) = fresh {
-            let offer = Offer { aes_hardware: config.extensions.aes_hardware };
+            let offer = Offer::of(config.extensions);
             request = Resume::encode(&plain, &keys.seal, fresh, offer);
             keys = resumed_keys(&keys, fresh);
         }
@@ -116,6 +119,7 @@ impl Client {
             resumes: fresh.is_some(),
             challenge: Box::new([0; CHALLENGE_TEXT_LEN]),
             index: None,
+            challenged: None,
             token_life: Duration::from_secs(token.expire_unix_s - token.create_unix_s),
             began_at: now,
             phase_at: now,
@@ -153,6 +157,12 @@ impl Client {
     #[must_use]
     pub fn channel_stats(&self, channel: ChannelId) -> Option<ChannelStats> {
         self.peer.link.channel_stats(channel)
+    }
+
+    /// The longest datagram that the path to the server is known to take, bytes.
+    #[must_use]
+    pub fn datagram_bytes(&self) -> usize {
+        self.peer.datagram_bytes()
     }
 
     /// What came, went and was dropped.

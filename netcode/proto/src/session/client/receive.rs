@@ -9,6 +9,7 @@ use super::Client;
 use crate::session::DisconnectReason;
 use crate::session::extension::Accept;
 use crate::session::packet::{Head, PacketType, Sender};
+use crate::session::path::is_same_host;
 use crate::session::peer::Opened;
 use crate::session::phase::{ClientCause, ClientPhase};
 
@@ -55,6 +56,8 @@ impl Client {
             }
             PacketType::Accept if self.config.extensions.enabled => ClientCause::Accept,
             PacketType::PathChallenge => ClientCause::PathChallenge,
+            PacketType::Probe => ClientCause::Probe,
+            PacketType::ProbeAnswer => ClientCause::ProbeAnswer,
             PacketType::Accept | PacketType::Response | PacketType::PathResponse => return false,
         };
         self.phase.after(cause).is_some()
@@ -95,7 +98,24 @@ impl Client {
             PacketType::PathChallenge => {
                 if self.advance(now, ClientCause::PathChallenge, DisconnectReason::ByPeer) {
                     let server = self.server();
+                    let cookie = text.first_chunk().copied();
+                    if self.challenged != cookie {
+                        // Repeated, it is the same move.
+                        self.challenged = cookie;
+                        self.peer.path_changed(now, &mut self.wire, is_same_host(text));
+                    }
                     self.peer.send(now, &mut self.wire, server, PacketType::PathResponse, text);
+                }
+            }
+            PacketType::Probe => {
+                let server = self.server();
+                let answered = self.advance(now, ClientCause::Probe, DisconnectReason::ByPeer)
+                    && self.peer.answer_probe(&mut self.wire, server, head.sequence);
+                self.wire.counters.dropped_unexpected += u64::from(!answered);
+            }
+            PacketType::ProbeAnswer => {
+                if self.advance(now, ClientCause::ProbeAnswer, DisconnectReason::ByPeer) {
+                    self.peer.take_probe_answer(now, &mut self.wire, text);
                 }
             }
             _ => {
@@ -124,7 +144,7 @@ impl Client {
         let cause = if resumed { ClientCause::Resumed } else { ClientCause::Accept };
         let taken = accept.is_some_and(|accept| {
             self.advance(now, cause, DisconnectReason::ByPeer)
-                && self.peer.take_acceptance(&mut self.wire, &accept)
+                && self.peer.take_acceptance(now, &mut self.wire, &accept)
         });
         if taken {
             if resumed {

@@ -70,7 +70,7 @@ impl Client {
     pub(super) fn send_keep_alive(&mut self, now: Time) {
         let mut offer = 0;
         if self.may_offer() {
-            offer = Offer { aes_hardware: self.config.extensions.aes_hardware }.encode();
+            offer = Offer::of(self.config.extensions).encode();
             self.offered_at = now;
             self.offers = self.offers.saturating_add(1);
         }

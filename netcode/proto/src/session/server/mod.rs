@@ -25,7 +25,7 @@ use super::challenge::Challenger;
 use super::hash::KeyedHash;
 use super::peer::GLOBAL_SEQUENCE;
 use super::wire::Wire;
-use super::{BODY_BYTES_MAX, ClientId, Counters, ServerConfig, ServerEvent};
+use super::{ClientId, Counters, ServerConfig, ServerEvent};
 use crate::{ChannelId, ChannelStats, Link, LinkStats};
 
 /// A netcode 1.02 server: any number of clients behind one socket that it never sees.
@@ -153,6 +153,12 @@ impl Server {
         self.sessions.get(client)?.peer.link.channel_stats(channel)
     }
 
+    /// The longest datagram that the path to a connected client is known to take, bytes.
+    #[must_use]
+    pub fn datagram_bytes(&self, client: ClientId) -> Option<usize> {
+        self.sessions.get(client).map(|session| session.peer.datagram_bytes())
+    }
+
     /// What came, went and was dropped.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -163,7 +169,7 @@ impl Server {
     #[must_use]
     pub fn budget_bytes(&self, client: ClientId) -> usize {
         let session = self.sessions.get(client);
-        session.map_or(0, |session| session.peer.link.room_bytes(self.now, BODY_BYTES_MAX))
+        session.map_or(0, |session| session.peer.link.room_bytes(self.now, session.peer.body_bytes()))
     }
 
     /// Addresses that were challenged and have not answered yet.

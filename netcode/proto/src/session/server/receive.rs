@@ -34,7 +34,9 @@ impl Server {
             PacketType::KeepAlive
             | PacketType::Payload
             | PacketType::Disconnect
-            | PacketType::PathResponse => self.handle_session_packet(now, from, datagram, head),
+            | PacketType::PathResponse
+            | PacketType::Probe
+            | PacketType::ProbeAnswer => self.handle_session_packet(now, from, datagram, head),
             PacketType::Denied | PacketType::Challenge | PacketType::Accept | PacketType::PathChallenge => {
                 self.wire.counters.dropped_unexpected += 1;
             }
@@ -72,6 +74,17 @@ impl Server {
             PacketType::PathResponse => {
                 let cookie = text.first_chunk().copied();
                 self.handle_path_response(now, client, from, cookie);
+            }
+            PacketType::Probe => {
+                // To where the session is, wherever it came from.
+                let to = session.address;
+                let answered = session.phase.after(ServerCause::Probe).is_some()
+                    && session.peer.answer_probe(&mut self.wire, to, head.sequence);
+                self.wire.counters.dropped_unexpected += u64::from(!answered);
+            }
+            PacketType::ProbeAnswer => {
+                session.peer.take_probe_answer(now, &mut self.wire, text);
+                self.advance(client, ServerCause::ProbeAnswer);
             }
             _ => {
                 let offer = Offer::decode(text);

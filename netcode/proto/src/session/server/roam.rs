@@ -15,7 +15,7 @@ use netcode_wire::Time;
 use super::Server;
 use crate::session::extension::{Accept, ConnectionId, Offer};
 use crate::session::packet::PacketType;
-use crate::session::path::{COOKIE_LEN, Probe};
+use crate::session::path::{self, COOKIE_LEN, Probe};
 use crate::session::phase::{PathCause, PathPhase, ServerCause};
 use crate::session::{ClientId, DisconnectReason};
 
@@ -56,6 +56,7 @@ impl Server {
         Accept {
             id: ConnectionId::from_bytes(*rest.first_chunk().expect("16 bytes begin with 4")),
             cipher: if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 },
+            path_mtu: offer.path_mtu && self.config.extensions.path_mtu,
             salt: *salt,
         }
     }
@@ -116,9 +117,11 @@ impl Server {
         }
         self.advance(client, ServerCause::PathResponse);
         self.evict_plain(now, client, from);
+        let home = self.address(client);
         self.sessions.move_to(client, from);
         if let Some(session) = self.sessions.get_mut(client) {
             session.probe = None;
+            session.peer.path_changed(now, &mut self.wire, home.is_some_and(|home| home.ip() == from.ip()));
         }
         self.wire.counters.paths_moved += 1;
     }
@@ -134,10 +137,12 @@ impl Server {
         }
     }
 
-    /// What only who receives at `address` can send back.
+    /// What only who receives at `address` can send back. It tells the client whether it is another host's.
     fn draw_cookie(&mut self, client: ClientId, address: SocketAddr) -> [u8; COOKIE_LEN] {
         let nonce = self.next_nonce();
-        self.hash.hash_one((nonce, client, address)).to_le_bytes()
+        let drawn = self.hash.hash_one((nonce, client, address)).to_le_bytes();
+        let other_host = self.address(client).is_some_and(|home| home.ip() != address.ip());
+        path::cookie(drawn, other_host)
     }
 }
 
