@@ -140,14 +140,44 @@ pub struct MatchAddress {
     pub expires_in_s: u64,
 }
 
-/// `GET /v1/leaderboards/{board}` and its `around-me`
+/// `GET /v1/leaderboards`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BoardList {
+    /// All boards of this deployment.
+    pub boards: Vec<BoardInfo>,
+}
+
+/// A board, and where its season stands.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BoardInfo {
+    /// How it works.
+    pub rule: crate::leaderboards::rules::BoardRule,
+    /// When the season of now began, milliseconds since 1970; 0 for a board without seasons.
+    pub season: i64,
+    /// When the next season begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_season_unix_ms: Option<i64>,
+    /// Whether it takes scores now.
+    pub open: bool,
+}
+
+/// `GET /v1/leaderboards/{board}` and the ways to look at a part of it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Board {
     /// The board's name.
     #[schema(example = "arena-rating")]
     pub board: String,
+    /// When the season began, milliseconds since 1970; 0 for a board without seasons.
+    #[serde(default)]
+    pub season: i64,
+    /// The region, if the ranks are those of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Best first.
     pub entries: Vec<BoardEntry>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// One row of a board.
@@ -161,6 +191,9 @@ pub struct BoardEntry {
     pub display_name: String,
     /// In the board's own unit.
     pub score: i64,
+    /// When it was first reached, milliseconds since 1970; this is what decides between equal scores.
+    #[serde(default)]
+    pub reached_unix_ms: i64,
 }
 
 /// An error by RFC 9457, as `application/problem+json`.

@@ -12,6 +12,7 @@ use crate::config::Role;
 use crate::http::Routes;
 use crate::http::limit::{Limiter, Rate, Verdict};
 use crate::http::problem::ApiError;
+use crate::leaderboards::rules::Boards;
 use crate::matchmaking::Matchmaker;
 use crate::store::Stores;
 
@@ -28,6 +29,8 @@ pub struct Parts {
     pub role: Role,
     /// The stores.
     pub stores: Stores,
+    /// Which boards there are.
+    pub boards: Boards,
     /// Signs and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Guest accounts.
@@ -71,6 +74,11 @@ impl App {
     /// The stores.
     pub fn stores(&self) -> &Stores {
         &self.0.stores
+    }
+
+    /// Which boards there are.
+    pub fn boards(&self) -> &Boards {
+        &self.0.boards
     }
 
     /// Signs and checks access tokens.

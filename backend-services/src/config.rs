@@ -11,6 +11,7 @@ use netcode_token::Key;
 
 use crate::allocation::FlagsFault;
 use crate::http::limit::Rate;
+use crate::leaderboards::rules::Boards;
 use crate::matchmaking::pool::PoolRules;
 
 /// Which routes a process serves.
@@ -91,6 +92,10 @@ pub struct Args {
     /// Connections to Postgres at most.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
+
+    /// Which boards there are, a JSON list; the arena's unless given.
+    #[arg(long, value_name = "FILE")]
+    pub boards: Option<PathBuf>,
 
     /// Where servers come from.
     #[command(flatten)]
@@ -219,6 +224,17 @@ impl Args {
     pub fn rates(&self) -> (Rate, Rate) {
         let auth = Rate { burst: self.auth_burst, refill_per_s: self.auth_rate };
         (auth, Rate { burst: self.request_burst, refill_per_s: self.request_rate })
+    }
+
+    /// The boards.
+    ///
+    /// # Errors
+    /// The file cannot be read, or makes no sense.
+    pub fn board_rules(&self) -> Result<Boards, ConfigFault> {
+        let Some(file) = &self.boards else { return Ok(Boards::default()) };
+        let wrong = |what: String| ConfigFault(format!("--boards {}: {what}", file.display()));
+        let json = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        Boards::parse(&json).map_err(|fault| wrong(fault.to_string()))
     }
 
     fn check(&self) -> Result<(), ConfigFault> {

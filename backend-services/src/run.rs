@@ -22,10 +22,12 @@ use crate::allocation::connect::Minter;
 use crate::app::{App, Limits, Parts};
 use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
+use crate::leaderboards::scribe::Scribe;
+use crate::matches::rpc::Guard;
 use crate::matchmaking::desk::Desk;
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::store::{Db, MatchState, Stores};
-use crate::{matches, matchmaking, telemetry};
+use crate::{leaderboards, matches, matchmaking, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -33,8 +35,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const CONNECT_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// How often expired sessions are forgotten.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
-/// How often the boards' mirror is brought up to date.
-const MIRROR_EVERY: Duration = Duration::from_millis(100);
+/// How often the boards' ranks are looked after.
+const RANKS_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs the backend with these flags (the program's name not among them) until it is told to end.
 ///
@@ -58,6 +60,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()>
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
+    args.board_rules()?;
     let (drain, draining) = watch::channel(false);
     let http = bind(args.listen).await?;
     let grpc = if args.role.has(Role::Matchmaking) { Some(bind(args.grpc_listen).await?) } else { None };
@@ -70,9 +73,14 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     if let Some(grpc) = grpc {
         let desk = app.matchmaker().map_err(|error| anyhow::anyhow!("{}", error.detail))?.desk.clone();
         let token = args.service_token.as_ref().map(|secret| secret.0.as_str()).unwrap_or_default();
-        let service = matches::rpc::service(stores.db.clone(), desk, token);
-        let server =
-            tonic::transport::Server::builder().timeout(Duration::from_secs(10)).add_service(service);
+        let guard = Guard::new(token);
+        let (scribe, writing) = Scribe::new(stores.clone(), draining.clone());
+        background.spawn(writing);
+        let matches = matches::rpc::service(stores.clone(), app.boards().clone(), desk, guard.clone());
+        let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
+        let mut server =
+            tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));
+        let server = server.add_service(matches).add_service(boards);
         let ended = told_to_end(draining.clone());
         background.spawn(async move {
             if let Err(error) = server.serve_with_incoming_shutdown(TcpListenerStream::new(grpc), ended).await
@@ -167,11 +175,12 @@ async fn assemble(
     }
     let metrics = telemetry::start_metrics();
     background.spawn(housekeeping(stores.clone(), metrics.clone(), draining.clone()));
-    background.spawn(mirror(stores.clone(), draining.clone()));
+    background.spawn(keep_up(stores.clone(), draining.clone()));
     let (auth, any) = args.rates();
     Ok(App::new(Parts {
         role: args.role,
         stores: stores.clone(),
+        boards: args.board_rules()?,
         accounts: Accounts::new(stores.db.clone(), tokens.clone(), &key),
         tokens,
         matchmaker,
@@ -215,10 +224,9 @@ async fn housekeeping(
     }
 }
 
-/// Keeps the boards' mirror whole and fresh, where there is one.
-async fn mirror(stores: Stores, draining: watch::Receiver<bool>) {
-    let Some(mirror) = stores.mirror else { return };
-    let mut clock = tokio::time::interval(MIRROR_EVERY);
+/// Keeps the boards' ranks whole and fresh.
+async fn keep_up(stores: Stores, draining: watch::Receiver<bool>) {
+    let mut clock = tokio::time::interval(RANKS_EVERY);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let ended = told_to_end(draining);
     tokio::pin!(ended);
@@ -227,15 +235,13 @@ async fn mirror(stores: Stores, draining: watch::Receiver<bool>) {
             () = &mut ended => return,
             _ = clock.tick() => {}
         }
-        let step = async {
-            if mirror.heal().await? {
-                tracing::info!("board mirror rebuilt");
+        match stores.ranks.keep_up(UnixMs::now()).await {
+            Ok(true) => tracing::info!("board ranks rebuilt"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "board ranks not brought up to date");
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            mirror.drain_outbox().await
-        };
-        if let Err(error) = step.await {
-            tracing::warn!(%error, "board mirror not brought up to date");
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }

@@ -12,8 +12,8 @@ use backend_services::clock::UnixMs;
 use backend_services::crypto::SecretHash;
 use backend_services::ids::{MatchId, PlayerId, SessionId};
 use backend_services::store::{
-    Account, Db, Family, Finished, LiveMatch, MatchState, NewAccount, OpenMatch, Operator, Outcome,
-    RatingRow, ScoreWrite, StoreError,
+    Account, Db, Family, Finished, FinishedMatch, LiveMatch, MatchState, NewAccount, OpenMatch, Outcome,
+    RatingRow, StoreError,
 };
 use support::engines::{self, Engine};
 use tokio::task::JoinSet;
@@ -37,7 +37,6 @@ async fn both_engines_keep_the_contract() {
         a_lost_match_frees_its_players_and_takes_no_result(db).await;
         the_store_refuses_strangers(db).await;
         racing_results_of_one_match_count_once(db).await;
-        boards_rank_by_score_then_time_then_player(&engine).await;
         odd_text_is_only_text(db).await;
         migrations_go_down_and_up(&engine).await;
         engine.stores.close().await;
@@ -185,49 +184,6 @@ async fn racing_results_of_one_match_count_once(db: &Db) {
     assert_eq!(db.rating(players[3]).await.expect("reads").expect("a rating").matches, 1);
 }
 
-async fn boards_rank_by_score_then_time_then_player(engine: &Engine) {
-    let db = &engine.stores.db;
-    let players = players(db, 24).await;
-    let mut random = fastrand::Rng::with_seed(11);
-    let mut reference: Vec<(i64, UnixMs, PlayerId)> = Vec::new();
-    for round in 0..200_i64 {
-        let player = players[random.usize(..players.len())];
-        // Few different scores and times, so that ties of every kind are common.
-        let (score, at) = (random.i64(-3..4), UnixMs(NOW.0 + round / 4));
-        write(db, player, score, at).await;
-        match reference.iter_mut().find(|entry| entry.2 == player) {
-            Some(entry) if score > entry.0 => (entry.0, entry.1) = (score, at),
-            Some(_) => {}
-            None => reference.push((score, at, player)),
-        }
-    }
-    reference.sort_by_key(|&(score, at, player)| (-score, at, player));
-    let expected: Vec<(u64, PlayerId, i64)> =
-        (1..).zip(&reference).map(|(rank, &(score, _, player))| (rank, player, score)).collect();
-
-    let page = db.board_page("test", 0, 100).await.expect("reads");
-    assert_eq!(page.iter().map(|row| (row.rank, row.player, row.score)).collect::<Vec<_>>(), expected);
-    assert!(page.iter().all(|row| row.display_name == "Ada"));
-    for &(rank, player, _) in &expected {
-        assert_eq!(db.board_rank("test", player).await.expect("reads"), Some(rank));
-    }
-    let middle = db.board_page("test", 5, 3).await.expect("reads");
-    assert_eq!(middle.iter().map(|row| row.rank).collect::<Vec<_>>(), [6, 7, 8]);
-    assert_eq!(db.board_rank("test", PlayerId::random()).await.expect("reads"), None);
-    assert!(db.board_page("none", 0, 10).await.expect("reads").is_empty());
-
-    if let Some(mirror) = &engine.stores.mirror {
-        while mirror.drain_outbox().await.expect("drains") > 0 {}
-        let mirrored = mirror.page("test", 0, 100).await.expect("reads").expect("a whole mirror");
-        assert_eq!(mirrored, page);
-        for &(rank, player, _) in &expected {
-            assert_eq!(mirror.rank("test", player).await.expect("reads"), Some(Some(rank)));
-        }
-        assert_eq!(mirror.page("test", 5, 3).await.expect("reads").expect("a whole mirror"), middle);
-        assert_eq!(mirror.rank("test", PlayerId::random()).await.expect("reads"), Some(None));
-    }
-}
-
 async fn odd_text_is_only_text(db: &Db) {
     for name in ["Robert'); DROP TABLE accounts;--", "", "$1", "名前", "%s%n"] {
         let secret = SecretHash::of(&support::secret());
@@ -245,52 +201,6 @@ async fn migrations_go_down_and_up(engine: &Engine) {
     one.expect("goes up");
     two.expect("goes up beside the other");
     accounts_are_unique(&engine.stores.db).await;
-}
-
-/// The mirror is a copy: whatever happens to Redis, ranks come back as they were.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_mirror_survives_flushes_and_restarts() {
-    let mut engine = engines::production().await;
-    let (db, mirror) = (engine.stores.db.clone(), engine.stores.mirror.clone().expect("a mirror"));
-    let players = players(&db, 50).await;
-    for (index, player) in (0..).zip(&players) {
-        write(&db, *player, index % 7, UnixMs(NOW.0 + index)).await;
-    }
-    while mirror.drain_outbox().await.expect("drains") > 0 {}
-    let page = mirror.page("test", 0, 100).await.expect("reads").expect("whole");
-    assert_eq!(page, db.board_page("test", 0, 100).await.expect("reads"));
-
-    let servers = engine.servers.as_mut().expect("servers");
-    let client = redis::Client::open(servers.redis_url()).expect("a URL");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
-    let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.expect("flushes");
-    assert_eq!(
-        mirror.page("test", 0, 100).await.expect("reads"),
-        None,
-        "a flushed mirror says that it is not whole"
-    );
-    assert_eq!(mirror.rank("test", players[0]).await.expect("reads"), None);
-    // A write that comes before the rebuild is not lost and not undone by it.
-    write(&db, players[3], 100, UnixMs(NOW.0 + 1000)).await;
-    mirror.drain_outbox().await.expect("drains");
-    assert!(mirror.heal().await.expect("heals"));
-    assert!(!mirror.heal().await.expect("is whole"));
-    assert_eq!(
-        mirror.page("test", 0, 100).await.expect("reads"),
-        Some(db.board_page("test", 0, 100).await.expect("reads"))
-    );
-
-    servers.restart_redis();
-    write(&db, players[4], 200, UnixMs(NOW.0 + 2000)).await;
-    let healed = async {
-        while !mirror.heal().await.unwrap_or(false) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), healed).await.expect("the mirror heals after a restart");
-    mirror.drain_outbox().await.expect("drains");
-    let page = mirror.page("test", 0, 3).await.expect("reads").expect("whole");
-    assert_eq!(page[0].player, players[4]);
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -346,16 +256,10 @@ async fn finish(db: &Db, id: MatchId, players: &[PlayerId]) -> Finished {
     let all = players.to_vec();
     let outcome = move |before: &[RatingRow]| {
         let better = |row: &RatingRow| RatingRow { mu: row.mu + 1.0, matches: row.matches + 1, ..*row };
-        Outcome { ratings: all.iter().copied().zip(before.iter().map(better)).collect(), scores: Vec::new() }
+        let ratings = all.iter().copied().zip(before.iter().map(better)).collect();
+        Outcome { ratings, ..Outcome::default() }
     };
-    db.finish_match(id, players, "{}", NOW, NEWCOMER, outcome).await.expect("an answer")
-}
-
-/// Brings a score onto the board "test", by the only way that there is: a result.
-async fn write(db: &Db, player: PlayerId, score: i64, at: UnixMs) {
-    let id = running(db, &[player]).await;
-    let write = ScoreWrite { board: "test", player, score, operator: Operator::Best };
-    let outcome = |_: &[RatingRow]| Outcome { ratings: Vec::new(), scores: vec![write] };
-    let finished = db.finish_match(id, &[player], "{}", at, NEWCOMER, outcome).await.expect("an answer");
-    assert_eq!(finished, Finished::Counted);
+    let finished: FinishedMatch =
+        db.finish_match(id, players, "{}", NOW, NEWCOMER, outcome).await.expect("an answer");
+    finished.verdict
 }

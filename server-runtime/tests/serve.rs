@@ -47,7 +47,7 @@ impl Matches for Backend {
         }
         let authorization = request.metadata().get("authorization").unwrap().to_str().unwrap().to_owned();
         self.results.lock().unwrap().push((request.into_inner(), authorization));
-        Ok(Response::new(SubmitResultReply { accepted: true, duplicate: false }))
+        Ok(Response::new(SubmitResultReply { accepted: true, ..SubmitResultReply::default() }))
     }
 
     async fn report_lost(

@@ -1,7 +1,8 @@
-//! The gRPC contract between game servers and the backend: `tickwright.match.v1`, generated from
-//! `proto/tickwright/match/v1/matches.proto`. Client and server halves; no logic, no transport choice.
+//! The gRPC contracts between game servers and the backend: `tickwright.match.v1` and `tickwright.boards.v1`,
+//! generated from `proto/`. Client and server halves; no logic, no transport choice.
 //!
-//! Every call carries the metadata `authorization: Bearer <service token>`, and is idempotent by match id.
+//! Every call carries the metadata `authorization: Bearer <service token>`, and is idempotent by match id or by
+//! the source that the server names.
 
 /// Version 1 of the match service: messages, `matches_client` and `matches_server`.
 pub mod match_v1 {
@@ -16,9 +17,26 @@ pub mod match_v1 {
     tonic::include_proto!("tickwright.r#match.v1");
 }
 
+/// Version 1 of the boards' service: messages, `boards_client` and `boards_server`.
+pub mod boards_v1 {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code; its documentation is the .proto file's"
+    )]
+    tonic::include_proto!("tickwright.boards.v1");
+}
+
+pub use boards_v1::boards_client::BoardsClient;
+pub use boards_v1::boards_server::{Boards, BoardsServer};
 pub use match_v1::matches_client::MatchesClient;
 pub use match_v1::matches_server::{Matches, MatchesServer};
-pub use match_v1::{MatchResult, PlayerResult, ReportLostReply, ReportLostRequest, SubmitResultReply};
+pub use match_v1::{
+    MatchResult, PlayerResult, ReportLostReply, ReportLostRequest, SubmitResultReply, Withheld,
+};
 
 /// Name of the metadata entry that carries `Bearer <service token>`.
 pub const AUTHORIZATION: &str = "authorization";

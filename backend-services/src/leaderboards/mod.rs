@@ -1,4 +1,9 @@
-//! The boards as players see them: `routes` parse and render, `rules` name the boards, the store orders them.
+//! The boards: `routes` show them to players, `rpc` takes scores from game servers, `rules` and `seasons` say what
+//! a score is worth and when, `scribe` writes many scores at once, `keeper` closes seasons; the store orders.
 
+mod cursor;
 pub mod routes;
+pub mod rpc;
 pub mod rules;
+pub mod scribe;
+pub mod seasons;

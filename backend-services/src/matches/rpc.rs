@@ -1,16 +1,19 @@
 //! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id.
 
 use backend_proto::{
-    AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest, SubmitResultReply,
+    AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest,
+    SubmitResultReply, Withheld,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
+use super::earnings::{self, earnings};
 use super::rules::{self, newcomer};
 use crate::clock::UnixMs;
 use crate::crypto::equal_secrets;
+use crate::leaderboards::rules::Boards;
 use crate::matchmaking::desk::Desk;
-use crate::store::{Db, Finished, StoreError};
+use crate::store::{Finished, HeldScore, RatingRow, StoreError, Stores};
 
 /// A result may have so many bytes; 255 players need some 15 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -19,7 +22,8 @@ const REASON_CHARS_MAX: usize = 256;
 
 /// Takes results.
 pub struct MatchService {
-    db: Db,
+    stores: Stores,
+    boards: Boards,
     desk: Desk,
 }
 
@@ -29,14 +33,22 @@ pub struct Guard {
     expected: String,
 }
 
+impl Guard {
+    /// For this token.
+    pub fn new(service_token: &str) -> Self {
+        Self { expected: format!("Bearer {service_token}") }
+    }
+}
+
 /// The service behind its guard.
 pub fn service(
-    db: Db,
+    stores: Stores,
+    boards: Boards,
     desk: Desk,
-    service_token: &str,
+    guard: Guard,
 ) -> InterceptedService<MatchesServer<MatchService>, Guard> {
-    let server = MatchesServer::new(MatchService { db, desk }).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    InterceptedService::new(server, Guard { expected: format!("Bearer {service_token}") })
+    let server = MatchesServer::new(MatchService { stores, boards, desk });
+    InterceptedService::new(server.max_decoding_message_size(MESSAGE_BYTES_MAX), guard)
 }
 
 impl tonic::service::Interceptor for Guard {
@@ -57,18 +69,32 @@ impl Matches for MatchService {
     ) -> Result<Response<SubmitResultReply>, Status> {
         let result = request.into_inner();
         let checked = rules::check(&result).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
-        let record = record(&result);
-        let outcome = |before: &[_]| rules::outcome(&checked.players, &result.players, before);
-        let finished = self
-            .db
-            .finish_match(checked.id, &checked.players, &record, UnixMs::now(), newcomer(), outcome)
+        earnings::check(&self.boards, &checked, &result)
+            .map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        let (record, now) = (record(&result), UnixMs::now());
+        let mut held = Vec::new();
+        let outcome = |before: &[RatingRow]| {
+            let mut outcome = rules::outcome(&checked.players, &result.players, before);
+            // Ratings fit every board and the rest was checked above: there is no fault left.
+            let earned = earnings(&self.boards, &checked, &result, &outcome.ratings, now).unwrap_or_default();
+            held.clone_from(&earned.held);
+            (outcome.scores, outcome.held) = (earned.scores, earned.held);
+            outcome
+        };
+        let db = &self.stores.db;
+        let finished = db
+            .finish_match(checked.id, &checked.players, &record, now, newcomer(), outcome)
             .await
             .map_err(|error| failed(&error))?;
-        match finished {
+        match finished.verdict {
             Finished::Counted => {
-                tracing::info!(id = %checked.id, server = result.server, "match result counted");
+                tracing::info!(id = %checked.id, server = result.server, withheld = held.len(), "match result counted");
                 metrics::counter!("matches_finished_total").increment(1);
                 self.desk.players_freed();
+                let done = self.stores.ranks.apply(&finished.changes).await;
+                if let Err(error) = db.board_outbox_done(&done).await {
+                    tracing::warn!(%error, "outbox not emptied; the ranks will be told again");
+                }
             }
             Finished::Refused => tracing::warn!(id = %checked.id, "result of a match that is not running"),
             Finished::Duplicate => {}
@@ -76,8 +102,9 @@ impl Matches for MatchService {
                 return Err(Status::invalid_argument(format!("player {player} is not in this match")));
             }
         }
-        let accepted = matches!(finished, Finished::Counted | Finished::Duplicate);
-        Ok(Response::new(SubmitResultReply { accepted, duplicate: finished == Finished::Duplicate }))
+        let accepted = matches!(finished.verdict, Finished::Counted | Finished::Duplicate);
+        let duplicate = finished.verdict == Finished::Duplicate;
+        Ok(Response::new(SubmitResultReply { accepted, duplicate, withheld: withheld(&held) }))
     }
 
     async fn report_lost(
@@ -86,7 +113,7 @@ impl Matches for MatchService {
     ) -> Result<Response<ReportLostReply>, Status> {
         let report = request.into_inner();
         let id = report.match_id.parse().map_err(|_| Status::invalid_argument("match_id is not a UUID"))?;
-        let changed = self.db.lose_match(id, UnixMs::now()).await.map_err(|error| failed(&error))?;
+        let changed = self.stores.db.lose_match(id, UnixMs::now()).await.map_err(|error| failed(&error))?;
         if changed {
             let reason: String = report.reason.chars().take(REASON_CHARS_MAX).collect();
             tracing::warn!(%id, ?reason, "match given up by its server");
@@ -95,6 +122,17 @@ impl Matches for MatchService {
         }
         Ok(Response::new(ReportLostReply { changed }))
     }
+}
+
+/// What the server is told of scores that wait; their copies for regions go without saying.
+fn withheld(held: &[HeldScore]) -> Vec<Withheld> {
+    let named = held.iter().filter(|held| !held.write.board.name.contains('@'));
+    let withheld = |held: &HeldScore| Withheld {
+        board: held.write.board.name.to_string(),
+        player_id: held.write.player.as_u64(),
+        reason: held.reason.clone(),
+    };
+    named.map(withheld).collect()
 }
 
 fn failed(error: &StoreError) -> Status {
@@ -111,7 +149,7 @@ fn record(result: &MatchResult) -> String {
         })
     };
     serde_json::json!({
-        "server": result.server, "started_unix_ms": result.started_unix_ms, "ended_unix_ms": result.ended_unix_ms,
+        "server": result.server, "region": result.region, "started_unix_ms": result.started_unix_ms, "ended_unix_ms": result.ended_unix_ms,
         "players": result.players.iter().map(player).collect::<Vec<_>>(),
     })
     .to_string()

@@ -1,11 +1,11 @@
-//! What a result is worth: who is rated, by how much of the match, and what goes on the boards. Pure.
+//! What a result is worth to ratings: who is rated, and by how much of the match. Pure. What it is worth on the
+//! boards is `earnings`' to say.
 
 use backend_proto::{MatchResult, PlayerResult};
 use rating::{Rating, TrueSkill};
 
 use crate::ids::{MatchId, PlayerId};
-use crate::leaderboards::rules::{ARENA_RATING, ARENA_SCORE, BoardRule, fit_score};
-use crate::store::{Outcome, RatingRow, ScoreWrite};
+use crate::store::{Outcome, RatingRow};
 
 /// More players than any match of ours has.
 pub const PLAYERS_MAX: usize = 255;
@@ -73,7 +73,6 @@ pub fn newcomer() -> RatingRow {
 /// came is not rated and gets no score; who quit is rated as if for the whole match.
 pub fn outcome(players: &[PlayerId], entries: &[PlayerResult], before: &[RatingRow]) -> Outcome {
     let longest = entries.iter().map(seconds).fold(0.0, f64::max);
-    let came = |entry: &PlayerResult| entry.quit || seconds(entry) > 0.0;
     let share = |entry: &PlayerResult| {
         if entry.quit { 1.0 } else { (seconds(entry) / longest).clamp(SHARE_MIN, 1.0) }
     };
@@ -91,21 +90,17 @@ pub fn outcome(players: &[PlayerId], entries: &[PlayerResult], before: &[RatingR
     for (&index, rated) in present.iter().zip(after.iter().flatten()) {
         let row = RatingRow { mu: rated.mu, sigma: rated.sigma, matches: before[index].matches + 1 };
         outcome.ratings.push((players[index], row));
-        let shown = (rated.conservative() * 100.0).round() as i64;
-        outcome.scores.push(write(ARENA_RATING, players[index], shown));
-    }
-    for &index in &present {
-        outcome.scores.push(write(ARENA_SCORE, players[index], entries[index].score));
     }
     outcome
 }
 
-fn write(board: BoardRule, player: PlayerId, score: i64) -> ScoreWrite {
-    ScoreWrite { board: board.name, player, score: fit_score(score), operator: board.operator }
+/// Whether the player took part at all.
+pub fn came(entry: &PlayerResult) -> bool {
+    entry.quit || seconds(entry) > 0.0
 }
 
 /// Time played; what is no time is none.
-fn seconds(entry: &PlayerResult) -> f64 {
+pub fn seconds(entry: &PlayerResult) -> f64 {
     let seconds = f64::from(entry.seconds_played);
     if seconds.is_finite() { seconds.max(0.0) } else { 0.0 }
 }
@@ -153,7 +148,6 @@ mod tests {
         let mu: Vec<f64> = outcome.ratings.iter().map(|(_, row)| row.mu).collect();
         assert!(mu[1] > mu[0] && mu[0] > mu[2], "{mu:?}");
         assert!(outcome.ratings.iter().all(|(_, row)| row.matches == 1));
-        assert_eq!(outcome.scores.len(), 6);
     }
 
     #[test]
@@ -167,9 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_match_of_one_rates_nobody_and_keeps_the_score() {
-        let outcome = counted(vec![entry(1, 1, 60.0)]);
-        assert!(outcome.ratings.is_empty());
-        assert_eq!(outcome.scores, [write(ARENA_SCORE, PlayerId::new(1).expect("an id"), 99)]);
+    fn a_match_of_one_rates_nobody() {
+        assert!(counted(vec![entry(1, 1, 60.0)]).ratings.is_empty());
     }
 }

@@ -1,54 +1,136 @@
 //! The boards' ranks in Redis sorted sets: a copy that is always safe to lose.
 //!
-//! A board is a sorted set `tw:{BOARD}:z` of members and a hash `tw:{BOARD}:m` from player to
-//! `REVISION MEMBER`. Redis orders by score and then by member, so the member carries the rest of the order:
-//! 16 hex digits of 2^64−1−(time reached) and 16 of 2^64−1−player. No bit of the score is spent on time, and
-//! scores are exact up to 2^53. The key `tw:boards:ready` holds the run id of the Redis that was filled:
+//! A board and season is a sorted set `tw:{BOARD:SEASON}:z` of members and a hash `tw:{BOARD:SEASON}:m` from
+//! player to REVISION MEMBER. Redis orders by score and then by member, so the member carries the rest of the
+//! order in 16 bytes, big-endian: 2^64−1−(time reached), 2^64−1−player. No bit of the score is spent on time,
+//! and scores are exact up to 2^53. The key `tw:boards:ready` holds the run id of the Redis that was filled:
 //! without it, or with another's, reads go to SQL until the copy is rebuilt.
 //!
-//! Changes arrive through the outbox table, at least once and in any order: a member is only replaced by a
-//! higher revision, so that repeats and races change nothing.
+//! Whoever changes a board says so at once; what a crash kept from being said is in the outbox table. Either
+//! way a member is only replaced by a higher revision, so that repeats and races change nothing.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands as _, Script};
 
-use super::StoreError;
-use super::boards::{EntryCopy, EntryRow};
+use super::boards::{BoardId, Change, EntryRow};
 use super::db::Db;
+use super::{Standing, StoreError};
+use crate::clock::UnixMs;
 use crate::ids::PlayerId;
 
 const READY: &str = "tw:boards:ready";
 const REBUILDING: &str = "tw:boards:rebuilding";
 const NAMES: &str = "tw:names";
-/// A rebuild that takes longer than this has died.
-const REBUILD_MAX_MS: u64 = 600_000;
-const PAGE: u64 = 1000;
+/// A rebuild that says nothing for so long has died.
+const REBUILD_SILENT_MAX_MS: i64 = 30_000;
+/// Entries in one script call: some 2 ms of Redis' time.
+const PAGE: usize = 500;
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Nobody tells the ranks of a change that is older than this: who made it has died.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
 
-const APPLY: &str = r"
-local old = redis.call('HGET', KEYS[2], ARGV[1])
-if old then
-  local revision, member = string.match(old, '^(%d+) (%x+)$')
-  if tonumber(revision) >= tonumber(ARGV[2]) then return 0 end
-  redis.call('ZREM', KEYS[1], member)
+/// Keys: sorted set, members, names. Arguments: player, revision, score, member, name, and again.
+static APPLY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+for i = 1, #ARGV, 5 do
+  local old = redis.call('HGET', KEYS[2], ARGV[i])
+  local new = true
+  if old then
+    new = tonumber(string.sub(old, 1, -17)) < tonumber(ARGV[i + 1])
+    local member = string.sub(old, -16)
+    if new and member ~= ARGV[i + 3] then redis.call('ZREM', KEYS[1], member) end
+  else
+    redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 4])
+  end
+  if new then
+    redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i + 3])
+    redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1] .. ARGV[i + 3])
+  end
 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[4])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[4])
-return 1";
+return 0",
+    )
+});
 
-/// Answers `{first rank from 0, member, score, …}`, or false while the copy is not whole.
-const PAGE_OF: &str = r"
-if redis.call('EXISTS', KEYS[2]) == 0 then return false end
-return redis.call('ZREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES')";
+/// What the scripts that read share: names for the rows `found` (member, score, …) that begin at rank `first`.
+macro_rules! reading {
+    ($body:literal) => {
+        concat!(
+            r"
+if redis.call('EXISTS', KEYS[4]) == 0 then return false end
+local function id(member)
+  local high, low = struct.unpack('>I4I4', member, 9)
+  return string.format('%.0f', (4294967295 - high) * 4294967296 + (4294967295 - low))
+end
+local function answer(first, found)
+  local ids = {}
+  for i = 1, #found, 2 do ids[#ids + 1] = id(found[i]) end
+  if #ids == 0 then return {first, {}, {}} end
+  return {first, found, redis.call('HMGET', KEYS[3], unpack(ids))}
+end
+",
+            $body
+        )
+    };
+}
 
-/// Answers the rank from 0, −1 for no entry, or false while the copy is not whole.
-const RANK_OF: &str = r"
-if redis.call('EXISTS', KEYS[3]) == 0 then return false end
+/// Arguments: limit, and after which score and member.
+static PAGE_OF: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(reading!(
+        r"
+local skip = 0
+if ARGV[2] ~= '' then
+  -- The row after which the page begins may be gone or elsewhere: put there for a moment, it says where it
+  -- would be.
+  local real = redis.call('ZSCORE', KEYS[1], ARGV[3])
+  redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+  skip = redis.call('ZREVRANK', KEYS[1], ARGV[3])
+  if not real then
+    redis.call('ZREM', KEYS[1], ARGV[3])
+  else
+    if tonumber(real) >= tonumber(ARGV[2]) then skip = skip + 1 end
+    redis.call('ZADD', KEYS[1], real, ARGV[3])
+  end
+end
+return answer(skip, redis.call('ZREVRANGE', KEYS[1], skip, skip + ARGV[1] - 1, 'WITHSCORES'))"
+    ))
+});
+
+/// Arguments: player, radius. An empty table: no entry.
+static AROUND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(reading!(
+        r"
 local old = redis.call('HGET', KEYS[2], ARGV[1])
-if not old then return -1 end
-return redis.call('ZREVRANK', KEYS[1], string.match(old, ' (%x+)$'))";
+if not old then return {} end
+local rank = redis.call('ZREVRANK', KEYS[1], string.sub(old, -16))
+local first = math.max(0, rank - ARGV[2])
+return answer(first, redis.call('ZREVRANGE', KEYS[1], first, rank + ARGV[2], 'WITHSCORES'))"
+    ))
+});
+
+/// Arguments: players. Answers ranks in place of the first rank.
+static AMONG: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(reading!(
+        r"
+local ranks, found = {}, {}
+local held = redis.call('HMGET', KEYS[2], unpack(ARGV))
+for i = 1, #held do
+  if held[i] then
+    local member = string.sub(held[i], -16)
+    ranks[#ranks + 1] = redis.call('ZREVRANK', KEYS[1], member)
+    found[#found + 1] = member
+    found[#found + 1] = redis.call('ZSCORE', KEYS[1], member)
+  end
+end
+local rows = answer(0, found)
+return {ranks, rows[2], rows[3]}"
+    ))
+});
+
+type Rows<R> = (R, Vec<Vec<u8>>, Vec<Option<String>>);
 
 /// A copy of the boards in Redis; cloning shares the connection.
 #[derive(Clone)]
@@ -78,39 +160,102 @@ impl BoardMirror {
     /// Redis failed: ask SQL.
     pub async fn page(
         &self,
-        board: &str,
-        skip: u64,
+        board: &BoardId,
+        after: Option<Standing>,
         limit: u64,
     ) -> Result<Option<Vec<EntryRow>>, StoreError> {
         if limit == 0 {
             return Ok(Some(Vec::new()));
         }
-        let mut redis = self.redis.clone();
-        let last = skip + limit - 1;
-        let script = Script::new(PAGE_OF);
-        let mut call = script.key(sorted_set(board));
-        let found: Option<Vec<(String, i64)>> =
-            call.key(READY).arg(skip).arg(last).invoke_async(&mut redis).await?;
-        let Some(found) = found else { return Ok(None) };
-        let players = found.iter().map(|(member, _)| player_of(member)).collect::<Result<Vec<_>, _>>()?;
-        let names = self.names(&players).await?;
-        let mut rows = Vec::with_capacity(found.len());
-        for (((rank, (_, score)), player), name) in (skip + 1..).zip(found).zip(players).zip(names) {
-            rows.push(EntryRow { rank, player, display_name: name.unwrap_or_default(), score });
-        }
-        Ok(Some(rows))
+        let mut call = PAGE_OF.prepare_invoke();
+        keys(&mut call, board);
+        call.arg(limit);
+        match after {
+            Some(after) => call.arg(after.score).arg(&member_of(&after)[..]),
+            None => call.arg("").arg(""),
+        };
+        let rows: Option<Rows<u64>> = call.invoke_async(&mut self.redis.clone()).await?;
+        rows.map(|(first, found, names)| read(first + 1.., &found, names)).transpose()
     }
 
-    /// As `Db::board_rank`; the outer `None` while the copy is not whole.
+    /// As `Db::board_around`; the outer `None` while the copy is not whole.
     ///
     /// # Errors
     /// Redis failed: ask SQL.
-    pub async fn rank(&self, board: &str, player: PlayerId) -> Result<Option<Option<u64>>, StoreError> {
-        let script = Script::new(RANK_OF);
-        let mut call = script.key(sorted_set(board));
-        call.key(members(board)).key(READY).arg(player.as_u64());
-        let rank: Option<i64> = call.invoke_async(&mut self.redis.clone()).await?;
-        Ok(rank.map(|rank| u64::try_from(rank).ok().map(|rank| rank + 1)))
+    pub async fn around(
+        &self,
+        board: &BoardId,
+        of: PlayerId,
+        radius: u64,
+    ) -> Result<Option<Option<Vec<EntryRow>>>, StoreError> {
+        let mut call = AROUND.prepare_invoke();
+        keys(&mut call, board);
+        let answer: redis::Value =
+            call.arg(of.as_u64()).arg(radius).invoke_async(&mut self.redis.clone()).await?;
+        match answer {
+            redis::Value::Nil => Ok(None),
+            redis::Value::Array(none) if none.is_empty() => Ok(Some(None)),
+            answer => {
+                let (first, found, names): Rows<u64> =
+                    redis::from_redis_value(answer).map_err(redis::RedisError::from)?;
+                Ok(Some(Some(read(first + 1.., &found, names)?)))
+            }
+        }
+    }
+
+    /// As `Db::board_among`; `None` while the copy is not whole.
+    ///
+    /// # Errors
+    /// Redis failed: ask SQL.
+    pub async fn among(
+        &self,
+        board: &BoardId,
+        players: &[PlayerId],
+    ) -> Result<Option<Vec<EntryRow>>, StoreError> {
+        if players.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let mut call = AMONG.prepare_invoke();
+        keys(&mut call, board);
+        for player in players {
+            call.arg(player.as_u64());
+        }
+        let rows: Option<Rows<Vec<u64>>> = call.invoke_async(&mut self.redis.clone()).await?;
+        let Some((ranks, found, names)) = rows else { return Ok(None) };
+        let mut rows = read(ranks.into_iter().map(|rank| rank + 1), &found, names)?;
+        rows.sort_unstable_by_key(|row| row.rank);
+        rows.dedup_by_key(|row| row.rank);
+        Ok(Some(rows))
+    }
+
+    /// Takes changes over. Repeats and old news change nothing.
+    ///
+    /// # Errors
+    /// Redis failed; the outbox still has what was not taken over.
+    pub async fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut rest = changes;
+        while let Some(first) = rest.first() {
+            let same = rest.iter().take(PAGE).take_while(|change| change.board == first.board).count();
+            let (page, others) = rest.split_at(same);
+            let mut call = APPLY.prepare_invoke();
+            keys(&mut call, &first.board);
+            for change in page {
+                call.arg(change.standing.player.as_u64()).arg(change.revision).arg(change.standing.score);
+                call.arg(&member_of(&change.standing)[..]).arg(&change.display_name);
+            }
+            let () = call.invoke_async(&mut self.redis.clone()).await?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Forgets a closed season.
+    ///
+    /// # Errors
+    /// Redis failed; what is left is never read again.
+    pub async fn forget(&self, board: &BoardId) -> Result<(), StoreError> {
+        let () = self.redis.clone().unlink(&[sorted_set(board), members(board)]).await?;
+        Ok(())
     }
 
     /// Rebuilds the copy if this Redis does not hold a whole one. True if it did.
@@ -126,7 +271,7 @@ impl BoardMirror {
         }
         let options = redis::SetOptions::default()
             .conditional_set(redis::ExistenceCheck::NX)
-            .with_expiration(redis::SetExpiry::PX(REBUILD_MAX_MS));
+            .with_expiration(redis::SetExpiry::PX(REBUILD_SILENT_MAX_MS.unsigned_abs()));
         let mine: Option<String> = redis.set_options(REBUILDING, &run_id, options).await?;
         if mine.is_none() {
             return Ok(false);
@@ -138,59 +283,33 @@ impl BoardMirror {
         Ok(true)
     }
 
-    /// Brings changes from the outbox over; how many.
+    /// Takes over what the outbox has kept for longer than anyone who lives needs; how many changes.
     ///
     /// # Errors
-    /// Either store failed; what was not brought over stays in the outbox.
-    pub async fn drain_outbox(&self) -> Result<usize, StoreError> {
-        let rows = self.db.outbox(PAGE).await?;
-        for row in &rows {
-            if let Some(entry) = self.db.board_entry(&row.board, row.player).await? {
-                self.apply(&row.board, &entry).await?;
-            }
-        }
-        if !rows.is_empty() {
-            self.db.outbox_done(&rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
-        }
-        Ok(rows.len())
+    /// Either store failed; what was not taken over stays in the outbox.
+    pub async fn drain_outbox(&self, now: UnixMs) -> Result<usize, StoreError> {
+        let forgotten = UnixMs(now.0.saturating_sub(FORGOTTEN_AFTER.as_millis() as i64));
+        let changes = self.db.board_outbox(forgotten).await?;
+        self.apply(&changes).await?;
+        let done: Vec<i64> = changes.iter().filter_map(|change| change.outbox).collect();
+        self.db.board_outbox_done(&done).await?;
+        Ok(changes.len())
     }
 
     async fn rebuild(&self) -> Result<(), StoreError> {
-        for board in self.db.boards().await? {
-            let () = self.redis.clone().del(&[sorted_set(&board), members(&board)]).await?;
+        let mut redis = self.redis.clone();
+        for board in self.db.open_boards().await? {
+            self.forget(&board).await?;
             let mut after = 0;
             loop {
-                let page = self.db.board_copy(&board, after, PAGE).await?;
+                let page = self.db.board_copy(&board, after, 20 * PAGE as u64).await?;
                 let Some(last) = page.last() else { break };
-                after = last.player.as_i64();
-                for entry in &page {
-                    self.apply(&board, entry).await?;
-                }
+                after = last.standing.player.as_i64();
+                self.apply(&page).await?;
+                let () = redis.pexpire(REBUILDING, REBUILD_SILENT_MAX_MS).await?;
             }
         }
         Ok(())
-    }
-
-    async fn apply(&self, board: &str, entry: &EntryCopy) -> Result<(), StoreError> {
-        let mut redis = self.redis.clone();
-        let () = redis.hset(NAMES, entry.player.as_u64(), &entry.display_name).await?;
-        let script = Script::new(APPLY);
-        let mut call = script.key(sorted_set(board));
-        call.key(members(board)).arg(entry.player.as_u64()).arg(entry.revision).arg(entry.score);
-        let () = call.arg(member_of(entry)).invoke_async(&mut redis).await?;
-        Ok(())
-    }
-
-    async fn names(&self, players: &[PlayerId]) -> Result<Vec<Option<String>>, StoreError> {
-        if players.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("HMGET");
-        command.arg(NAMES);
-        for player in players {
-            command.arg(player.as_u64());
-        }
-        Ok(command.query_async(&mut self.redis.clone()).await?)
     }
 
     async fn run_id(&self) -> Result<String, StoreError> {
@@ -200,20 +319,72 @@ impl BoardMirror {
     }
 }
 
-fn sorted_set(board: &str) -> String {
-    format!("tw:{{{board}}}:z")
+fn keys(call: &mut redis::ScriptInvocation<'_>, board: &BoardId) {
+    call.key(sorted_set(board)).key(members(board)).key(NAMES).key(READY);
 }
 
-fn members(board: &str) -> String {
-    format!("tw:{{{board}}}:m")
+fn sorted_set(board: &BoardId) -> String {
+    format!("tw:{{{}:{}}}:z", board.name, board.season)
 }
 
-fn member_of(entry: &EntryCopy) -> String {
-    let reached = u64::try_from(entry.reached.0).unwrap_or(0);
-    format!("{:016x}{:016x}", u64::MAX - reached, u64::MAX - entry.player.as_u64())
+fn members(board: &BoardId) -> String {
+    format!("tw:{{{}:{}}}:m", board.name, board.season)
 }
 
-fn player_of(member: &str) -> Result<PlayerId, StoreError> {
-    let digits = member.get(16..).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    digits.and_then(|digits| PlayerId::new(u64::MAX - digits)).ok_or(StoreError::Malformed("board member"))
+fn member_of(standing: &Standing) -> [u8; 16] {
+    let reached = u64::try_from(standing.reached.0).unwrap_or(0);
+    let mut member = [0; 16];
+    member[..8].copy_from_slice(&(u64::MAX - reached).to_be_bytes());
+    member[8..].copy_from_slice(&(u64::MAX - standing.player.as_u64()).to_be_bytes());
+    member
+}
+
+fn standing_of(member: &[u8], score: &[u8]) -> Option<Standing> {
+    let word = |at: usize| {
+        Some(u64::MAX - u64::from_be_bytes(member.get(at..at + 8)?.try_into().expect("eight bytes")))
+    };
+    let score: f64 = std::str::from_utf8(score).ok()?.parse().ok()?;
+    let reached = UnixMs(i64::try_from(word(0)?).ok()?);
+    // Within ±2^53: exact.
+    Some(Standing { score: score as i64, reached, player: PlayerId::new(word(8)?)? })
+}
+
+/// Rows of `found`: member, score, and again.
+fn read(
+    ranks: impl IntoIterator<Item = u64>,
+    found: &[Vec<u8>],
+    names: Vec<Option<String>>,
+) -> Result<Vec<EntryRow>, StoreError> {
+    let row = |((rank, pair), name): ((u64, &[Vec<u8>]), Option<String>)| {
+        let standing = standing_of(&pair[0], &pair[1]).ok_or(StoreError::Malformed("board member"))?;
+        Ok(EntryRow { rank, standing, display_name: name.unwrap_or_default() })
+    };
+    ranks.into_iter().zip(found.chunks_exact(2)).zip(names).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_order_as_standings_of_equal_score_do() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut standings: Vec<Standing> = (0..500)
+            .map(|_| Standing {
+                score: 7,
+                reached: UnixMs(random.i64(0..1 << 45) >> random.u32(0..45)),
+                player: PlayerId::new(random.u64(1..PlayerId::LIMIT)).expect("an id"),
+            })
+            .collect();
+        standings.sort_unstable();
+        let members: Vec<[u8; 16]> = standings.iter().map(member_of).collect();
+        assert!(
+            members.is_sorted_by(|better, worse| better >= worse),
+            "Redis lists the highest member first"
+        );
+        for (standing, member) in standings.iter().zip(&members) {
+            assert_eq!(standing_of(member, b"7").as_ref(), Some(standing));
+        }
+        assert_eq!(standing_of(b"short", b"7"), None);
+    }
 }

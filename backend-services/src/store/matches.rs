@@ -3,7 +3,9 @@
 
 use super::StoreError;
 use super::accounts::player;
-use super::boards::ScoreWrite;
+use super::boards::{Change, ScoreWrite};
+use super::boards_review::HeldScore;
+use super::boards_write::Written;
 use super::db::{Db, Row, Tx, args};
 use crate::clock::UnixMs;
 use crate::ids::{MatchId, PlayerId};
@@ -71,6 +73,8 @@ pub struct Outcome {
     pub ratings: Vec<(PlayerId, RatingRow)>,
     /// Scores for the boards.
     pub scores: Vec<ScoreWrite>,
+    /// Scores that wait for a human.
+    pub held: Vec<HeldScore>,
 }
 
 /// What became of a result.
@@ -84,6 +88,21 @@ pub enum Finished {
     Refused,
     /// It names a player who was not in the match.
     Stranger(PlayerId),
+}
+
+/// A result, and what it changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedMatch {
+    /// What became of it.
+    pub verdict: Finished,
+    /// Board entries that changed, for the ranks.
+    pub changes: Vec<Change>,
+}
+
+impl From<Finished> for FinishedMatch {
+    fn from(verdict: Finished) -> Self {
+        Self { verdict, changes: Vec::new() }
+    }
 }
 
 impl Db {
@@ -172,30 +191,27 @@ impl Db {
         now: UnixMs,
         newcomer: RatingRow,
         outcome: impl FnOnce(&[RatingRow]) -> Outcome + Send,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<FinishedMatch, StoreError> {
         let mut tx = self.begin().await?;
         let sql = "UPDATE matches SET state = 'finished', ended_unix_ms = $2, result = $3
             WHERE match_id = $1 AND state = 'running'";
         if tx.execute(sql, args![id, now, result]).await? == 0 {
             let state = tx.row("SELECT state FROM matches WHERE match_id = $1", args![id]).await?;
             let state = state.map(|row| row.text(0)).transpose()?;
-            return Ok(if state.as_deref() == Some("finished") {
-                Finished::Duplicate
-            } else {
-                Finished::Refused
-            });
+            let counted = state.as_deref() == Some("finished");
+            return Ok(if counted { Finished::Duplicate } else { Finished::Refused }.into());
         }
         let sql = "SELECT player_id FROM match_players WHERE match_id = $1";
         let rows = tx.rows(sql, args![id]).await?;
         let members = rows.iter().map(|row| player(row, 0)).collect::<Result<Vec<_>, _>>()?;
         if let Some(stranger) = players.iter().find(|player| !members.contains(player)) {
-            return Ok(Finished::Stranger(*stranger));
+            return Ok(Finished::Stranger(*stranger).into());
         }
         let before = lock_ratings(&mut tx, players, newcomer).await?;
-        write_outcome(&mut tx, outcome(&before), now).await?;
+        let changes = write_outcome(&mut tx, outcome(&before), now).await?;
         free_players(&mut tx, id).await?;
         tx.commit().await?;
-        Ok(Finished::Counted)
+        Ok(FinishedMatch { verdict: Finished::Counted, changes })
     }
 
     /// Where a match stands; `None` if there is no such match.
@@ -262,16 +278,17 @@ async fn lock_ratings(
     Ok(before)
 }
 
-async fn write_outcome(tx: &mut Tx, mut outcome: Outcome, now: UnixMs) -> Result<(), StoreError> {
+async fn write_outcome(tx: &mut Tx, mut outcome: Outcome, now: UnixMs) -> Result<Vec<Change>, StoreError> {
     for (player, after) in outcome.ratings {
         let sql = "UPDATE ratings SET mu = $2, sigma = $3, matches = $4 WHERE player_id = $1";
         tx.execute(sql, args![player, after.mu, after.sigma, after.matches]).await?;
     }
-    outcome.scores.sort_unstable_by_key(|write| (write.board, write.player));
-    for write in &outcome.scores {
-        tx.write_score(write, now).await?;
-    }
-    Ok(())
+    // In one order everywhere, so that two transactions never wait for each other.
+    outcome.scores.sort_by(|one, other| (&one.board, one.player).cmp(&(&other.board, other.player)));
+    let written = tx.write_scores(&outcome.scores, now).await?;
+    tx.hold_scores(&outcome.held, now).await?;
+    let change = |written| if let Written::Counted(change) = written { Some(change) } else { None };
+    Ok(written.into_iter().filter_map(change).collect())
 }
 
 async fn free_players(tx: &mut Tx, id: MatchId) -> Result<(), StoreError> {

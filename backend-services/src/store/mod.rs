@@ -6,21 +6,33 @@
 //! that name the state they expect. An acknowledged write survives the crash of any one process.
 
 mod accounts;
+mod board_memory;
 mod board_mirror;
 mod boards;
+mod boards_review;
+mod boards_season;
+mod boards_write;
 mod db;
 mod keys;
 mod matches;
 mod migrate;
+mod ranking;
+mod ranks;
 
 use std::path::Path;
 
 pub use accounts::{Account, Family, NewAccount};
+pub use board_memory::BoardMemory;
 pub use board_mirror::BoardMirror;
-pub use boards::{EntryRow, Operator, ScoreWrite};
+pub use boards::{BoardId, Change, EntryRow, Operator, SCORE_LIMIT, ScoreWrite, Standing};
+pub use boards_review::HeldScore;
+pub use boards_season::ClosedSeason;
+pub use boards_write::Written;
 pub use db::Db;
 pub use keys::ServiceKey;
-pub use matches::{Finished, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow};
+pub use matches::{Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow};
+pub use ranking::Ranking;
+pub use ranks::{RankCopy, Ranks};
 
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +72,8 @@ impl From<sqlx::Error> for StoreError {
 pub struct Stores {
     /// The truth.
     pub db: Db,
-    /// Ranks in memory, where there is a Redis.
-    pub mirror: Option<BoardMirror>,
+    /// The boards' ranks: a copy of the truth that answers fast.
+    pub ranks: Ranks,
 }
 
 impl Stores {
@@ -72,7 +84,8 @@ impl Stores {
     pub async fn embedded(folder: &Path) -> Result<Self, StoreError> {
         let db = Db::sqlite(&folder.join("backend.sqlite")).await?;
         migrate::up(&db).await?;
-        Ok(Self { db, mirror: None })
+        let copy = RankCopy::Memory(BoardMemory::new(db.clone()));
+        Ok(Self { ranks: Ranks::new(db.clone(), copy), db })
     }
 
     /// Postgres for the truth and Redis for the ranks.
@@ -86,8 +99,8 @@ impl Stores {
     ) -> Result<Self, StoreError> {
         let db = Db::postgres(database_url, connections_max).await?;
         migrate::up(&db).await?;
-        let mirror = BoardMirror::connect(redis_url, db.clone()).await?;
-        Ok(Self { db, mirror: Some(mirror) })
+        let copy = RankCopy::Redis(BoardMirror::connect(redis_url, db.clone()).await?);
+        Ok(Self { ranks: Ranks::new(db.clone(), copy), db })
     }
 
     /// Whether every part answers.
@@ -96,10 +109,7 @@ impl Stores {
     /// What does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.ping().await?;
-        if let Some(mirror) = &self.mirror {
-            mirror.ping().await?;
-        }
-        Ok(())
+        self.ranks.ping().await
     }
 
     /// Takes the schema back to nothing. For tests and for an operator who means it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use backend_services::clock::UnixMs;
 use backend_services::store::Stores;
 use tempfile::TempDir;
 
@@ -24,6 +25,7 @@ pub async fn all() -> Vec<Engine> {
 pub async fn embedded() -> Engine {
     let folder = tempfile::tempdir().expect("a folder");
     let stores = Stores::embedded(folder.path()).await.expect("an embedded store");
+    stores.ranks.keep_up(UnixMs::now()).await.expect("fresh ranks");
     Engine { name: "embedded", stores, servers: None, folder }
 }
 
@@ -31,7 +33,7 @@ pub async fn production() -> Engine {
     let servers = Servers::start();
     let stores = Stores::production(&servers.database_url(), &servers.redis_url(), 16).await;
     let stores = stores.expect("a production store");
-    stores.mirror.as_ref().expect("a mirror").heal().await.expect("a fresh mirror");
+    stores.ranks.keep_up(UnixMs::now()).await.expect("fresh ranks");
     Engine {
         name: "production",
         stores,
