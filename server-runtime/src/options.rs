@@ -153,6 +153,9 @@ pub struct ServerOptions {
     /// Token that the backend expects from servers.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub service_token: Option<String>,
+    /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
+    #[arg(long, env = "TICKWRIGHT_REGION", value_name = "NAME")]
+    pub region: Option<String>,
     /// Drain when standard input ends: the parent that holds its other end is gone.
     #[arg(long)]
     pub exit_with_parent: bool,
@@ -225,6 +228,7 @@ impl Default for ServerOptions {
             drain_seconds: 5,
             backend: None,
             service_token: None,
+            region: None,
             exit_with_parent: false,
         }
     }
@@ -250,6 +254,13 @@ impl ServerOptions {
             return Err(OptionsError::Malformed { key: "--backend (TICKWRIGHT_BACKEND)", expected });
         }
         self.transport.require()?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if let Some(region) = &self.region
+            && !((1..=16).contains(&region.len()) && region.bytes().all(plain))
+        {
+            let expected = "1 to 16 of a-z, 0-9 and -";
+            return Err(OptionsError::Malformed { key: "--region (TICKWRIGHT_REGION)", expected });
+        }
         self.private_key().map(drop)
     }
 
@@ -331,6 +342,8 @@ mod tests {
         assert!(missing.starts_with("--key (TICKWRIGHT_KEY) is missing: "), "{missing}");
         let backend = ServerOptions { backend: Some("localhost".into()), ..valid() };
         assert!(backend.validate().unwrap_err().to_string().contains("--backend"));
+        let region = ServerOptions { region: Some("EU West".into()), ..valid() };
+        assert!(region.validate().unwrap_err().to_string().contains("--region"));
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl OpsConfig {
                 backend: options.backend.clone(),
                 service_token: options.service_token.clone(),
                 server: name.to_owned(),
+                region: options.region.clone().unwrap_or_default(),
             },
         }
     }

@@ -27,6 +27,7 @@ pub(super) struct Destination {
     pub(super) backend: Option<String>,
     pub(super) service_token: Option<String>,
     pub(super) server: String,
+    pub(super) region: String,
 }
 
 /// Hands in one report; what became of it is noted on the board and in the log.
@@ -63,6 +64,7 @@ async fn submit(to: &Destination, report: &MatchReport, board: &Board) -> Result
         started_unix_ms: board.unix_ms(report.started_us),
         ended_unix_ms: board.unix_ms(report.ended_us),
         players: report.players.iter().map(player).collect(),
+        region: to.region.clone(),
     };
     let call = async |mut client: MatchesClient<Channel>| {
         let reply = client.submit_result(to.request(result.clone())?).await?.into_inner();
