@@ -134,6 +134,10 @@ pub struct MatchAddress {
     /// `host:port`, UDP.
     #[schema(example = "203.0.113.7:7000")]
     pub server_address: String,
+    /// Where a browser opens its WebSocket (subprotocol `tickwright.datagrams.v1`); absent where servers take none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "wss://play.example.com/203.0.113.7/7000")]
+    pub websocket_url: Option<String>,
     /// A netcode 1.02 connect token, 2048 bytes in standard base64.
     pub connect_token: String,
     /// Seconds until the token no longer opens a connection.
@@ -233,5 +237,5 @@ redacted! {
     RefreshRequest {}
     Session { player_id, display_name, expires_in_s }
     Ticket { ticket_id, status, waited_ms, estimate_ms, reason, matched }
-    MatchAddress { match_id, server_address, expires_in_s }
+    MatchAddress { match_id, server_address, websocket_url, expires_in_s }
 }

@@ -13,7 +13,7 @@ use crate::http::Routes;
 use crate::http::limit::{Limiter, Rate, Verdict};
 use crate::http::problem::ApiError;
 use crate::leaderboards::rules::Boards;
-use crate::matchmaking::Matchmaker;
+use crate::matchmaking::{BrowserUrl, Matchmaker};
 use crate::store::Stores;
 
 /// Addresses that are told apart by the limiter.
@@ -37,6 +37,8 @@ pub struct Parts {
     pub accounts: Accounts,
     /// The matchmaker, in the roles that have one.
     pub matchmaker: Option<Matchmaker>,
+    /// Where browsers find the servers, if they do.
+    pub browser_url: Option<BrowserUrl>,
     /// How often an address may ask.
     pub limits: Limits,
     /// Where metrics are rendered; absent in tests that do not ask.
@@ -79,6 +81,11 @@ impl App {
     /// Which boards there are.
     pub fn boards(&self) -> &Boards {
         &self.0.boards
+    }
+
+    /// Where browsers find the servers, if they do.
+    pub fn browser_url(&self) -> Option<&BrowserUrl> {
+        self.0.browser_url.as_ref()
     }
 
     /// Signs and checks access tokens.

@@ -12,6 +12,7 @@ use netcode_token::Key;
 use crate::allocation::FlagsFault;
 use crate::http::limit::Rate;
 use crate::leaderboards::rules::Boards;
+use crate::matchmaking::BrowserUrl;
 use crate::matchmaking::pool::PoolRules;
 
 /// Which routes a process serves.
@@ -109,6 +110,10 @@ pub struct Args {
     /// What game servers show to submit results. Needed for matchmaking.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub service_token: Option<Secret>,
+    /// Where browsers reach a game server by WebSocket, with {address}, {host} and {port} for the server's own:
+    /// wss://play.example.com/{host}/{port}. Without it, matches are told without such a URL.
+    #[arg(long, env = "TICKWRIGHT_WEBSOCKET_URL", value_name = "URL")]
+    pub websocket_url: Option<BrowserUrl>,
     /// The game's wire version.
     #[arg(long, env = "TICKWRIGHT_PROTOCOL", default_value_t = 0x5449_434B_5752_4947, value_name = "NUMBER")]
     pub protocol_id: u64,

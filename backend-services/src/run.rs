@@ -184,6 +184,7 @@ async fn assemble(
         accounts: Accounts::new(stores.db.clone(), tokens.clone(), &key),
         tokens,
         matchmaker,
+        browser_url: args.websocket_url.clone(),
         limits: Limits::new(auth, any, Instant::now()),
         metrics,
         draining,

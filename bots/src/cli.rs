@@ -104,6 +104,9 @@ pub struct SwarmArgs {
     /// What to talk to the server by: the word that it was started with.
     #[arg(long, value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
     pub transport: Transport,
+    /// Where the server takes WebSockets, with --transport websocket; ws://ADDR/ of --server unless given.
+    #[arg(long, value_name = "URL", requires = "server")]
+    pub websocket_url: Option<String>,
     /// How long to play, for example 30s.
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub run_for: Duration,

@@ -154,7 +154,7 @@ impl Bot {
         let token = BASE64
             .decode(assignment.connect_token.as_bytes())
             .map_err(|e| BackendError::OutOfContract(format!("connect token: {e}")))?;
-        let outcome = engine.play(token).await;
+        let outcome = engine.play(token, assignment.websocket_url.clone()).await;
         shared.stayed(&outcome);
         match &outcome.ending {
             Ending::MatchOver => shared.match_finished(&assignment.match_id),

@@ -1,6 +1,7 @@
 //! From a wish to play to a place in a match: `routes` parse and render, `desk` keeps the tickets, `pool`
 //! holds the rule, `worker` gives it its clock and its matches their servers (from `allocation`).
 
+mod browser_url;
 pub mod desk;
 pub mod pool;
 pub mod routes;
@@ -23,6 +24,7 @@ use crate::ids::TicketId;
 use crate::matches::rules::newcomer;
 use crate::store::{Db, StoreError};
 
+pub use self::browser_url::BrowserUrl;
 pub use self::worker::run as run_worker;
 
 /// The modes that can be queued for.

@@ -70,7 +70,7 @@ async fn enqueue(
     Body(request): Body<TicketRequest>,
 ) -> Result<(StatusCode, Json<Ticket>), ApiError> {
     let (view, new) = app.matchmaker()?.enqueue(caller, &request.mode).await?;
-    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, render(&view)))
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, render(&app, &view)))
 }
 
 /// A ticket; with `wait_ms` a long poll.
@@ -99,7 +99,7 @@ async fn ticket(
         return Err(ApiError::invalid("invalid_wait", detail));
     }
     let view = app.matchmaker()?.ticket(caller, parse(&id)?, wait, app.draining()).await?;
-    Ok(render(&view))
+    Ok(render(&app, &view))
 }
 
 /// Takes a ticket back.
@@ -137,17 +137,17 @@ async fn cancel(
     )
 )]
 async fn running_match(State(app): State<App>, caller: Caller) -> Result<Json<MatchAddress>, ApiError> {
-    Ok(Json(render_place(&app.matchmaker()?.running_match(caller).await?)))
+    Ok(Json(render_place(&app, &app.matchmaker()?.running_match(caller).await?)))
 }
 
 fn parse(id: &str) -> Result<TicketId, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("ticket_not_found", "you have no such ticket; queue again"))
 }
 
-fn render(view: &View) -> Json<Ticket> {
+fn render(app: &App, view: &View) -> Json<Ticket> {
     let (status, matched) = match &view.status {
         Status::Queued => (TicketStatus::Queued, None),
-        Status::Matched(place) => (TicketStatus::Matched, Some(render_place(place))),
+        Status::Matched(place) => (TicketStatus::Matched, Some(render_place(app, place))),
         Status::Expired => (TicketStatus::Expired, None),
         Status::Cancelled => (TicketStatus::Cancelled, None),
     };
@@ -161,10 +161,11 @@ fn render(view: &View) -> Json<Ticket> {
     })
 }
 
-fn render_place(place: &Place) -> MatchAddress {
+fn render_place(app: &App, place: &Place) -> MatchAddress {
     MatchAddress {
         match_id: place.id.to_string(),
         server_address: place.address.clone(),
+        websocket_url: app.browser_url().map(|url| url.of(&place.address)),
         connect_token: place.connect_token.clone(),
         expires_in_s: place.token_expires.saturating_duration_since(Instant::now()).as_secs(),
     }

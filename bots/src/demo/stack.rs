@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context, bail};
 use netcode_token::Key;
 use serde::Deserialize;
+use server_runtime::Transport;
 use tokio::sync::{Mutex, mpsc};
 
 use super::processes::{Process, Ready, Recipe, free_tcp};
@@ -258,7 +259,11 @@ fn backend_recipe(
         ("--match-size", args.match_size.to_string()),
         ("--match-seconds", args.match_seconds.to_string()),
     ]);
-    let args = flags.chain([OsString::from("--exit-with-parent")]).collect();
+    // Servers take WebSockets at the number of their UDP port.
+    let browsers = (args.transport == Transport::WebSocket).then_some("--websocket-url=ws://{address}/");
+    let args = flags
+        .chain([Some("--exit-with-parent"), browsers].into_iter().flatten().map(OsString::from))
+        .collect();
     Recipe { role: Role::Backend, args, env: secrets.env(), logs: state.to_owned() }
 }
 

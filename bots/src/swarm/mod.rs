@@ -1,11 +1,13 @@
 //! Many players in one process.
 //!
-//! - `player`: one player: client, socket, simulated network, pilot.
+//! - `road`: what a player's datagrams travel on.
+//! - `player`: one player: client, road, simulated network, pilot.
 //! - `engine`: the threads that drive players, and the door through which journeys hand them in.
 //! - this file: `bots swarm`, load on a server that is already running.
 
 mod engine;
 mod player;
+mod road;
 
 use std::{
     sync::Arc,
@@ -93,8 +95,9 @@ fn spawn_bot(
     if let (Some(server), Some(key)) = (args.server, key) {
         let token = mint(server, key, args.protocol, index)?;
         shared.gathered().players += 1;
+        let websocket_url = args.websocket_url.clone();
         bots.spawn(async move {
-            let outcome = engine.play(token).await;
+            let outcome = engine.play(token, websocket_url).await;
             shared.stayed(&outcome);
             if let Ending::Lost(reason) = outcome.ending {
                 shared.incident(&format!("bot {index}: {reason}"));

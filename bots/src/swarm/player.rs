@@ -2,10 +2,7 @@
 //!
 //! Sees the game through [`netcode_client::Client`] alone, as a game's client would.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    time::Duration,
-};
+use std::time::Duration;
 
 use arena::{
     ArenaGame, MatchEnd,
@@ -17,17 +14,15 @@ use netcode_snapshot::MessageSet;
 use netcode_token::PublicToken;
 use netcode_wire::Time;
 use server_runtime::Transport;
+use tokio::runtime::Handle;
 
+use super::road::Road;
 use crate::report::{Distribution, Stay};
 
 /// How often round-trip time is sampled and a reliable message is timed.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// How long a goodbye may take to get through the simulated network.
 const LEAVE_WITHIN: Duration = Duration::from_millis(400);
-/// The largest datagram that is read; ours are at most 1200 bytes.
-const DATAGRAM_MAX: usize = 2048;
-/// Datagrams read from one socket before the next player gets its turn.
-const DATAGRAMS_PER_ROUND: usize = 64;
 
 /// What a player needs to join.
 #[derive(Debug)]
@@ -36,6 +31,10 @@ pub(super) struct PlayerSpec {
     pub token: Vec<u8>,
     /// What it comes by.
     pub transport: Transport,
+    /// Where its WebSocket goes, if not to the server's own address.
+    pub websocket_url: Option<String>,
+    /// What serves WebSockets.
+    pub runtime: Handle,
     /// Seed of its weather and of its pilot.
     pub seed: u64,
 }
@@ -62,7 +61,7 @@ pub struct Outcome {
 
 /// One player, connected or on the way.
 pub(super) struct Player {
-    socket: UdpSocket,
+    road: Road,
     client: Client<ArenaGame>,
     messages: MessageSet,
     pilot: Pilot,
@@ -74,7 +73,6 @@ pub(super) struct Player {
     leaving: Option<Time>,
     match_over: bool,
     trips: Vec<ReliableTrip>,
-    buffer: Box<[u8; DATAGRAM_MAX]>,
 }
 
 impl Player {
@@ -85,12 +83,7 @@ impl Player {
     pub(super) fn join(spec: &PlayerSpec, profile: &Profile, now: Time) -> Result<Self, String> {
         spec.transport.require().map_err(|e| e.to_string())?;
         let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
-        let any: SocketAddr = match token.servers.first() {
-            Some(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-            _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any).map_err(|e| format!("no socket: {e}"))?;
-        socket.set_nonblocking(true).map_err(|e| format!("no socket: {e}"))?;
+        let road = open_road(spec, &token)?;
         let config = ClientConfig {
             messages: arena::messages(),
             telemetry: true,
@@ -99,7 +92,7 @@ impl Player {
         let client = Client::connect(now, &spec.token, arena::schema(), config)
             .map_err(|e| format!("cannot connect: {e}"))?;
         Ok(Self {
-            socket,
+            road,
             client,
             messages: arena::messages(),
             pilot: Pilot::new(spec.seed),
@@ -111,7 +104,6 @@ impl Player {
             leaving: None,
             match_over: false,
             trips: Vec::new(),
-            buffer: Box::new([0; DATAGRAM_MAX]),
         })
     }
 
@@ -149,13 +141,8 @@ impl Player {
     }
 
     fn receive(&mut self, now: Time) {
-        for _ in 0..DATAGRAMS_PER_ROUND {
-            match self.socket.recv_from(&mut self.buffer[..]) {
-                Ok((len, from)) => self.down.push(now, from, &self.buffer[..len]),
-                // Nothing there, or an ICMP error of a server that is gone: the client's timeout decides.
-                Err(_) => break,
-            }
-        }
+        let down = &mut self.down;
+        self.road.receive(now, &mut |from, bytes| down.push(now, from, bytes));
         while let Some((from, mut bytes)) = self.down.poll(now) {
             self.client.handle_datagram(now, from, &mut bytes);
             self.down.recycle(bytes);
@@ -167,8 +154,7 @@ impl Player {
             self.up.push(now, transmit.to, transmit.bytes);
         }
         while let Some((to, bytes)) = self.up.poll(now) {
-            // A full or refused socket is a lost datagram, which the protocol is made for.
-            let _lost = self.socket.send_to(&bytes, to);
+            self.road.send(to, &bytes);
             self.up.recycle(bytes);
         }
     }
@@ -213,6 +199,17 @@ impl Player {
             _ => None,
         }
     }
+}
+
+/// A browser's way or a native client's.
+fn open_road(spec: &PlayerSpec, token: &PublicToken) -> Result<Road, String> {
+    if spec.transport != Transport::WebSocket {
+        return Road::udp(token.servers.first());
+    }
+    let server = *token.servers.first().ok_or("the connect token names no server")?;
+    // A server that was told no other port takes WebSockets at the number of its UDP port.
+    let url = spec.websocket_url.clone().unwrap_or_else(|| format!("ws://{server}/"));
+    Ok(Road::websocket(&spec.runtime, &url, server))
 }
 
 /// Records the one-way latencies of timed messages, both directions.
