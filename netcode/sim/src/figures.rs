@@ -67,8 +67,17 @@ pub struct Bulk {
 /// # Errors
 /// The law that was broken.
 pub fn bulk(profile: Profile, bytes: usize, seed: u64) -> Result<Bulk, Violation> {
+    bulk_with(profile, bytes, seed, false)
+}
+
+/// [`bulk`], the datagrams of a flush one after the other at the rate of the send budget if `paced`.
+///
+/// # Errors
+/// The law that was broken.
+pub fn bulk_with(profile: Profile, bytes: usize, seed: u64, paced: bool) -> Result<Bulk, Violation> {
     let channels = ChannelSet::standard().with_message_bytes_max(bytes);
     let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
+    pair.set_paced(paced);
     pair.run_for(Duration::from_millis(500))?;
     while pair.await_flush()? != 0 {
         pair.step()?;
@@ -116,9 +125,24 @@ pub fn shared(
     span: Duration,
     seed: u64,
 ) -> Result<Shared, Violation> {
+    shared_with(profile, snapshot_bytes, span, seed, false)
+}
+
+/// [`shared`], the datagrams of a flush one after the other at the rate of the send budget if `paced`.
+///
+/// # Errors
+/// The law that was broken.
+pub fn shared_with(
+    profile: Profile,
+    snapshot_bytes: usize,
+    span: Duration,
+    seed: u64,
+    paced: bool,
+) -> Result<Shared, Violation> {
     // Queues of 2 MiB: no path here holds as much under way.
     let channels = ChannelSet::standard().with_message_bytes_max(1 << 20);
     let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
+    pair.set_paced(paced);
     let began = pair.now() + Duration::from_secs(5);
     let booked = |pair: &LinkPair, channel: ChannelId| pair.ledger(0).delivered_bytes(channel);
     let mut before = None;

@@ -15,7 +15,7 @@ mod session_run;
 pub use bloat_run::run_bloat;
 pub use cluster::{Cluster, TIMEOUT_S};
 pub use conditioner::{Conditioner, ConditionerStats};
-pub use figures::{Bulk, Latency, Shared, bulk, reliable_latency, shared};
+pub use figures::{Bulk, Latency, Shared, bulk, bulk_with, reliable_latency, shared, shared_with};
 pub use laws::{Ledger, Violation};
 pub use link_pair::LinkPair;
 pub use link_run::{RunReport, run_links};

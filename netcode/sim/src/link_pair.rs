@@ -20,6 +20,8 @@ pub struct LinkPair {
     bounds: Bounds,
     packet: Vec<u8>,
     scratch: Vec<u8>,
+    /// Whether the ends spread the bodies of a flush over the time until the next one.
+    paced: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,14 @@ impl LinkPair {
             bounds,
             packet: Vec::new(),
             scratch: Vec::new(),
+            paced: false,
         }
+    }
+
+    /// Whether the bodies of a flush leave one after the other, at the rate of the send budget, instead of all at once.
+    pub fn set_paced(&mut self, paced: bool) {
+        self.paced = paced;
+        self.ends.iter_mut().for_each(|end| end.link.set_spread(paced));
     }
 
     /// Sends the next message of `len` bytes from `side` (0 or 1). A full channel is no breach.
@@ -216,18 +225,24 @@ impl LinkPair {
         self.ends[side].flush_packets_max
     }
 
+    /// Lets everything happen that is due by `until`: packets arrive, and bodies that wait for their turn leave.
     fn arrive_until(&mut self, until: Time) -> Result<(), Violation> {
         loop {
-            let due = |path: &Conditioner| path.next_due().unwrap_or(Time::MAX);
-            let from = usize::from(due(&self.paths[1]) < due(&self.paths[0]));
-            if due(&self.paths[from]) > until {
+            let arrivals = [0, 1].map(|from| self.paths[from].next_due().unwrap_or(Time::MAX));
+            let releases = [0, 1].map(|side| self.ends[side].link.release_at().unwrap_or(Time::MAX));
+            let due = [arrivals[0], arrivals[1], releases[0], releases[1]];
+            let which = (0..4).min_by_key(|which| due[*which]).unwrap_or(0);
+            // Deliberate: what has its turn at the very moment of a flush leaves with it.
+            if due[which] > until || which > 1 && due[which] == until {
                 self.now = until;
                 return Ok(());
             }
-            self.now = self.now.max(due(&self.paths[from]));
-            if let Some((_, packet)) = self.paths[from].poll(self.now) {
-                self.arrive(1 - from, &packet)?;
-                self.paths[from].recycle(packet);
+            self.now = self.now.max(due[which]);
+            if which > 1 {
+                self.leave(which - 2, Link::poll_release);
+            } else if let Some((_, packet)) = self.paths[which].poll(self.now) {
+                self.arrive(1 - which, &packet)?;
+                self.paths[which].recycle(packet);
             }
         }
     }
@@ -254,10 +269,19 @@ impl LinkPair {
         self.read(side)?;
         let end = &mut self.ends[side];
         end.next_flush += end.interval;
+        let packets = self.leave(side, Link::poll_body);
+        let end = &mut self.ends[side];
+        end.flush_packets_max = end.flush_packets_max.max(packets);
+        end.judge(self.bounds)
+    }
+
+    /// Sends what `poll` composes; gives how many packets.
+    fn leave(&mut self, side: usize, poll: fn(&mut Link, Time, u64, usize, &mut Vec<u8>) -> bool) -> u64 {
+        let end = &mut self.ends[side];
         let mut packets = 0;
         let messages = |link: &Link| link.stats().ledger.channel.iter().sum::<u64>();
         let mut before = messages(&end.link);
-        while end.link.poll_body(self.now, end.next_seq, BODY_BYTES, &mut end.body) {
+        while poll(&mut end.link, self.now, end.next_seq, BODY_BYTES, &mut end.body) {
             let after = messages(&end.link);
             let elicits = after > before;
             before = after;
@@ -268,8 +292,7 @@ impl LinkPair {
             packets += 1;
             self.paths[side].push(self.now, ADDRS[1 - side], &self.packet);
         }
-        end.flush_packets_max = end.flush_packets_max.max(packets);
-        end.judge(self.bounds)
+        packets
     }
 }
 

@@ -32,6 +32,7 @@ pub fn run_links(seed: u64) -> Result<RunReport, Violation> {
     let config = random_config(&mut rng);
     let hz = [10, 20, 30, 60, 60, 60, 128][rng.usize(0..7)];
     let mut pair = LinkPair::new(&channels, &config, random_profile(&mut rng), hz, seed);
+    pair.set_paced(seed & 2 != 0);
     let traffic = [Traffic::random(&mut rng), Traffic::random(&mut rng)];
     let end = Time::from_millis(rng.u64(10_000..30_000));
     let mut report = RunReport::default();

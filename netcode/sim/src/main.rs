@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use netcode_sim::{
-    Profile, RunReport, Violation, bulk, kept_seeds, reliable_latency, run_bloat, run_links, run_sessions,
-    shared,
+    Profile, RunReport, Violation, bulk, bulk_with, kept_seeds, reliable_latency, run_bloat, run_links,
+    run_sessions, shared_with,
 };
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
@@ -107,7 +107,13 @@ fn run(seed: u64) -> Result<RunReport, Violation> {
 fn print_figures(seed: u64) -> anyhow::Result<()> {
     let narrow = [("bloat", Profile::bloat()), ("bad", Profile::bad()), ("4g", Profile::mobile4g())];
     for (name, profile) in narrow {
-        println!("{name}: {:?}", shared(profile, 1100, Duration::from_secs(35), seed)?);
+        for (how, paced) in [("bursts", false), ("paced", true)] {
+            println!(
+                "{name}, {how}: {:?}",
+                shared_with(profile, 1100, Duration::from_secs(35), seed, paced)?
+            );
+            println!("{name}, {how}: {:?}", bulk_with(profile, 1 << 20, seed, paced)?);
+        }
     }
     println!(
         "path        reliable-ordered 32 B at 60 Hz, ms           1 MiB reliable                queue, ms     lost %"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netcode_sim::{Profile, bulk, reliable_latency, shared};
+use netcode_sim::{Profile, bulk, bulk_with, reliable_latency, shared, shared_with};
 
 #[test]
 fn a_lost_packet_costs_a_small_reliable_message_one_tick() {
@@ -93,5 +93,26 @@ fn small_traffic_knows_no_budget() {
         let stats = pair.stats(0);
         assert_eq!(stats.messages_expired, 0, "{stats:?}");
         assert!(stats.packets_sent < 60 * 60 + 10, "one datagram a tick: {stats:?}");
+    }
+}
+
+#[test]
+fn pacing_lowers_the_queue_at_a_bottleneck_and_costs_nothing() {
+    for profile in [Profile::bloat(), Profile::mobile4g(), Profile::bad()] {
+        let (mut queue, mut bytes, mut took) = ([0, 0], [0, 0], [Duration::ZERO; 2]);
+        for seed in 0..4 {
+            for (which, paced) in [false, true].into_iter().enumerate() {
+                let shared =
+                    shared_with(profile, 1100, Duration::from_secs(25), seed, paced).expect("keeps the laws");
+                let bulk = bulk_with(profile, 1 << 20, seed, paced).expect("keeps the laws");
+                queue[which] += shared.queue_ms[1] + bulk.queue_ms[1];
+                bytes[which] += shared.bytes_per_s[0] + shared.bytes_per_s[1];
+                took[which] += bulk.took;
+                assert!(bulk.flush_packets_max == 1 || !paced, "one datagram at a time: {bulk:?}");
+                assert_eq!(shared.expired, 0);
+            }
+        }
+        assert!(queue[1] * 10 <= queue[0] * 9, "{queue:?} ms of mean wait");
+        assert!(bytes[1] * 100 >= bytes[0] * 95 && took[1] * 100 <= took[0] * 110, "{bytes:?} {took:?}");
     }
 }

@@ -193,6 +193,17 @@ impl<G: ServerGame> Room<G> {
         self.net.poll_transmit()
     }
 
+    /// Sends what of the last tick was to leave later, where that is now: then poll again.
+    pub fn release(&mut self, now: Time) {
+        self.net.release(now);
+    }
+
+    /// When [`Room::release`] has something to send; `None`: nothing before the next tick.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.net.poll_timeout()
+    }
+
     /// Ticks a second.
     pub fn tick_hz(&self) -> u16 {
         self.tick_hz

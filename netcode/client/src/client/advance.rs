@@ -30,6 +30,9 @@ impl<G: Game> Client<G> {
             self.send_inputs(now);
             self.send_telemetry(now);
             self.session.flush(now);
+        } else {
+            // What of the last tick's datagrams was to leave later.
+            self.session.release(now);
         }
     }
 

@@ -29,6 +29,10 @@ pub(super) struct Flush {
     pub(super) wants_bulk: bool,
     /// Bytes of pieces that left in this flush.
     bulk_bytes: u64,
+    /// Whether all but the first body of a flush wait for their turn.
+    spread: bool,
+    /// When the next body of this flush may leave; `None`: nothing waits for its turn.
+    next_at: Option<Time>,
 }
 
 impl Link {
@@ -40,12 +44,44 @@ impl Link {
     /// budget.
     pub fn poll_body(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
         debug_assert!(budget_bytes >= self.fragment_bytes() + super::BODY_MARGIN_BYTES, "a piece fits");
-        out.clear();
         if self.flush.at != Some(now) {
             self.begin_flush(now, seq);
-        } else if !self.has_more() && !self.is_ack_due(now) {
+        } else if self.flush.next_at.is_some_and(|at| at > now) || !self.has_more() && !self.is_ack_due(now) {
+            out.clear();
             return false;
         }
+        self.compose(now, seq, budget_bytes, out)
+    }
+
+    /// Composes the next body of the flush under way, if it has one whose turn has come ([`Link::release_at`]); otherwise
+    /// as [`Link::poll_body`].
+    pub fn poll_release(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        if self.flush.next_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        let composed = self.has_more() && self.compose(now, seq, budget_bytes, out);
+        if !composed {
+            self.flush.next_at = None;
+        }
+        composed
+    }
+
+    /// Whether the bodies of the flushes to come leave one after the other at the rate of the send budget, instead of all
+    /// at once: for an owner that asks [`Link::poll_release`] between flushes. The first body of a flush never waits, and
+    /// what nobody asked for leaves with the next flush.
+    pub fn set_spread(&mut self, spread: bool) {
+        self.flush.spread = spread;
+    }
+
+    /// When the next body of the flush under way has its turn.
+    #[must_use]
+    pub fn release_at(&self) -> Option<Time> {
+        self.flush.next_at
+    }
+
+    fn compose(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
+        out.clear();
         let bulk_before = self.flush.bulk_bytes;
         let told = self.write_head(now, out);
         let head_len = out.len();
@@ -62,7 +98,28 @@ impl Link {
         self.counters.packets_sent += 1;
         self.counters.header_bytes += 1;
         self.counters.ack_bytes += head_len as u64 - 1;
+        self.schedule(now, out.len(), budget_bytes);
         true
+    }
+
+    /// When the body after one of `bytes` has its turn: at the rate of the send budget, and what is not bulk within this
+    /// flush's time.
+    fn schedule(&mut self, now: Time, bytes: usize, budget_bytes: usize) {
+        let waiting = *self.lanes.waiting();
+        if !self.flush.spread || !self.has_more() {
+            self.flush.next_at = None;
+            return;
+        }
+        let by_rate = bytes as u64 * 1_000_000 / self.congestion.rate().max(1);
+        let bodies = waiting.fresh_bytes.div_ceil(budget_bytes) as u64 + 1;
+        let span_us = if waiting.fresh | waiting.lost == 0 {
+            by_rate
+        } else {
+            by_rate.min(self.flush.interval_us / bodies)
+        };
+        // Deliberate: counted from when its turn was, not from when it was taken: who asks late catches up.
+        let from = self.flush.next_at.map_or(now, |at| at.min(now));
+        self.flush.next_at = Some(after(from, span_us));
     }
 
     /// Whether something should leave before the next regular flush: an overdue acknowledgement, a resend, a
@@ -103,6 +160,9 @@ impl Link {
         self.congestion.on_flush(self.flush.interval_us);
         self.flush.at = Some(now);
         self.flush.from = seq;
+        if !self.flush.spread {
+            self.flush.next_at = None;
+        }
         self.flush.wants_bulk = false;
         self.flush.bulk_bytes = 0;
         self.detect_losses(now);

@@ -59,6 +59,9 @@ struct Extended {
     first: Option<u64>,
 }
 
+/// Composes the next body: [`Link::poll_body`] or [`Link::poll_release`].
+type PollBody = fn(&mut Link, Time, u64, usize, &mut Vec<u8>) -> bool;
+
 /// A packet that was opened.
 #[derive(Debug)]
 pub(crate) struct Opened<'a> {
@@ -226,12 +229,27 @@ impl Peer {
         sealed_len(self.sequence, text_len)
     }
 
-    /// Sends every body that the link has ready, at most [`BODIES_PER_FLUSH_MAX`].
-    pub(crate) fn flush(&mut self, now: Time, wire: &mut Wire, to: SocketAddr) {
+    /// Sends the bodies that the link has ready, at most [`BODIES_PER_FLUSH_MAX`]. With `spread`, all but the first wait
+    /// for their turn: see [`Peer::release`].
+    pub(crate) fn flush(&mut self, now: Time, wire: &mut Wire, to: SocketAddr, spread: bool) {
+        self.link.set_spread(spread);
         let first = self.sequence;
+        self.send_bodies(now, wire, to, Link::poll_body);
+        if self.sequence != first {
+            self.probe_path(now, wire, to);
+        }
+    }
+
+    /// Sends the bodies of the last flush whose turn has come; gives when the next one has its turn.
+    pub(crate) fn release(&mut self, now: Time, wire: &mut Wire, to: SocketAddr) -> Option<Time> {
+        self.send_bodies(now, wire, to, Link::poll_release);
+        self.link.release_at()
+    }
+
+    fn send_bodies(&mut self, now: Time, wire: &mut Wire, to: SocketAddr, poll: PollBody) {
         for _ in 0..BODIES_PER_FLUSH_MAX {
             let body_bytes = self.body_bytes();
-            if !self.link.poll_body(now, self.sequence, body_bytes, &mut wire.body) {
+            if !poll(&mut self.link, now, self.sequence, body_bytes, &mut wire.body) {
                 break;
             }
             debug_assert!((1..=body_bytes).contains(&wire.body.len()), "a link keeps to its budget");
@@ -240,9 +258,6 @@ impl Peer {
             self.link.note_overhead(bytes.saturating_sub(wire.body.len()));
             self.sequence += 1;
             self.sent_at = now;
-        }
-        if self.sequence != first {
-            self.probe_path(now, wire, to);
         }
     }
 

@@ -278,7 +278,7 @@ impl Net {
         }
     }
 
-    fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         let mut sent = Vec::new();
         while let Some(transmit) = self.server.poll_transmit() {
             sent.push(Datagram { from: server_address(), to: transmit.to, bytes: transmit.bytes.to_vec() });

@@ -39,8 +39,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// What waits for its turn leaves, in half of the runs: the others play owners that never ask between ticks.
+    fn release(&mut self) {
+        if self.seed & 1 == 0 {
+            return;
+        }
+        self.server.release(self.now);
+        self.collect_from_server();
+        for Seat { client, paths, address, .. } in &mut self.seats {
+            let Some(client) = client else { continue };
+            client.release(self.now);
+            while let Some(transmit) = client.poll_transmit() {
+                paths[0].push(self.now, *address, transmit.bytes);
+            }
+        }
+    }
+
     fn arrive_until(&mut self, until: Time) -> Result<(), Violation> {
         loop {
+            self.release();
             let due = self.seats.iter().enumerate().flat_map(|(seat, state)| {
                 state
                     .paths

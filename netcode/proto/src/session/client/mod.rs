@@ -58,6 +58,8 @@ pub struct Client {
     /// When the server was last offered more than the standard, and how often.
     offered_at: Time,
     offers: u32,
+    /// Whether `release` was called since the last flush.
+    released: bool,
 }
 
 impl Client {
@@ -126,6 +128,7 @@ impl Client {
             asked_at: now,
             offered_at: now,
             offers: 0,
+            released: false,
             config,
         };
         client.ask(now);

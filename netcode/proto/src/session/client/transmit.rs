@@ -19,11 +19,34 @@ impl Client {
     }
 
     /// Composes what the server is due: one datagram, more only where the budget needs it, none where nothing
-    /// waits or the session does not stand.
+    /// waits or the session does not stand. Where [`Client::release`] was called since the last time, further datagrams
+    /// wait for it.
     pub fn flush(&mut self, now: Time) {
+        let spread = std::mem::take(&mut self.released);
+        self.flush_with(now, spread);
+    }
+
+    /// Sends what of the last flush has its turn by `now`: second and further datagrams leave one after the other, at
+    /// the rate of the send budget. Call it between flushes, at [`Client::poll_timeout`] or in every frame without a
+    /// tick. What nobody asks for leaves with the next flush.
+    pub fn release(&mut self, now: Time) {
+        self.released = true;
         if self.phase == ClientPhase::Connected {
             let server = self.server();
-            self.peer.flush(now, &mut self.wire, server);
+            self.peer.release(now, &mut self.wire, server);
+        }
+    }
+
+    /// When [`Client::release`] has something to send; `None`: nothing before the next flush.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.peer.link.release_at().filter(|_| self.phase == ClientPhase::Connected)
+    }
+
+    fn flush_with(&mut self, now: Time, spread: bool) {
+        if self.phase == ClientPhase::Connected {
+            let server = self.server();
+            self.peer.flush(now, &mut self.wire, server, spread);
         }
     }
 
@@ -34,7 +57,7 @@ impl Client {
 
     /// Ends the session: what the link has ready goes out once more, then ten disconnect packets.
     pub fn disconnect(&mut self, now: Time) {
-        self.flush(now);
+        self.flush_with(now, false);
         self.leave(now, ClientCause::HostDisconnect, DisconnectReason::ByUs(0));
     }
 

@@ -32,7 +32,7 @@ use crate::{ChannelId, ChannelStats, Link, LinkStats};
 ///
 /// A tick of its owner: every received datagram to [`Server::handle_datagram`]; [`Server::step`];
 /// [`Server::poll_event`] and [`Server::poll_message`] until empty; [`Server::send`]; [`Server::flush`];
-/// [`Server::poll_transmit`] until empty.
+/// [`Server::poll_transmit`] until empty. Between ticks, at will: [`Server::release`], then the same.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -50,6 +50,10 @@ pub struct Server {
     nonces: u64,
     now: Time,
     sweep_at: Time,
+    /// Whether `release` was called since the last flush.
+    released: bool,
+    /// Whose further datagrams of the last flush wait, and until when.
+    releasing: Vec<(ClientId, Time)>,
 }
 
 /// What remains of a session until its end was told: its messages can still be read.
@@ -85,6 +89,8 @@ impl Server {
             nonces: 0,
             now: Time::ZERO,
             sweep_at: Time::ZERO,
+            released: false,
+            releasing: Vec::new(),
             config,
         }
     }

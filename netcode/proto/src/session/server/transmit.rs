@@ -28,12 +28,41 @@ impl Server {
     }
 
     /// Composes what every client is due: one datagram each, more only where the budget needs it, none where
-    /// nothing waits. Call it once a tick.
+    /// nothing waits. Call it once a tick. Where [`Server::release`] was called since the last time, the further
+    /// datagrams of a client wait for it.
     pub fn flush(&mut self, now: Time) {
         self.now = now;
-        for (_, session) in self.sessions.iter_mut() {
-            session.peer.flush(now, &mut self.wire, session.address);
+        let spread = std::mem::take(&mut self.released);
+        self.releasing.clear();
+        for (client, session) in self.sessions.iter_mut() {
+            session.peer.flush(now, &mut self.wire, session.address, spread);
+            if spread && let Some(at) = session.peer.link.release_at() {
+                self.releasing.push((client, at));
+            }
         }
+    }
+
+    /// Sends what of the last flush has its turn by `now`: a client's second and further datagrams leave one after the
+    /// other, at the rate of its send budget, instead of as a burst into some bottleneck's queue. Call it between flushes,
+    /// at [`Server::poll_timeout`] or every millisecond or so. What nobody asks for leaves with the next flush.
+    pub fn release(&mut self, now: Time) {
+        (self.now, self.released) = (now, true);
+        let Self { releasing, sessions, wire, .. } = self;
+        releasing.retain_mut(|(client, at)| {
+            if *at > now {
+                return true;
+            }
+            let Some(session) = sessions.get_mut(*client) else { return false };
+            let next = session.peer.release(now, wire, session.address);
+            *at = next.unwrap_or(*at);
+            next.is_some()
+        });
+    }
+
+    /// When [`Server::release`] has something to send; `None`: nothing before the next flush.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.releasing.iter().map(|(_, at)| *at).min()
     }
 
     /// The next datagram to send.
@@ -45,7 +74,7 @@ impl Server {
     /// in the event; the other end learns it only from a message sent before.
     pub fn disconnect(&mut self, now: Time, client: ClientId, code: u8) {
         if let Some(session) = self.sessions.get_mut(client) {
-            session.peer.flush(now, &mut self.wire, session.address);
+            session.peer.flush(now, &mut self.wire, session.address, false);
             self.close(now, client, ServerCause::HostDisconnect, DisconnectReason::ByUs(code));
         }
     }
