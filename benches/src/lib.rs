@@ -2,4 +2,5 @@
 
 pub mod compare;
 pub mod matchmaking;
+pub mod ratings;
 pub mod room;

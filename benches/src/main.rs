@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
+use benches::ratings::{self, RatingsFlags};
 use benches::room::Table;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -29,6 +30,8 @@ enum What {
     Loss(LossFlags),
     /// Our pool beside first come first served and a query matcher: a cycle's time, waits, evenness.
     Matchmaking(MatchmakingFlags),
+    /// Elo, Glicko-2, TrueSkill and ours on one match log, each game predicted before it is counted.
+    Ratings(RatingsFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         What::Transport(flags) => drop(compare::transport(&flags, std::env::current_exe()?)?),
         What::Loss(flags) => drop(compare::loss(&flags, std::env::current_exe()?)?),
         What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
+        What::Ratings(flags) => ratings::ratings(&flags)?,
         What::Role { role, job } => compare::role(&role, &job)?,
     }
     Ok(())
@@ -86,11 +90,13 @@ fn list() {
     println!("  transport     what a client costs a server, beside renet, laminar, enet, quinn and a floor");
     println!("  loss          the same on a path with 5 % loss: latency of reliable messages, 1 MiB");
     println!("  matchmaking   our pool beside first come first served and a query matcher");
+    println!("  ratings       Elo, Glicko-2, TrueSkill and ours: who predicts a match log best");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");
     println!("  channel       two links in memory: send, carry, acknowledge, deliver");
     println!("  snapshot      extract, encode against a baseline, decode");
+    println!("  rating        one match rated: duels, teams, free-for-all");
     println!("  tick          a whole server tick of the arena");
 }
 

@@ -1,151 +1,68 @@
-//! Skill rating: TrueSkill by expectation propagation, for any number of teams of any size, with draws and
-//! partial play. Pure: no clock, no store, no randomness; the base for TrueSkill 2.
+//! Skill rating: TrueSkill 2 by expectation propagation, with parameters learned from a match log. Pure: no
+//! clock, no store, no randomness.
 //!
-//! Model (Herbrich, Minka & Graepel 2006): a player's skill is N(μ, σ² + τ²), a performance is
-//! N(skill, β²), a team's performance is the sum of its players' performances weighted by how much of the
-//! match they played, and teams finish in the order of their performances, a draw being a difference
-//! within the draw margin.
+//! A player's skill is a normal distribution. A match draws a performance for each player around the skill;
+//! teams finish in the order of the sums of their players' performances. What was seen of a match, read
+//! backwards, moves the skills. On top of that (the first TrueSkill: Herbrich, Minka & Graepel 2006) TrueSkill 2
+//! (Minka, Cleven & Zaykov 2018) adds what a shooter knows anyway: kills and deaths, parties, experience,
+//! quits, time away, several modes. Each extra is off until [`Parameters`] turn it on, and with all off the
+//! numbers are TrueSkill's.
+//!
+//! Two teams of two, counts included:
 //!
 //! ```
-//! use rating::{Rating, TrueSkill};
-//! let model = TrueSkill::default();
-//! let teams = [vec![(Rating::NEWCOMER, 1.0)], vec![(Rating::NEWCOMER, 1.0)]];
-//! let updated = model.rate(&teams, &[1, 2])?;
-//! assert!(updated[0][0].mu > 29.0 && updated[1][0].mu < 21.0);
-//! # Ok::<(), rating::RatingError>(())
+//! use rating::{Appearance, Count, Match, Parameters, Team, TrueSkill2};
+//!
+//! let mut parameters = Parameters::default();
+//! parameters.mode.kills = Some(Count { rate: 1.0, own: 0.1, opponent: -0.1, variance: 1.0 });
+//! let model = TrueSkill2::new(parameters)?;
+//!
+//! let player = |player, kills| Appearance { player, kills: Some(kills), ..Appearance::default() };
+//! let game = Match {
+//!     id: "first".to_owned(),
+//!     teams: vec![
+//!         Team { placement: 1, players: vec![player(1, 9), player(2, 1)] },
+//!         Team { placement: 2, players: vec![player(3, 4), player(4, 4)] },
+//!     ],
+//!     ..Match::default()
+//! };
+//! let before = vec![vec![model.newcomer(); 2]; 2];
+//! let after = model.rate(&game, &before)?;
+//! assert!(after[0][0].base.mu > after[0][1].base.mu, "who did the killing gained more");
+//!
+//! let ratings: Vec<Vec<_>> = after.iter().map(|team| team.iter().map(|s| s.base).collect()).collect();
+//! let rematch = model.win_probabilities(&ratings);
+//! assert!(rematch[0] > 0.5 && (rematch.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod gaussian;
-mod match_graph;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod calibration;
+mod descent;
+mod game;
+mod graph;
+mod knobs;
+mod learn;
+mod ledger;
+mod model;
+mod normal;
+mod parameters;
+mod predict;
+mod propagation;
+mod skill;
+mod trueskill;
 mod truncation;
 
-use gaussian::{distribution, quantile};
-
-/// A skill estimate: a normal distribution with mean `mu` and standard deviation `sigma`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rating {
-    /// Mean, in points.
-    pub mu: f64,
-    /// Standard deviation, in points; positive.
-    pub sigma: f64,
-}
-
-impl Rating {
-    /// Before the first match: 25 ± 25/3.
-    pub const NEWCOMER: Self = Self { mu: 25.0, sigma: 25.0 / 3.0 };
-
-    /// The skill that the player has with about 99.9 % probability: μ − 3σ. What boards show.
-    pub fn conservative(self) -> f64 {
-        self.mu - 3.0 * self.sigma
-    }
-}
-
-/// Why a match cannot be rated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RatingError {
-    /// There is nobody to compare with.
-    #[error("a match needs at least two teams, not {0}")]
-    TooFewTeams(usize),
-    /// A team without players has no performance.
-    #[error("team {0} has no players")]
-    EmptyTeam(usize),
-    /// One placement belongs to each team.
-    #[error("{teams} teams but {placements} placements")]
-    PlacementsDiffer {
-        /// Teams given.
-        teams: usize,
-        /// Placements given.
-        placements: usize,
-    },
-    /// A rating that is no distribution, or a share outside (0, 1].
-    #[error("player {player} of team {team} has a rating or a share of play that is out of range")]
-    OutOfRange {
-        /// Index of the team.
-        team: usize,
-        /// Index within the team.
-        player: usize,
-    },
-}
-
-/// The model's parameters. The default is the published one: β = 25/6, τ = 25/300, 10 % draws.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrueSkill {
-    /// Standard deviation of a performance around the skill, in points.
-    pub beta: f64,
-    /// Standard deviation of a skill's drift between matches, in points.
-    pub tau: f64,
-    /// How often two equal players draw, in [0, 1).
-    pub draw_probability: f64,
-    /// Messages that move less than this end the iteration.
-    pub tolerance: f64,
-    /// The iteration ends after this many sweeps in any case.
-    pub sweeps_max: u32,
-}
-
-impl Default for TrueSkill {
-    fn default() -> Self {
-        let draw_probability = 0.10;
-        Self { beta: 25.0 / 6.0, tau: 25.0 / 300.0, draw_probability, tolerance: 1e-8, sweeps_max: 64 }
-    }
-}
-
-impl TrueSkill {
-    /// The players' new ratings after a match, in the order given. A player is a rating and the share of the
-    /// match that it took part in, in (0, 1]. `placements[t]` is team `t`'s place: lower is better, equal is
-    /// a draw.
-    ///
-    /// # Errors
-    /// Fewer than two teams, an empty team, as many placements as teams not given, or numbers out of range.
-    pub fn rate(
-        &self,
-        teams: &[Vec<(Rating, f64)>],
-        placements: &[u32],
-    ) -> Result<Vec<Vec<Rating>>, RatingError> {
-        check(teams, placements)?;
-        Ok(match_graph::rate(self, teams, placements))
-    }
-
-    /// The probability that the first team performs better than the second (draws count as neither).
-    pub fn win_probability(&self, first: &[Rating], second: &[Rating]) -> f64 {
-        let everyone = || first.iter().chain(second);
-        let variance: f64 = everyone().map(|r| r.sigma * r.sigma + self.beta * self.beta).sum();
-        let ahead = first.iter().map(|r| r.mu).sum::<f64>() - second.iter().map(|r| r.mu).sum::<f64>();
-        distribution((ahead - self.draw_margin(everyone().count())) / variance.sqrt())
-    }
-
-    /// How even a match of two players is, in (0, 1]: the probability of a draw relative to that of two
-    /// players of equal and known skill (Herbrich et al. 2006, §4).
-    pub fn quality_of_pair(&self, first: Rating, second: Rating) -> f64 {
-        let noise = 2.0 * self.beta * self.beta;
-        let total = noise + first.sigma * first.sigma + second.sigma * second.sigma;
-        let ahead = first.mu - second.mu;
-        (noise / total).sqrt() * (-ahead * ahead / (2.0 * total)).exp()
-    }
-
-    /// How far apart two performances may be and still draw, for this many players in both teams together.
-    pub(crate) fn draw_margin(&self, players: usize) -> f64 {
-        quantile((self.draw_probability + 1.0) / 2.0) * (players as f64).sqrt() * self.beta
-    }
-}
-
-fn check(teams: &[Vec<(Rating, f64)>], placements: &[u32]) -> Result<(), RatingError> {
-    if teams.len() < 2 {
-        return Err(RatingError::TooFewTeams(teams.len()));
-    }
-    if teams.len() != placements.len() {
-        return Err(RatingError::PlacementsDiffer { teams: teams.len(), placements: placements.len() });
-    }
-    for (team, players) in teams.iter().enumerate() {
-        if players.is_empty() {
-            return Err(RatingError::EmptyTeam(team));
-        }
-        for (player, (rating, share)) in players.iter().enumerate() {
-            let estimate = rating.mu.is_finite() && rating.sigma.is_finite() && rating.sigma > 0.0;
-            let sound = estimate && *share > 0.0 && *share <= 1.0;
-            if !sound {
-                return Err(RatingError::OutOfRange { team, player });
-            }
-        }
-    }
-    Ok(())
-}
+pub use calibration::{Bin, Calibration};
+pub use descent::{Descent, minimise};
+pub use game::{Appearance, Match, PLAYERS_MAX, RatingError, Team};
+pub use learn::{Effort, Forecast, Learned, forecast, learn};
+pub use ledger::Ledger;
+pub use model::TrueSkill2;
+pub use parameters::{Count, Experience, Mode, ParameterFault, Parameters};
+pub use predict::Odds;
+pub use skill::{Rating, Skill};
+pub use trueskill::TrueSkill;

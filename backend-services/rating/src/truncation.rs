@@ -1,66 +1,90 @@
-//! What a result says about the difference of two performances: the moments of a normal cut at the draw
-//! margin. v and w as in Herbrich, Minka & Graepel, "TrueSkill: A Bayesian Skill Rating System" (2006), §3.
+//! What an observation says about one number of which a normal is believed: how far the mean moves (v) and
+//! what share of the variance goes (w), as in Herbrich, Minka & Graepel, "TrueSkill: A Bayesian Skill Rating
+//! System" (2006), §3, in forms that neither cancel nor divide by zero however surprising the observation.
 //!
-//! It must never know teams or players; it sees one difference.
+//! It must never know teams or players.
 
-use crate::gaussian::{Gaussian, density, distribution};
+use crate::normal::{TAIL, density, distribution, mills, tail};
 
-/// What was observed of a difference of performances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What was observed of a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Observed {
-    /// It exceeded the draw margin.
-    Above,
-    /// It lay within the draw margin on either side.
-    Within,
+    /// It exceeded this.
+    Above(f64),
+    /// It lay within this on either side of zero.
+    Within(f64),
 }
 
-/// The normal closest (in mean and variance) to `cavity` restricted to what was observed.
-pub(crate) fn truncate(cavity: Gaussian, observed: Observed, margin: f64) -> Gaussian {
-    let root = cavity.precision.sqrt();
-    let (scaled_mean, scaled_margin) = (cavity.precision_mean / root, margin * root);
+/// No result counts as more surprising than so many standard deviations.
+const SURPRISE_MAX: f64 = 1e3;
+/// A draw leaves an interval at least this wide, in standard deviations, so that its width divides nothing.
+const MARGIN_MIN: f64 = 1e-9;
+/// No observation takes more of a variance than all but this.
+const KEPT_MIN: f64 = 1e-15;
+
+/// The precision and precision-mean of the normal message that turns N(mean, variance) into the normal with
+/// the mean and variance of what is left of it by the observation.
+pub(crate) fn message(mean: f64, variance: f64, observed: Observed) -> (f64, f64) {
+    let deviation = variance.sqrt();
+    let t = (mean / deviation).clamp(-1e12, 1e12);
     let (shift, shrink) = match observed {
-        Observed::Above => above(scaled_mean - scaled_margin),
-        Observed::Within => within(scaled_mean, scaled_margin),
+        Observed::Above(margin) => above((t - margin / deviation).clamp(-SURPRISE_MAX, SURPRISE_MAX)),
+        Observed::Within(margin) => {
+            let margin = (margin / deviation).max(MARGIN_MIN);
+            within(t.clamp(-SURPRISE_MAX - margin, SURPRISE_MAX + margin), margin)
+        }
     };
-    // A shrink of 1 would claim certainty: rounding may get there when the result was all but impossible.
-    let keep = (1.0 - shrink).max(1e-12);
-    Gaussian {
-        precision: cavity.precision / keep,
-        precision_mean: (cavity.precision_mean + root * shift) / keep,
+    let kept = variance * (1.0 - shrink).max(KEPT_MIN);
+    (shrink / kept, (deviation * shift + mean * shrink) / kept)
+}
+
+/// (v, w) of exceeding zero at `t` standard deviations.
+fn above(t: f64) -> (f64, f64) {
+    if t > -TAIL {
+        let shift = density(t) / distribution(t);
+        (shift, shift * (shift + t))
+    } else {
+        // v + t is what 1/mills exceeds −t by: computed as such, it does not cancel.
+        let excess = tail(-t);
+        (excess - t, (excess - t) * excess)
     }
 }
 
-/// (v, w) of a win at `t` standard deviations.
-fn above(t: f64) -> (f64, f64) {
-    let mass = distribution(t);
-    let shift = if mass > 0.0 { density(t) / mass } else { -t };
-    (shift, shift * (shift + t))
-}
-
-/// (v, w) of a draw at mean `t` and margin `e`, both in standard deviations.
+/// (v, w) of lying within `e` of zero at mean `t`, both in standard deviations.
 fn within(t: f64, e: f64) -> (f64, f64) {
     let distance = t.abs();
-    let (near, far) = (e - distance, -e - distance);
-    let mass = distribution(near) - distribution(far);
-    if mass <= 0.0 {
-        // Deliberate: so far outside that the cut normal sits on the near edge.
-        return (near.copysign(-t), 1.0);
+    if e * distance.max(1.0) < 1e-3 {
+        // An interval so narrow that the density on it is a line: mean t·e²/3, variance e²/3.
+        let spread = e * e / 3.0;
+        return (t * spread - t, 1.0 - spread);
     }
-    let shift = (density(far) - density(near)) / mass;
-    let shrink = shift * shift + (near * density(near) - far * density(far)) / mass;
-    (shift.copysign(-t), shrink)
+    let (near, far) = (distance - e, distance + e);
+    let (shift, shrink) = if near > 0.0 {
+        // Everything divided by φ(near), which may underflow; φ(far)/φ(near) = e^(−2·e·distance).
+        let ratio = (-2.0 * e * distance).exp();
+        let mass = mills(near) - ratio * mills(far);
+        let shift = (1.0 - ratio) / mass;
+        (shift, shift * shift - (near - far * ratio) / mass)
+    } else {
+        let mass = distribution(-near) - distribution(-far);
+        let shift = (density(near) - density(far)) / mass;
+        (shift, shift * shift - (near * density(near) - far * density(far)) / mass)
+    };
+    // Towards zero from whichever side the mean is on.
+    (-shift.copysign(t), shrink.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Mean and variance of a standard normal around `t`, cut to (low, high), by plain summation.
+    /// Mean and variance of N(t, 1) cut to (low, high), by plain summation.
     fn by_summation(t: f64, low: f64, high: f64) -> (f64, f64) {
-        let step = 1e-4;
+        let (from, to) = (low.max(t - 12.0), high.min(low.max(t) + 12.0));
+        let step = (to - from) / 400_000.0;
         let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);
-        let mut x = low.max(t - 12.0) + step / 2.0;
-        while x < high.min(t + 12.0) {
+        let mut x = from + step / 2.0;
+        while x < to {
             let p = density(x - t) * step;
             mass += p;
             first += p * x;
@@ -70,26 +94,50 @@ mod tests {
         (first / mass, second / mass - (first / mass).powi(2))
     }
 
+    /// Mean and variance of N(t, 1) times the message.
+    fn by_message(t: f64, observed: Observed) -> (f64, f64) {
+        let (precision, precision_mean) = message(t, 1.0, observed);
+        ((t + precision_mean) / (1.0 + precision), 1.0 / (1.0 + precision))
+    }
+
     #[test]
     fn moments_equal_those_by_summation() {
-        for t in [-3.0, -0.5, 0.0, 0.5, 2.0] {
-            let cavity = Gaussian::new(t, 1.0);
-            for (observed, low, high) in [(Observed::Above, 0.7, 99.0), (Observed::Within, -0.7, 0.7)] {
-                let found = truncate(cavity, observed, 0.7);
-                let (mean, variance) = by_summation(t, low, high);
-                assert!((found.mean() - mean).abs() < 1e-6, "{observed:?} {t}: {} {mean}", found.mean());
-                assert!((found.variance() - variance).abs() < 1e-6, "{observed:?} {t}");
+        for t in [-9.0, -5.0, -3.9, -3.0, -0.5, 0.0, 0.5, 2.0, 6.0] {
+            for margin in [1e-3, 0.1, 0.7, 3.0] {
+                for (observed, low, high) in
+                    [(Observed::Above(margin), margin, 99.0), (Observed::Within(margin), -margin, margin)]
+                {
+                    let (mean, variance) = by_message(t, observed);
+                    let (true_mean, true_variance) = by_summation(t, low, high);
+                    assert!((mean - true_mean).abs() < 1e-6, "{observed:?} {t}: {mean} {true_mean}");
+                    assert!((variance - true_variance).abs() < 1e-6, "{observed:?} {t}: {variance}");
+                }
             }
         }
     }
 
     #[test]
-    fn an_all_but_impossible_result_stays_finite() {
-        for t in [-60.0, -30.0, 30.0, 60.0] {
-            for observed in [Observed::Above, Observed::Within] {
-                let found = truncate(Gaussian::new(t, 1.0), observed, 0.5);
-                assert!(found.mean().is_finite() && found.variance().is_finite(), "{observed:?} {t}");
+    fn any_surprise_stays_finite_and_takes_variance_away() {
+        for exponent in -6..=9 {
+            for t in [-1.0, 1.0].map(|sign| sign * 10_f64.powi(exponent)) {
+                for margin in [0.0, 1e-12, 1e-4, 0.5, 30.0, 1e6] {
+                    for observed in [Observed::Above(margin), Observed::Within(margin)] {
+                        let (precision, precision_mean) = message(t, 1.0, observed);
+                        assert!(precision >= 0.0 && precision.is_finite(), "{observed:?} {t} {precision}");
+                        assert!(precision_mean.is_finite(), "{observed:?} {t}");
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_surprising_win_leaves_the_variance_of_an_exponential() {
+        // Far in the tail the cut normal is exponential with rate |t|: variance 1/t².
+        let (mean, variance) = by_message(-200.0, Observed::Above(0.0));
+        assert!(
+            (mean * 200.0 - 1.0).abs() < 1e-3 && (variance * 4e4 - 1.0).abs() < 1e-3,
+            "{mean} {variance}"
+        );
     }
 }

@@ -1,62 +1,8 @@
-//! Normal distributions in natural parameters, and the normal's density, distribution and quantile.
+//! The standard normal: density, distribution, quantile, and the ratio of tail to density where both vanish.
 //!
 //! Owns the arithmetic only; it must never know players, teams or matches.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
-use std::ops::{Div, Mul};
-
-/// A (possibly improper) normal distribution as precision π = 1/σ² and precision-mean τ = μ/σ²: products and
-/// quotients of densities are then sums and differences.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Gaussian {
-    pub(crate) precision: f64,
-    pub(crate) precision_mean: f64,
-}
-
-impl Gaussian {
-    /// Says nothing: the neutral element of the product.
-    pub(crate) const UNIFORM: Self = Self { precision: 0.0, precision_mean: 0.0 };
-
-    pub(crate) fn new(mean: f64, variance: f64) -> Self {
-        Self { precision: 1.0 / variance, precision_mean: mean / variance }
-    }
-
-    pub(crate) fn mean(self) -> f64 {
-        if self.precision == 0.0 { 0.0 } else { self.precision_mean / self.precision }
-    }
-
-    /// Infinite where nothing is known.
-    pub(crate) fn variance(self) -> f64 {
-        1.0 / self.precision
-    }
-
-    /// How far two messages are apart, on the scale that TrueSkill's stopping rule uses.
-    pub(crate) fn distance(self, other: Self) -> f64 {
-        let by_mean = (self.precision_mean - other.precision_mean).abs();
-        let by_precision = (self.precision - other.precision).abs();
-        if by_precision.is_infinite() { 0.0 } else { by_mean.max(by_precision.sqrt()) }
-    }
-}
-
-impl Mul for Gaussian {
-    type Output = Self;
-    fn mul(self, other: Self) -> Self {
-        Self {
-            precision: self.precision + other.precision,
-            precision_mean: self.precision_mean + other.precision_mean,
-        }
-    }
-}
-
-impl Div for Gaussian {
-    type Output = Self;
-    fn div(self, other: Self) -> Self {
-        Self {
-            precision: self.precision - other.precision,
-            precision_mean: self.precision_mean - other.precision_mean,
-        }
-    }
-}
 
 /// Density of the standard normal.
 pub(crate) fn density(x: f64) -> f64 {
@@ -68,7 +14,7 @@ pub(crate) fn distribution(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
 }
 
-/// Quantile of the standard normal for `p` in (0, 1): bisection to 1e-15, since it runs once a match.
+/// Quantile of the standard normal for `p` in (0, 1): bisection to 1e-15, since it runs once a model.
 pub(crate) fn quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-40.0, 40.0);
     for _ in 0..80 {
@@ -81,6 +27,25 @@ pub(crate) fn quantile(p: f64) -> f64 {
     }
     0.5 * (low + high)
 }
+
+/// Mills' ratio (1 − Φ(x)) / φ(x), which stays in range where Φ and φ do not. Below 4 from its parts; above by
+/// Laplace's continued fraction 1/(x + 1/(x + 2/(x + 3/…))) (Abramowitz & Stegun 26.2.14).
+pub(crate) fn mills(x: f64) -> f64 {
+    if x < TAIL { distribution(-x) / density(x) } else { 1.0 / (x + tail(x)) }
+}
+
+/// The part of 1/mills(x) that exceeds x: 1/(x + 2/(x + 3/…)), for x at least [`TAIL`].
+pub(crate) fn tail(x: f64) -> f64 {
+    // From the far end; 50 terms are exact to a double at 4.
+    let mut fraction = x;
+    for k in (2..=50).rev() {
+        fraction = x + f64::from(k) / fraction;
+    }
+    1.0 / fraction
+}
+
+/// Where the continued fraction takes over.
+pub(crate) const TAIL: f64 = 4.0;
 
 /// 1 − erf(x). Below 2.5 by the series erf(x) = 2/√π e^(−x²) Σ 2ⁿ x^(2n+1) / (2n+1)!! (Abramowitz & Stegun
 /// 7.1.6, all terms positive, so nothing cancels); above by the continued fraction 7.1.14.
@@ -130,9 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn both_branches_of_erfc_meet() {
+    fn both_branches_of_erfc_and_of_mills_ratio_meet() {
         let (below, above) = (erfc(2.5 - 1e-12), erfc(2.5));
         assert!((below - above).abs() < 1e-14, "{below} {above}");
+        let (below, above) = (mills(TAIL - 1e-12), mills(TAIL));
+        assert!((below / above - 1.0).abs() < 1e-11, "{below} {above}");
+        assert!((mills(1e6) * 1e6 - 1.0).abs() < 1e-9);
     }
 
     #[test]
