@@ -122,7 +122,8 @@ fn a_burst_is_given_back() {
         two.tick([all, all]);
         two.ticks(600, [&[], &[]]);
     });
-    assert!(quiet <= 3456, "{quiet} after a burst of 140 kB each way");
+    // Here each link has rules of its own, which a server's links share.
+    assert!(quiet <= 3584, "{quiet} after a burst of 140 kB each way");
 }
 
 /// Allocations of both ends in 20 s, after as long a time of the same.

@@ -133,8 +133,8 @@ impl Link {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         let resend = (self.lanes.waiting().lost > 0).then_some(Time::ZERO);
-        let ack = self.received.deadline(self.limits.ack_delay_us);
-        let loss = self.sent.lose_at(self.rtt.overdue_us(self.limits.ack_delay_us));
+        let ack = self.received.deadline(self.rules.limits.ack_delay_us);
+        let loss = self.sent.lose_at(self.rtt.overdue_us(self.rules.limits.ack_delay_us));
         let probe = self.probe_at();
         [resend, ack, loss, probe].into_iter().flatten().min()
     }
@@ -148,7 +148,7 @@ impl Link {
             return 0;
         }
         let queued = self.lanes.waiting().fresh_bytes;
-        let repeats = if self.repeats(now) { self.config.redundancy_bytes } else { 0 };
+        let repeats = if self.repeats(now) { self.rules.config.redundancy_bytes } else { 0 };
         let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
         let share = self.congestion.unreliable_bytes(self.lanes.waiting().cut != 0);
         let share = usize::try_from(share).unwrap_or(usize::MAX);
@@ -166,7 +166,7 @@ impl Link {
         self.flush.wants_bulk = false;
         self.flush.bulk_bytes = 0;
         self.detect_losses(now);
-        let wait_us = micros(self.config.unreliable_wait);
+        let wait_us = micros(self.rules.config.unreliable_wait);
         let mut rest = self.lanes.waiting().fresh;
         while let Some(channel) = self.lanes.first(rest) {
             rest &= !(1 << channel);
@@ -195,8 +195,8 @@ impl Link {
 
     /// An acknowledgement that cannot wait for the next flush, judged by the distance of the last two.
     fn is_ack_due(&self, now: Time) -> bool {
-        let next = after(now, self.flush.interval_us.min(self.limits.ack_delay_us));
-        self.received.deadline(self.limits.ack_delay_us).is_some_and(|deadline| deadline <= next)
+        let next = after(now, self.flush.interval_us.min(self.rules.limits.ack_delay_us));
+        self.received.deadline(self.rules.limits.ack_delay_us).is_some_and(|deadline| deadline <= next)
     }
 
     fn write_items(&mut self, now: Time, seq: u64, budget_bytes: usize, out: &mut Vec<u8>) -> bool {
@@ -229,7 +229,7 @@ impl Link {
     }
 
     fn repeats(&self, now: Time) -> bool {
-        self.config.redundancy_bytes > 0 && self.flush.repeat_until.is_none_or(|until| now < until)
+        self.rules.config.redundancy_bytes > 0 && self.flush.repeat_until.is_none_or(|until| now < until)
     }
 
     fn write_repeats(&mut self, now: Time, seq: u64, writer: &mut ItemWriter<'_>) {
@@ -241,8 +241,8 @@ impl Link {
         self.flush.repeat_until.get_or_insert(after(now, REPEAT_AT_START_US));
         let fresh = self.lanes.waiting().fresh_bytes;
         let mut limits = RepeatLimits {
-            budget_bytes: self.config.redundancy_bytes.min(writer.room().saturating_sub(fresh)),
-            message_bytes: self.config.redundancy_message_bytes,
+            budget_bytes: self.rules.config.redundancy_bytes.min(writer.room().saturating_sub(fresh)),
+            message_bytes: self.rules.config.redundancy_message_bytes,
             flush_from: self.flush.from,
             repeats_max: if fresh > 0 { REPEATS_MAX } else { REPEATS_ALONE_MAX },
         };
@@ -316,7 +316,7 @@ impl Link {
                 self.flush.wants_bulk = true;
                 return;
             }
-            if self.flush.bulk_bytes >= self.config.flush_bytes_max {
+            if self.flush.bulk_bytes >= self.rules.config.flush_bytes_max {
                 // The window counts as used once it is half used: pacing must not keep it from growing.
                 self.flush.wants_bulk = self.sent.in_flight_bytes() >= self.congestion.window() / 2;
                 return;

@@ -25,7 +25,7 @@ impl Link {
             self.handle_acks(now, &block)?;
         }
         let elicits = reader.remaining() > 0;
-        if elicits && self.inbox.bytes() >= self.config.receive_bytes_max {
+        if elicits && self.inbox.bytes() >= self.rules.config.receive_bytes_max {
             // Unread and unacknowledged: to the peer it is as good as lost.
             self.counters.packets_refused += 1;
             return Ok(());
@@ -44,7 +44,7 @@ impl Link {
     /// Gives up what must be lost by now and queues it again.
     pub(super) fn detect_losses(&mut self, now: Time) {
         let Self { sent, lanes, rtt, .. } = self;
-        let overdue_us = rtt.overdue_us(self.limits.ack_delay_us);
+        let overdue_us = rtt.overdue_us(self.rules.limits.ack_delay_us);
         let (packets, bytes) =
             sent.lose(now, rtt.reordering_us(), overdue_us, |one, seq| lose(lanes, one, seq));
         self.congestion.on_loss(bytes);
@@ -69,7 +69,7 @@ impl Link {
     /// When silence itself says that reliable messages under way are lost.
     pub(super) fn probe_at(&self) -> Option<Time> {
         let sent_at = self.sent.newest_carrying_at()?;
-        Some(after(sent_at, self.rtt.probe_us(self.limits.ack_delay_us, self.flush.probes)))
+        Some(after(sent_at, self.rtt.probe_us(self.rules.limits.ack_delay_us, self.flush.probes)))
     }
 
     fn handle_acks(&mut self, now: Time, block: &AckBlock) -> Result<(), LinkError> {
@@ -93,7 +93,8 @@ impl Link {
     }
 
     fn handle_item(&mut self, place: (u64, u16), reader: &mut ByteReader<'_>) -> Result<(), LinkError> {
-        let Self { lanes, held, inbox, limits, .. } = self;
+        let Self { lanes, held, inbox, rules, .. } = self;
+        let limits = &rules.limits;
         let item = Item::decode(reader, |channel| lanes.is_reliable(channel), limits.message_bytes)?;
         let bound = limits.reassembly_bytes;
         match lanes.receiver(item.channel) {
@@ -113,7 +114,7 @@ impl Link {
         for _ in 0..packets {
             self.counters.loss += (1.0 - self.counters.loss) / LOSS_MEMORY;
         }
-        self.flush.repeat_until = Some(now + self.config.redundancy_hold);
+        self.flush.repeat_until = Some(now + self.rules.config.redundancy_hold);
     }
 }
 

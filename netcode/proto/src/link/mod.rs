@@ -21,11 +21,13 @@ mod reliable_send;
 mod ring;
 mod rtt;
 mod sent;
+mod slabs;
 mod span;
 mod stats;
 mod unreliable;
 mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +44,8 @@ use self::lanes::{Lanes, Send};
 use self::received::Received;
 use self::rtt::Rtt;
 use self::sent::Sent;
+use self::slabs::LINK_SLAB_BYTES_MAX;
+pub(crate) use self::slabs::Slabs;
 use self::span::micros;
 use self::stats::Counters;
 use crate::channels::{ChannelId, ChannelSet, MESSAGE_OVERHEAD_BYTES};
@@ -49,14 +53,15 @@ use crate::channels::{ChannelId, ChannelSet, MESSAGE_OVERHEAD_BYTES};
 /// Acknowledgements, channels and send budget towards one peer.
 #[derive(Debug)]
 pub struct Link {
-    config: LinkConfig,
-    limits: Limits,
+    rules: Arc<Rules>,
     lanes: Lanes,
     received: Received,
     sent: Sent,
     rtt: Rtt,
     congestion: Congestion,
     inbox: Inbox,
+    /// What `receive` lends from, once it was asked.
+    slabs: Option<Box<Slabs>>,
     held: Held,
     flush: Flush,
     counters: Counters,
@@ -71,32 +76,24 @@ impl Link {
     /// When a queue cannot hold one longest message, or messages may be 2^28 bytes long.
     #[must_use]
     pub fn new(channels: &ChannelSet, config: LinkConfig) -> Self {
-        let limits = Limits {
-            message_bytes: channels.message_bytes_max,
-            queue_bytes: channels.queue_bytes_max,
-            reassembly_bytes: channels.reassembly_bytes_max,
-            ack_delay_us: micros(config.max_ack_delay),
-        };
-        let longest = limits.message_bytes + MESSAGE_OVERHEAD_BYTES;
-        assert!(limits.message_bytes < body::VARINT_END as usize, "message lengths are limited below 2^28");
-        assert!(
-            limits.queue_bytes >= longest && limits.reassembly_bytes >= longest,
-            "a queue holds a message"
-        );
-        assert!(config.fragment_bytes > 0, "a piece has bytes");
+        Self::with_rules(channels, &Arc::new(Rules::new(channels, config)))
+    }
+
+    /// [`Link::new`] with rules that all links of one owner share; `channels` must be what they were made for.
+    pub(crate) fn with_rules(channels: &ChannelSet, rules: &Arc<Rules>) -> Self {
         Self {
-            limits,
             lanes: Lanes::new(channels),
             received: Received::default(),
             sent: Sent::default(),
             rtt: Rtt::default(),
-            congestion: Congestion::new(&config),
+            congestion: Congestion::new(&rules.config),
             inbox: Inbox::default(),
+            slabs: None,
             held: Held::default(),
             flush: Flush::default(),
             counters: Counters::default(),
             body_bytes: BODY_BYTES_MIN,
-            config,
+            rules: rules.clone(),
         }
     }
 
@@ -139,12 +136,12 @@ impl Link {
     /// After how long an answer of the peer is overdue: the probe timeout of RFC 9002 §6.2.1.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        Duration::from_micros(self.rtt.probe_us(self.limits.ack_delay_us, 0))
+        Duration::from_micros(self.rtt.probe_us(self.rules.limits.ack_delay_us, 0))
     }
 
     /// The longest message that is not cut, and the longest piece.
     fn fragment_bytes(&self) -> usize {
-        self.config.fragment_bytes.min(self.body_bytes - BODY_MARGIN_BYTES)
+        self.rules.config.fragment_bytes.min(self.body_bytes - BODY_MARGIN_BYTES)
     }
 
     /// Queues a message for the next flush.
@@ -153,7 +150,7 @@ impl Link {
     /// [`SendError`]; nothing was queued then. `ChannelFull` is not fatal: try again after the peer has
     /// acknowledged.
     pub fn send(&mut self, now: Time, channel: ChannelId, message: &[u8]) -> Result<(), SendError> {
-        let Limits { message_bytes, queue_bytes, reassembly_bytes, .. } = self.limits;
+        let Limits { message_bytes, queue_bytes, reassembly_bytes, .. } = self.rules.limits;
         if channel.index() >= self.lanes.len() {
             return Err(SendError::NoSuchChannel(channel.0));
         }
@@ -176,7 +173,24 @@ impl Link {
 
     /// The next received message, of any channel, in the order of delivery.
     pub fn receive(&mut self) -> Option<(ChannelId, Bytes)> {
-        self.inbox.pop()
+        let slabs = self.slabs.get_or_insert_with(|| Box::new(Slabs::new(LINK_SLAB_BYTES_MAX)));
+        self.inbox.pop(slabs)
+    }
+
+    /// Lets `accept` look at the next received message, which is not copied; whether there was one.
+    pub fn receive_with(&mut self, accept: &mut dyn FnMut(ChannelId, &[u8])) -> bool {
+        self.inbox.pop_with(accept)
+    }
+
+    /// Whether `receive` would give a message.
+    #[must_use]
+    pub fn has_received(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// [`Link::receive`] with memory that several links share.
+    pub(crate) fn receive_from(&mut self, slabs: &mut Slabs) -> Option<(ChannelId, Bytes)> {
+        self.inbox.pop(slabs)
     }
 
     /// Books `bytes` that the session put around a body (prefix, sequence, tag) into the ledger's header.
@@ -188,6 +202,33 @@ impl Link {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.lanes.waiting().reliable_bytes == 0
+    }
+}
+
+/// What links do not decide themselves. A server's thousands of links share one: it is always at hand.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    config: LinkConfig,
+    limits: Limits,
+}
+
+impl Rules {
+    /// As [`Link::new`] says.
+    pub(crate) fn new(channels: &ChannelSet, config: LinkConfig) -> Self {
+        let limits = Limits {
+            message_bytes: channels.message_bytes_max,
+            queue_bytes: channels.queue_bytes_max,
+            reassembly_bytes: channels.reassembly_bytes_max,
+            ack_delay_us: micros(config.max_ack_delay),
+        };
+        let longest = limits.message_bytes + MESSAGE_OVERHEAD_BYTES;
+        assert!(limits.message_bytes < body::VARINT_END as usize, "message lengths are limited below 2^28");
+        assert!(
+            limits.queue_bytes >= longest && limits.reassembly_bytes >= longest,
+            "a queue holds a message"
+        );
+        assert!(config.fragment_bytes > 0, "a piece has bytes");
+        Self { config, limits }
     }
 }
 

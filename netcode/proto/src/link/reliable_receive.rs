@@ -152,7 +152,8 @@ mod tests {
         }
 
         fn took(&mut self) -> Vec<Vec<u8>> {
-            std::iter::from_fn(|| self.inbox.pop()).map(|(_, message)| message.to_vec()).collect()
+            let mut slabs = crate::link::Slabs::new(4096);
+            std::iter::from_fn(|| self.inbox.pop(&mut slabs)).map(|(_, message)| message.to_vec()).collect()
         }
     }
 

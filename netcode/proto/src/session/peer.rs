@@ -110,6 +110,16 @@ impl Peer {
         now.since(self.sent_at) >= interval
     }
 
+    /// When the other end will have been silent for too long, if nothing comes until then.
+    pub(crate) fn silent_at(&self) -> Time {
+        self.timeout.map_or(Time::MAX, |timeout| self.received_at.saturating_add(timeout))
+    }
+
+    /// When nothing will have been sent for `interval`, if nothing is until then.
+    pub(crate) fn quiet_at(&self, interval: Duration) -> Time {
+        self.sent_at.saturating_add(interval)
+    }
+
     /// Opens a packet of the session in place: fresh, authentic, then never again. `None`: dropped and counted.
     pub(crate) fn open<'a>(
         &mut self,

@@ -203,19 +203,21 @@ impl Server {
             self.close(now, client, ServerCause::Takeover, DisconnectReason::Superseded);
         }
         self.tokens.spend(&pending.mark);
-        let link = Link::new(&self.config.channels, self.config.link.clone());
+        let link = Link::with_rules(&self.config.channels, &self.link_rules);
         let keys = SessionKeys { seal: pending.server_to_client, open: pending.client_to_server };
         let client = self.sessions.insert(Session {
             player: pending.player,
             address: from,
             mark: pending.mark,
             phase,
+            is_ready: false,
             expire_unix_s: pending.expire_unix_s,
             keep_alive_at: now,
             connection: None,
             probe: None,
             peer: Peer::new(now, keys, pending.timeout_s, link),
         });
+        self.deadlines.push(now, client);
         self.wire.counters.connected += 1;
         let (player, user_data) = (pending.player, pending.user_data);
         self.events.push_back(ServerEvent::Connected { client, player, user_data });

@@ -4,6 +4,9 @@
 //! Must never know a socket, a tick or what a message means.
 
 mod admit;
+mod deadlines;
+mod poll;
+mod ready;
 mod receive;
 mod resume;
 mod roam;
@@ -14,11 +17,13 @@ mod transmit;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use netcode_wire::Time;
 
 use self::admit::Pending;
+use self::deadlines::Deadlines;
+use self::ready::Ready;
 use self::table::SessionTable;
 use self::tokens::TokenTable;
 use super::challenge::Challenger;
@@ -26,16 +31,24 @@ use super::hash::KeyedHash;
 use super::peer::GLOBAL_SEQUENCE;
 use super::wire::Wire;
 use super::{ClientId, Counters, ServerConfig, ServerEvent};
+use crate::link::{Rules, Slabs};
 use crate::{ChannelId, ChannelStats, Link, LinkStats};
 
 /// A netcode 1.02 server: any number of clients behind one socket that it never sees.
 ///
 /// A tick of its owner: every received datagram to [`Server::handle_datagram`]; [`Server::step`];
-/// [`Server::poll_event`] and [`Server::poll_message`] until empty; [`Server::send`]; [`Server::flush`];
-/// [`Server::poll_transmit`] until empty. Between ticks, at will: [`Server::release`], then the same.
+/// [`Server::poll_event`] and [`Server::poll_message`] (or [`Server::poll_any_message`]) until empty; [`Server::send`];
+/// [`Server::flush`]; [`Server::poll_transmit`] until empty. Between ticks, at will: [`Server::release`], then the same.
+///
+/// A server of hundreds of clients is bound by memory, not by arithmetic: each walk over all of them finds their state
+/// cold again. Who cares polls with [`Server::poll_messages`] right after each batch of datagrams, and when it has sent
+/// all that one client is due ends with [`Server::flush_client`] before it goes on to the next one. (Datagrams are
+/// better polled and sent in one go: the kernel's code and ours then do not drive each other out of the processor's caches
+/// for each of them.)
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
+    link_rules: Arc<Rules>,
     wire: Wire,
     challenger: Challenger,
     /// Next sequence for what belongs to no session.
@@ -43,6 +56,10 @@ pub struct Server {
     pending: HashMap<SocketAddr, Pending, KeyedHash>,
     tokens: TokenTable,
     sessions: SessionTable,
+    deadlines: Deadlines,
+    ready: Ready,
+    /// What polled messages are lent from.
+    slabs: Slabs,
     events: VecDeque<ServerEvent>,
     farewells: HashMap<ClientId, Farewell, KeyedHash>,
     hash: KeyedHash,
@@ -52,6 +69,9 @@ pub struct Server {
     sweep_at: Time,
     /// Whether `release` was called since the last flush.
     released: bool,
+    /// When the last flush began, and whether it spreads what it composes.
+    flush_at: Option<Time>,
+    spread: bool,
     /// Whose further datagrams of the last flush wait, and until when.
     releasing: Vec<(ClientId, Time)>,
 }
@@ -76,6 +96,7 @@ impl Server {
         // A token may name several servers, and each seals under its keys: random starts keep their sequences apart.
         let global_sequence = GLOBAL_SEQUENCE | (hash.of(config.seed) >> 2);
         Self {
+            link_rules: Arc::new(Rules::new(&config.channels, config.link.clone())),
             wire: Wire::new(config.protocol_id),
             challenger: Challenger::new(&config.challenge_key),
             global_sequence,
@@ -83,6 +104,9 @@ impl Server {
             // Four tokens a slot within their life, and room for a small server's rush.
             tokens: TokenTable::new(config.clients_max * 4 + 1024, hash),
             sessions: SessionTable::new(config.clients_max, hash),
+            deadlines: Deadlines::default(),
+            ready: Ready::default(),
+            slabs: Slabs::new(SLAB_BYTES_MAX),
             events: VecDeque::new(),
             farewells: HashMap::with_hasher(hash),
             hash,
@@ -90,27 +114,10 @@ impl Server {
             now: Time::ZERO,
             sweep_at: Time::ZERO,
             released: false,
+            flush_at: None,
+            spread: false,
             releasing: Vec::new(),
             config,
-        }
-    }
-
-    /// The next thing that happened.
-    pub fn poll_event(&mut self) -> Option<ServerEvent> {
-        let event = self.events.pop_front()?;
-        if let ServerEvent::Disconnected { client, .. } = &event
-            && let Some(farewell) = self.farewells.get_mut(client)
-        {
-            farewell.told = true;
-        }
-        Some(event)
-    }
-
-    /// The next message of `client`; also of one that is gone, until the `step` after its end was polled.
-    pub fn poll_message(&mut self, client: ClientId) -> Option<(ChannelId, Bytes)> {
-        match self.sessions.get_mut(client) {
-            Some(session) => session.peer.link.receive(),
-            None => self.farewells.get_mut(&client)?.link.receive(),
         }
     }
 
@@ -199,3 +206,6 @@ impl Server {
         self.nonces
     }
 }
+
+/// What the slabs of polled messages may have each: two of them hold what 4096 clients say in a tick.
+const SLAB_BYTES_MAX: usize = 256 << 10;

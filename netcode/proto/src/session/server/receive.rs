@@ -65,7 +65,10 @@ impl Server {
                 self.close(now, client, ServerCause::PeerDisconnect, DisconnectReason::ByPeer);
             }
             PacketType::Payload => match session.peer.link.handle_body(now, head.sequence, text) {
-                Ok(()) => self.advance(client, ServerCause::Payload),
+                Ok(()) => {
+                    self.advance(client, ServerCause::Payload);
+                    self.note_ready(client);
+                }
                 Err(error) => {
                     let reason = DisconnectReason::Misbehaved(error);
                     self.close(now, client, ServerCause::Misbehaviour, reason);

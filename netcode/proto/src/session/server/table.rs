@@ -22,6 +22,8 @@ pub(crate) struct Session {
     /// The token that it lives by.
     pub(crate) mark: TokenMark,
     pub(crate) phase: ServerPhase,
+    /// Whether it stands in the list of those with messages.
+    pub(crate) is_ready: bool,
     /// Expiry of the token that began it: a later one may take over.
     pub(crate) expire_unix_s: u64,
     /// When it was last told its slot.
@@ -41,6 +43,15 @@ impl Session {
             ServerPhase::Unconfirmed => now.since(self.keep_alive_at) >= HANDSHAKE_INTERVAL,
             _ => self.peer.is_quiet(now, keep_alive),
         }
+    }
+
+    /// Before when neither silence nor a keep-alive can be due.
+    pub(crate) fn due_at(&self, keep_alive: Duration) -> Time {
+        let keep_alive_at = match self.phase {
+            ServerPhase::Unconfirmed => self.keep_alive_at.saturating_add(HANDSHAKE_INTERVAL),
+            _ => self.peer.quiet_at(keep_alive),
+        };
+        keep_alive_at.min(self.peer.silent_at())
     }
 }
 
@@ -154,16 +165,6 @@ impl SessionTable {
 
     pub(crate) fn is_full(&self) -> bool {
         self.len() >= self.clients_max
-    }
-
-    /// Slots ever taken: `id_in` gives who is in each.
-    pub(crate) fn slots_len(&self) -> u16 {
-        self.slots.len() as u16
-    }
-
-    /// Who is in `slot` now.
-    pub(crate) fn id_in(&self, slot: u16) -> Option<ClientId> {
-        self.slots[usize::from(slot)].session.as_ref().map(|_| self.id_of(slot))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, &Session)> {

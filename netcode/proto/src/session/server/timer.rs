@@ -5,16 +5,19 @@ use std::time::Duration;
 use netcode_wire::Time;
 
 use super::Server;
-use crate::session::DisconnectReason;
+use super::deadlines::{LATEST, SOONEST};
 use crate::session::phase::{ServerCause, ServerPhase};
+use crate::session::{ClientId, DisconnectReason};
 
 impl Server {
     /// Does what is due. Call it once a tick, before [`Server::poll_event`].
     pub fn step(&mut self, now: Time) {
         self.now = now;
-        self.farewells.retain(|_, farewell| !farewell.told);
-        for slot in 0..self.sessions.slots_len() {
-            self.step_slot(now, slot);
+        if !self.farewells.is_empty() {
+            self.farewells.retain(|_, farewell| !farewell.told);
+        }
+        while let Some(client) = self.deadlines.pop(now) {
+            self.step_session(now, client);
         }
         if now >= self.sweep_at {
             self.sweep_at = now + SWEEP_INTERVAL;
@@ -22,13 +25,17 @@ impl Server {
         }
     }
 
-    fn step_slot(&mut self, now: Time, slot: u16) {
-        let Some(client) = self.sessions.id_in(slot) else { return };
+    fn step_session(&mut self, now: Time, client: ClientId) {
+        let keep_alive = self.config.keep_alive;
         let Some(session) = self.sessions.get(client) else { return };
         if session.peer.is_silent(now) {
             self.close(now, client, ServerCause::Silence, DisconnectReason::TimedOut);
-        } else if session.needs_keep_alive(now, self.config.keep_alive) {
+        } else if session.needs_keep_alive(now, keep_alive) {
             self.send_keep_alive(now, client);
+        }
+        if let Some(session) = self.sessions.get(client) {
+            let at = session.due_at(keep_alive).clamp(now + SOONEST, now + LATEST);
+            self.deadlines.push(at, client);
         }
     }
 

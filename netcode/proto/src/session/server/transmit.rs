@@ -31,12 +31,12 @@ impl Server {
     /// nothing waits. Call it once a tick. Where [`Server::release`] was called since the last time, the further
     /// datagrams of a client wait for it.
     pub fn flush(&mut self, now: Time) {
-        self.now = now;
-        let spread = std::mem::take(&mut self.released);
-        self.releasing.clear();
+        self.begin_flush(now);
         for (client, session) in self.sessions.iter_mut() {
-            session.peer.flush(now, &mut self.wire, session.address, spread);
-            if spread && let Some(at) = session.peer.link.release_at() {
+            session.peer.flush(now, &mut self.wire, session.address, self.spread);
+            if self.spread
+                && let Some(at) = session.peer.link.release_at()
+            {
                 self.releasing.push((client, at));
             }
         }
@@ -63,6 +63,30 @@ impl Server {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         self.releasing.iter().map(|(_, at)| *at).min()
+    }
+
+    /// Composes what `client` is due, as [`Server::flush`] does for everybody: who has just sent to it finds its state at
+    /// hand. In one tick it is either this for each client, all at the same `now`, or `flush`; a client to which nothing
+    /// was sent is due an acknowledgement or a resend all the same.
+    pub fn flush_client(&mut self, now: Time, client: ClientId) {
+        self.begin_flush(now);
+        let Some(session) = self.sessions.get_mut(client) else { return };
+        session.peer.flush(now, &mut self.wire, session.address, self.spread);
+        if self.spread
+            && let Some(at) = session.peer.link.release_at()
+        {
+            self.releasing.push((client, at));
+        }
+    }
+
+    /// A tick's flush begins with its first client.
+    fn begin_flush(&mut self, now: Time) {
+        self.now = now;
+        if self.flush_at != Some(now) {
+            self.flush_at = Some(now);
+            self.spread = std::mem::take(&mut self.released);
+            self.releasing.clear();
+        }
     }
 
     /// The next datagram to send.
