@@ -28,7 +28,7 @@ pub trait OpenCarrier: Carrier + Sized {
 
 impl OpenCarrier for UdpCarrier {
     fn open_for_contest() -> anyhow::Result<Self> {
-        Ok(Self::open_with(ANY_PORT, socket())?)
+        Ok(Self::open_with(ANY_PORT, SocketOptions { receive_batch: 32, ..socket() })?)
     }
 }
 
@@ -59,6 +59,7 @@ impl<C: OpenCarrier> Peer for Tickwright<C> {
             clients: Vec::with_capacity(job.clients),
             epoch: Instant::now(),
             now: Time::ZERO,
+            flushed: 0,
             piece_bytes: BULK_BYTES,
         })
     }
@@ -77,7 +78,20 @@ pub struct TickwrightHost<C> {
     epoch: Instant,
     /// When this tick began.
     now: Time,
+    /// The clients before this one have got what this tick has for them.
+    flushed: usize,
     piece_bytes: usize,
+}
+
+impl<C: Carrier> TickwrightHost<C> {
+    /// Composes what the clients before `end` are due.
+    fn flush_until(&mut self, end: usize) {
+        let Self { server, clients, now, flushed, .. } = self;
+        for client in clients.get(*flushed..end).unwrap_or_default() {
+            server.flush_client(*now, *client);
+        }
+        *flushed = end.max(*flushed);
+    }
 }
 
 impl<C: Carrier> Host for TickwrightHost<C> {
@@ -98,11 +112,7 @@ impl<C: Carrier> Host for TickwrightHost<C> {
                 ServerEvent::Disconnected { client, .. } => clients.retain(|other| *other != client),
             }
         }
-        for client in clients {
-            while let Some((_, message)) = server.poll_message(*client) {
-                accept(&message);
-            }
-        }
+        server.poll_messages(&mut |_, _, message| accept(message));
         Ok(())
     }
 
@@ -115,11 +125,15 @@ impl<C: Carrier> Host for TickwrightHost<C> {
             Class::Unreliable => GAME_UNRELIABLE,
             Class::Reliable => GAME_RELIABLE_ORDERED,
         };
+        // Who comes before this one has all that it gets in this tick.
+        self.flush_until(client);
         Ok(self.server.send(self.now, self.clients[client], channel, message).is_ok())
     }
 
     fn transmit(&mut self) -> anyhow::Result<()> {
-        self.server.flush(time_since(self.epoch));
+        self.flush_until(self.clients.len());
+        self.flushed = 0;
+        // Handshakes, keep-alives, goodbyes.
         while let Some(transmit) = self.server.poll_transmit() {
             self.carrier.send(transmit.to, transmit.bytes);
         }

@@ -14,9 +14,6 @@ use crate::{
 
 /// Datagrams that one call of [`Carrier::receive`] takes at most, so that a flood cannot hold the caller for ever.
 const RECEIVE_DATAGRAMS_MAX: usize = 4096;
-/// Buffers of one receiving call. A client reads a few datagrams a frame, all of one peer, and most of them coalesced:
-/// more would only cost memory.
-const RECEIVE_BATCH: usize = 4;
 
 /// A nonblocking UDP socket.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ impl UdpCarrier {
     pub fn open_with(addr: SocketAddr, options: SocketOptions) -> Result<Self, TransportError> {
         let socket = NativeSocket::open(addr, &options)?;
         let local_addr = socket.local_addr()?;
-        let buffers = socket.buffers(RECEIVE_BATCH);
+        let buffers = socket.buffers(options.receive_batch);
         Ok(Self { socket, local_addr, buffers, counters: SharedCounters::default() })
     }
 

@@ -45,6 +45,11 @@ pub struct SocketOptions {
     pub receive_buffer_bytes: usize,
     /// Kernel send buffer asked for, in bytes.
     pub send_buffer_bytes: usize,
+    /// Datagrams that one call of a [`UdpCarrier`](super::UdpCarrier) receives at most, where the system has such calls:
+    /// 1 to 32. A client reads a few datagrams a frame, all of one peer, and most of them coalesced: more would only cost
+    /// it memory. A server reads hundreds, of as many peers, and every call that it spares keeps its own code in the
+    /// processor's caches.
+    pub receive_batch: usize,
     /// Which system calls to use.
     pub io: IoMode,
     /// Marks everything sent as ECN-capable, ECT(0). Only for a sender that reacts to the marks that come back
@@ -55,7 +60,13 @@ pub struct SocketOptions {
 impl Default for SocketOptions {
     fn default() -> Self {
         // 1 MiB holds one 60 Hz tick of 512 clients, at some 1.3 kB of kernel memory for a small datagram.
-        Self { receive_buffer_bytes: 1 << 20, send_buffer_bytes: 1 << 20, io: IoMode::Auto, mark_ecn: false }
+        Self {
+            receive_buffer_bytes: 1 << 20,
+            send_buffer_bytes: 1 << 20,
+            receive_batch: 4,
+            io: IoMode::Auto,
+            mark_ecn: false,
+        }
     }
 }
 
