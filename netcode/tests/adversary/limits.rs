@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use netcode_proto::{Client, ClientConfig, ClientState, DisconnectReason, Server};
+use netcode_proto::{Client, ClientConfig, ClientState, Server};
 use netcode_token::{KEY_LEN, Key};
 use netcode_wire::Time;
 
@@ -45,26 +45,25 @@ fn a_faster_thief_spoils_a_token_and_gains_nothing() {
     assert!(server.counters().requests_reused > 10 && server.counters().connected == 0);
 }
 
-/// Handshakes under way are bounded, so whoever holds more true tokens than the bound and never finishes keeps
-/// newcomers out. Those who are in notice nothing; minting tokens is the backend's to limit.
+/// Handshakes under way are bounded, and whoever has had a place for a second without going on loses it to who has none.
+/// So whoever holds more true tokens than there are places, and never finishes, delays newcomers and keeps nobody out.
 #[test]
-fn more_lurkers_than_places_keep_newcomers_out_and_disturb_nobody_else() {
+fn more_lurkers_than_places_delay_newcomers_and_disturb_nobody_else() {
     let calm = Stage::new().play(&mut []);
     let report = Stage::new().play(&mut [Box::new(Lurkers::new(300))]);
     // 2 × 64 slots + 64.
     assert_eq!(report.handshakes_max, 192);
-    assert!(report.joins_us.len() < calm.joins_us.len());
-    let kept_out = report.honest_ends.iter().filter(|end| **end == DisconnectReason::RequestTimedOut).count();
-    assert_eq!(kept_out, report.honest_ends.len(), "{:?}", report.honest_ends);
+    assert_eq!((report.joins_us.len(), &report.honest_ends[..]), (calm.joins_us.len(), &[][..]));
+    assert!(report.joins_us.p99() < calm.joins_us.p99() + 2_500_000, "{} us", report.joins_us.p99());
     for (calm, attacked) in [(&calm.up_us, &report.up_us), (&calm.down_us, &report.down_us)] {
         assert!(attacked.p99() * 10 <= calm.p99() * 11, "{} us, {} us", attacked.p99(), calm.p99());
     }
 }
 
-/// A resumption is tried from one address at a time, the newest one. So whoever copies the request and says it again
-/// and again, faster than a round trip, keeps the owner from coming back, without coming in itself.
+/// Whoever copies a resumption request and says it again and again from elsewhere, faster than a round trip, is given an
+/// acceptance that only the owner could use, and only from there: the owner comes back as if nobody had said anything.
 #[test]
-fn a_faster_thief_spoils_a_resumption_and_gains_nothing() {
+fn a_copied_resumption_changes_nothing_for_its_owner() {
     let (mut server, token) = (Server::new(parts::server_config()), parts::token(1, 1, UNIX + 1));
     let mut now = Time::from_secs(1);
     let config = || ClientConfig::new(PROTOCOL);
@@ -77,12 +76,16 @@ fn a_faster_thief_spoils_a_resumption_and_gains_nothing() {
     };
     let stolen = resume(now, 1).poll_transmit().expect("the request").bytes.to_vec();
     let again = resume(now, 1);
-    run(&mut server, &mut now, again, 1, Some(&stolen), 120);
-    // The thief has no key: what was accepted for it stays a closed door.
-    assert_eq!((server.counters().resumed, server.counters().connected), (0, 1));
+    let begun = now;
+    let state = run(&mut server, &mut now, again, 1, Some(&stolen), 12);
+    assert_eq!((state, server.counters().resumed), (ClientState::Connected, 1), "{:?}", now.since(begun));
+    let session = server.client_of_player(1).expect("resumed");
+    assert_eq!(server.address(session), Some(client_address(1)));
+    assert!(server.handshakes_len() <= 1, "what the copies are now: one attempt that nobody can confirm");
+    // After the next crash the copy of the first request is an attempt of its own, beside the owner's.
     let again = resume(now, 2);
-    let alone = run(&mut server, &mut now, again, 2, None, 120);
-    assert_eq!((alone, server.counters().resumed), (ClientState::Connected, 1));
+    assert_eq!(run(&mut server, &mut now, again, 2, Some(&stolen), 12), ClientState::Connected);
+    assert_eq!((server.counters().resumed, server.clients_len()), (2, 1));
 }
 
 /// A client at the address of this number, 33 ms from the server; a thief, if any, says `stolen` every tick.

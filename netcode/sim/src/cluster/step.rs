@@ -92,7 +92,7 @@ impl Cluster {
         let Some(client) = client else { return Ok(()) };
         while let Some(transmit) = client.poll_transmit() {
             // A stolen token is a stolen seat until it is used: requests are not overheard here.
-            if !matches!(transmit.bytes[0], 0 | 8) {
+            if transmit.bytes[0] != 0 {
                 self.captured.push_back(transmit.bytes.to_vec());
             }
             paths[0].push(self.now, *address, transmit.bytes);

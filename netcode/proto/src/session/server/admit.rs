@@ -15,7 +15,6 @@ use super::Server;
 use super::table::Session;
 use crate::Link;
 use crate::session::challenge::TokenMark;
-use crate::session::extension::{Accept, ConnectionId};
 use crate::session::packet::{Form, Head, PacketType, Request};
 use crate::session::peer::{Peer, SessionKeys};
 use crate::session::phase::{ServerCause, ServerPhase};
@@ -32,16 +31,8 @@ pub(crate) struct Pending {
     client_to_server: Key,
     server_to_client: Key,
     requested_at: Time,
-    /// What was accepted, where a session is to be resumed: then the keys are derived ones.
-    resumption: Option<Resumption>,
-}
-
-/// A resumption that was accepted and not used yet.
-#[derive(Debug)]
-pub(super) struct Resumption {
-    pub(super) accept: Accept,
-    /// Opens the client's first extended packet.
-    pub(super) open: PacketKey,
+    /// When it took its place.
+    began_at: Time,
 }
 
 impl Pending {
@@ -50,14 +41,18 @@ impl Pending {
         now.since(self.requested_at) >= PENDING_LIFE
     }
 
-    /// One that has only to confirm: `keys` are as the server sees them.
-    pub(super) fn resumption(
+    /// Whether it has had its place for so long that one who has none may have it.
+    fn lingers(&self, now: Time) -> bool {
+        now.since(self.began_at) >= LINGER
+    }
+
+    /// One that was asked for at `now`: `keys` are as the server sees them.
+    pub(super) fn new(
         now: Time,
         token: PrivateToken,
         mark: TokenMark,
         expire_unix_s: u64,
         keys: SessionKeys,
-        resumption: Resumption,
     ) -> Self {
         Self {
             player: token.client_id,
@@ -68,24 +63,28 @@ impl Pending {
             client_to_server: keys.open,
             server_to_client: keys.seal,
             requested_at: now,
-            resumption: Some(resumption),
+            began_at: now,
         }
     }
 
-    /// Whether it is a resumption with this token.
-    pub(super) fn resumes(&self, mark: &TokenMark) -> bool {
-        self.resumption.is_some() && self.mark == *mark
+    /// The token that it came with.
+    pub(super) fn mark(&self) -> &TokenMark {
+        &self.mark
     }
 
-    /// What was accepted under these very keys.
-    pub(super) fn acceptance_under(&self, keys: &SessionKeys) -> Option<Accept> {
-        let resumption = self.resumption.as_ref().filter(|_| self.server_to_client == keys.seal)?;
-        Some(resumption.accept)
+    /// What the client seals with.
+    pub(super) fn client_key(&self) -> &Key {
+        &self.client_to_server
     }
 
-    /// The resumption that was given this connection id.
-    pub(super) fn resumption_with(&self, id: ConnectionId) -> Option<&Resumption> {
-        self.resumption.as_ref().filter(|resumption| resumption.accept.id == id)
+    /// What we seal with.
+    pub(super) fn server_key(&self) -> &Key {
+        &self.server_to_client
+    }
+
+    /// It was asked for again.
+    pub(super) fn repeat(&mut self, now: Time) {
+        self.requested_at = now;
     }
 }
 
@@ -132,8 +131,7 @@ impl Server {
             return;
         }
         let known = handshake == ServerPhase::Challenged;
-        let has_room = known || self.pending.len() < self.pending_max();
-        if !has_room || !self.tokens.claim(mark, from, expire_unix_s) {
+        if !(known || self.has_place(now)) || !self.tokens.claim(mark, from, expire_unix_s) {
             self.wire.counters.requests_overflowed += 1;
             return;
         }
@@ -144,22 +142,17 @@ impl Server {
         let sequence = self.next_global_sequence();
         let key = PacketKey::new(&token.server_to_client);
         self.wire.send(from, &key, (PacketType::Challenge, Form::Standard), sequence, &text);
-        let pending = Pending {
-            player: token.client_id,
-            mark,
-            expire_unix_s,
-            timeout_s: token.timeout_s,
-            user_data: token.user_data,
-            client_to_server: token.client_to_server,
-            server_to_client: token.server_to_client,
-            requested_at: now,
-            resumption: None,
-        };
+        let keys = SessionKeys { seal: token.server_to_client.clone(), open: token.client_to_server.clone() };
+        let mut pending = Pending::new(now, token, mark, expire_unix_s, keys);
+        if let Some(earlier) = self.pending.get(&from) {
+            // Deliberate: who asks again and again does not stay young by it.
+            pending.began_at = earlier.began_at;
+        }
         self.pending.insert(from, pending);
     }
 
     pub(super) fn handle_response(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8], head: Head) {
-        let Some(pending) = self.pending.get(&from).filter(|pending| pending.resumption.is_none()) else {
+        let Some(pending) = self.pending.get(&from) else {
             self.wire.counters.dropped_unknown += 1;
             return;
         };
@@ -258,8 +251,25 @@ impl Server {
         sequence
     }
 
-    /// Handshakes under way at most: full, new ones are not answered until others end.
-    pub(super) fn pending_max(&self) -> usize {
+    /// Whether another handshake or resumption may begin. Where all places are taken, those who have had theirs for
+    /// [`LINGER`] and did not go on lose it: an honest end goes on after a round trip.
+    pub(super) fn has_place(&mut self, now: Time) -> bool {
+        let is_full = |server: &Self| server.handshakes_len() >= server.pending_max();
+        if is_full(self) && now >= self.crowded_until {
+            // At most so often, whatever is asked: this walks over all places.
+            self.crowded_until = now + CROWDED_INTERVAL;
+            let stays = |pending: &Pending| {
+                let lapses = pending.lingers(now).then(|| ServerPhase::Challenged.after(ServerCause::Lapse));
+                lapses.flatten() != Some(ServerPhase::Absent)
+            };
+            self.pending.retain(|_, pending| stays(pending));
+            self.resuming.retain(|_, attempt| stays(&attempt.pending));
+        }
+        !is_full(self)
+    }
+
+    /// Handshakes and resumptions under way at most: full, new ones are not answered until others end or linger.
+    fn pending_max(&self) -> usize {
         self.config.clients_max * 2 + 64
     }
 
@@ -274,5 +284,8 @@ pub(super) fn mark_of(private: &[u8]) -> TokenMark {
     *private.last_chunk::<TAG_LEN>().expect("the private part is 1024 bytes")
 }
 
+// A round trip is rarely longer, and a response is repeated ten times meanwhile.
+const LINGER: Duration = Duration::from_secs(1);
+const CROWDED_INTERVAL: Duration = Duration::from_millis(50);
 // A client asks ten times a second: one that was silent for this long has gone elsewhere.
 const PENDING_LIFE: Duration = Duration::from_secs(5);

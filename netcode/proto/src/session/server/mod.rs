@@ -24,9 +24,11 @@ use netcode_wire::Time;
 use self::admit::Pending;
 use self::deadlines::Deadlines;
 use self::ready::Ready;
+use self::resume::Attempt;
 use self::table::SessionTable;
 use self::tokens::TokenTable;
 use super::challenge::Challenger;
+use super::extension::ConnectionId;
 use super::hash::KeyedHash;
 use super::peer::GLOBAL_SEQUENCE;
 use super::wire::Wire;
@@ -54,6 +56,10 @@ pub struct Server {
     /// Next sequence for what belongs to no session.
     global_sequence: u64,
     pending: HashMap<SocketAddr, Pending, KeyedHash>,
+    /// Resumptions that were accepted and not confirmed yet, by the connection id that they were given.
+    resuming: HashMap<ConnectionId, Attempt, KeyedHash>,
+    /// All places for handshakes were taken, and walked over: not again before this.
+    crowded_until: Time,
     tokens: TokenTable,
     sessions: SessionTable,
     deadlines: Deadlines,
@@ -101,6 +107,8 @@ impl Server {
             challenger: Challenger::new(&config.challenge_key),
             global_sequence,
             pending: HashMap::with_hasher(hash),
+            resuming: HashMap::with_hasher(hash),
+            crowded_until: Time::ZERO,
             // Four tokens a slot within their life, and room for a small server's rush.
             tokens: TokenTable::new(config.clients_max * 4 + 1024, hash),
             sessions: SessionTable::new(config.clients_max, hash),
@@ -185,10 +193,10 @@ impl Server {
         session.map_or(0, |session| session.peer.link.room_bytes(self.now, session.peer.body_bytes()))
     }
 
-    /// Addresses that were challenged and have not answered yet.
+    /// Addresses that were challenged and resumptions that were accepted, and have not answered yet.
     #[must_use]
     pub fn handshakes_len(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.resuming.len()
     }
 
     /// Tokens that were shown and have not expired yet.

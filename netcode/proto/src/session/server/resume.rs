@@ -2,16 +2,18 @@
 //! back; must never know what is said then.
 //!
 //! As with a handshake: a stranger costs no memory, earns less than it sends, and changes nothing before it has shown
-//! that it receives where it says it is.
+//! that it receives where it says it is. What is kept is one attempt for each request that its owner made (by its
+//! `fresh`), not for each address from which it came: a copied request earns its sender an acceptance that is good for
+//! that address alone, takes nobody's place, and can be used by nobody but the owner.
 
 use std::net::SocketAddr;
 
 use netcode_token::aead::PacketKey;
-use netcode_token::{PrivateToken, open_private};
+use netcode_token::{Key, PrivateToken, open_private};
 use netcode_wire::Time;
 
 use super::Server;
-use super::admit::{Pending, Resumption, mark_of};
+use super::admit::{Pending, mark_of};
 use crate::session::ClientId;
 use crate::session::challenge::TokenMark;
 use crate::session::extension::{Accept, ConnectionId, Offer};
@@ -54,7 +56,7 @@ impl Server {
         self.offer_resumption(now, from, (token, mark, expire_unix_s), keys, offer);
     }
 
-    /// Accepts, as often as asked, in the same words; nothing else happens yet.
+    /// Accepts, as often as asked, for each address in the same words; nothing else happens yet.
     fn offer_resumption(
         &mut self,
         now: Time,
@@ -63,33 +65,37 @@ impl Server {
         keys: SessionKeys,
         offer: Offer,
     ) {
-        let handshake =
-            if self.pending.contains_key(&from) { ServerPhase::Challenged } else { ServerPhase::Absent };
         if self.refuses(token.client_id, expire_unix_s, from) {
-            if handshake.after(ServerCause::RequestDenied) == Some(ServerPhase::Absent) {
-                self.pending.remove(&from);
-            }
             self.deny(from, &keys.seal);
             return;
         }
-        // One attempt a token: a newer one from elsewhere takes the place of the older.
-        if let Some(earlier) = self.tokens.resume_from(&mark, from)
-            && self.pending.get(&earlier).is_some_and(|pending| earlier != from && pending.resumes(&mark))
-        {
-            self.pending.remove(&earlier);
+        let attempts = self.tokens.resumptions(&mark);
+        let same = |id: &ConnectionId| {
+            self.resuming.get(id).is_some_and(|attempt| attempt.pending.server_key() == &keys.seal)
+        };
+        let known = attempts.into_iter().flatten().find(same);
+        let handshake = if known.is_some() { ServerPhase::Challenged } else { ServerPhase::Absent };
+        if handshake.after(ServerCause::Resume) != Some(ServerPhase::Challenged) {
+            return;
         }
-        let known = handshake == ServerPhase::Challenged;
-        let has_room = known || self.pending.len() < self.pending_max();
-        if !has_room || handshake.after(ServerCause::Resume) != Some(ServerPhase::Challenged) {
+        if known.is_none() && !self.has_place(now) {
             self.wire.counters.requests_overflowed += 1;
             return;
         }
-        let said = self.pending.get(&from).and_then(|pending| pending.acceptance_under(&keys));
-        let accept = said.unwrap_or_else(|| self.draw_acceptance(offer));
         let (key, sequence) = (PacketKey::new(&keys.seal), self.next_global_sequence());
-        self.wire.send(from, &key, (PacketType::Accept, Form::Standard), sequence, &accept.encode());
-        let resumption = Resumption { accept, open: accept.key(&keys.open) };
-        self.pending.insert(from, Pending::resumption(now, token, mark, expire_unix_s, keys, resumption));
+        let id = known.unwrap_or_else(|| {
+            let accept = self.draw_acceptance(offer);
+            if let Some(oldest) = self.tokens.resume_as(&mark, accept.id) {
+                self.resuming.remove(&oldest);
+            }
+            let pending = Pending::new(now, token, mark, expire_unix_s, keys);
+            self.resuming.insert(accept.id, Attempt { pending, accept });
+            accept.id
+        });
+        let Some(attempt) = self.resuming.get_mut(&id) else { return };
+        attempt.pending.repeat(now);
+        let text = attempt.acceptance_at(from, &self.config.challenge_key).encode();
+        self.wire.send(from, &key, (PacketType::Accept, Form::Standard), sequence, &text);
     }
 
     /// The first extended packet of a client whose resumption was accepted: only who received the acceptance at `from`
@@ -102,15 +108,18 @@ impl Server {
         datagram: &[u8],
         head: Head,
     ) -> Option<ClientId> {
-        let resumption = self.pending.get(&from)?.resumption_with(id)?;
-        let accept: Accept = resumption.accept;
+        let attempt = self.resuming.get(&id)?;
+        let accept = attempt.acceptance_at(from, &self.config.challenge_key);
         // On a copy: the session will open it as any other.
-        self.wire.sealer.open(&mut datagram.to_vec(), &resumption.open, head)?;
+        self.wire.sealer.open(&mut datagram.to_vec(), &accept.key(attempt.pending.client_key()), head)?;
         if self.events.len() >= self.events_max() {
             self.wire.counters.requests_overflowed += 1;
             return None;
         }
-        let pending = self.pending.remove(&from)?;
+        let Attempt { pending, .. } = self.resuming.remove(&id)?;
+        for other in self.tokens.end_resumptions(pending.mark()).into_iter().flatten() {
+            self.resuming.remove(&other);
+        }
         if self.refuses_pending(&pending, from) {
             self.deny_pending(from, &pending);
             return None;
@@ -123,3 +132,24 @@ impl Server {
         Some(client)
     }
 }
+
+/// A resumption that was accepted and not confirmed yet.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// Its keys are derived from the request's `fresh`.
+    pub(super) pending: Pending,
+    /// What is accepted, but for the salt, which is another one for every address.
+    accept: Accept,
+}
+
+impl Attempt {
+    /// The acceptance that goes to an address: who copies the owner's answer to it cannot use it from elsewhere.
+    fn acceptance_at(&self, address: SocketAddr, key: &Key) -> Accept {
+        let place = address.to_string();
+        let drawn = key.derive(&[PLACE_PURPOSE, &self.accept.salt, place.as_bytes()]);
+        let salt = *drawn.as_bytes().first_chunk().expect("32 bytes begin with 16");
+        Accept { salt, ..self.accept }
+    }
+}
+
+const PLACE_PURPOSE: &[u8] = b"tickwright resumption at ";

@@ -42,7 +42,7 @@ impl Server {
         loop {
             let accept = self.draw_any_acceptance(offer);
             // One in 2^32 for every session there is.
-            if self.sessions.at_connection(accept.id).is_none() {
+            if self.sessions.at_connection(accept.id).is_none() && !self.resuming.contains_key(&accept.id) {
                 return accept;
             }
         }

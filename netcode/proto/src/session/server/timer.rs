@@ -5,6 +5,7 @@ use std::time::Duration;
 use netcode_wire::Time;
 
 use super::Server;
+use super::admit::Pending;
 use super::deadlines::{LATEST, SOONEST};
 use crate::session::phase::{ServerCause, ServerPhase};
 use crate::session::{ClientId, DisconnectReason};
@@ -41,10 +42,12 @@ impl Server {
 
     fn sweep(&mut self, now: Time) {
         self.tokens.sweep(self.unix_s(now));
-        self.pending.retain(|_, pending| {
+        let stays = |pending: &Pending| {
             let after = pending.has_lapsed(now).then(|| ServerPhase::Challenged.after(ServerCause::Lapse));
             after.flatten() != Some(ServerPhase::Absent)
-        });
+        };
+        self.pending.retain(|_, pending| stays(pending));
+        self.resuming.retain(|_, attempt| stays(&attempt.pending));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::session::challenge::TokenMark;
+use crate::session::extension::ConnectionId;
 use crate::session::hash::KeyedHash;
 
 /// Every token shown and not yet expired, up to a limit. Full of unexpired tokens, it refuses new ones: to forget
@@ -19,9 +20,12 @@ struct TokenUse {
     from: SocketAddr,
     expire_unix_s: u64,
     stage: Stage,
-    /// Where a resumption with it is under way.
-    resuming_from: Option<SocketAddr>,
+    /// Resumptions with it that are under way, the newest first.
+    resuming: Attempts,
 }
+
+/// Attempts to resume with one token: its owner's, and one more, which somebody may have kept from an earlier crash.
+pub(crate) type Attempts = [Option<ConnectionId>; 2];
 
 /// How far the life of a token has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,7 @@ impl TokenTable {
         if self.uses.len() >= self.uses_max {
             return false;
         }
-        self.uses.insert(mark, TokenUse { from, expire_unix_s, stage: Stage::Shown, resuming_from: None });
+        self.uses.insert(mark, TokenUse { from, expire_unix_s, stage: Stage::Shown, resuming: [None; 2] });
         true
     }
 
@@ -75,9 +79,22 @@ impl TokenTable {
         self.uses.get(mark).is_some_and(|earlier| earlier.stage == Stage::Spent)
     }
 
-    /// Notes that a token's session is being resumed from an address; gives the one from where it was tried before.
-    pub(crate) fn resume_from(&mut self, mark: &TokenMark, from: SocketAddr) -> Option<SocketAddr> {
-        self.uses.get_mut(mark)?.resuming_from.replace(from)
+    /// The resumptions under way with a token.
+    pub(crate) fn resumptions(&self, mark: &TokenMark) -> Attempts {
+        self.uses.get(mark).map_or([None; 2], |earlier| earlier.resuming)
+    }
+
+    /// Notes that a token's session is being resumed; gives the attempt that is given up for it.
+    pub(crate) fn resume_as(&mut self, mark: &TokenMark, id: ConnectionId) -> Option<ConnectionId> {
+        let resuming = &mut self.uses.get_mut(mark)?.resuming;
+        let [newest, oldest] = std::mem::take(resuming);
+        *resuming = [Some(id), newest];
+        oldest
+    }
+
+    /// A token's session was resumed; gives the attempts that were under way.
+    pub(crate) fn end_resumptions(&mut self, mark: &TokenMark) -> Attempts {
+        self.uses.get_mut(mark).map_or([None; 2], |earlier| std::mem::take(&mut earlier.resuming))
     }
 
     /// Forgets the tokens that have expired: their requests are refused for that.
@@ -111,8 +128,10 @@ mod tests {
         assert!(!table.is_resumable(&[1; 16]), "nothing began with it yet");
         table.spend(&[1; 16]);
         assert!(!table.allows(&[1; 16], home) && table.is_resumable(&[1; 16]));
-        assert_eq!(table.resume_from(&[1; 16], home), None);
-        assert_eq!(table.resume_from(&[1; 16], away), Some(home));
+        let ids = [1, 2, 3].map(|id| ConnectionId::from_bytes([id; 4]));
+        assert_eq!(ids.map(|id| table.resume_as(&[1; 16], id)), [None, None, Some(ids[0])]);
+        assert_eq!(table.end_resumptions(&[1; 16]), [Some(ids[2]), Some(ids[1])]);
+        assert_eq!(table.resumptions(&[1; 16]), [None; 2]);
         table.end(&[1; 16]);
         assert!(!table.allows(&[1; 16], home) && !table.is_resumable(&[1; 16]));
     }
