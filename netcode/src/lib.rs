@@ -9,7 +9,7 @@
 //! | [`proto`] | sessions (netcode 1.02), acknowledgements, channels, fragments: one datagram a peer a tick |
 //! | [`snapshot`] | the world as quantised columns, deltas against what a client holds, the messages of a match |
 //! | [`client`] | the player's half: clock, inputs, prediction, reconciliation, interpolation |
-//! | [`transport`] | the carriers: UDP with and without threads, memory |
+//! | [`transport`] | the carriers: UDP with and without threads, WebSocket for browsers (feature `websocket`), memory |
 //!
 //! Knowledge runs one way: `wire` ← `token`, `snapshot` ← `proto` ← `client`; `transport` knows none of them. Nothing
 //! but `transport` touches a socket, a clock or a thread: everywhere else, time and datagrams are arguments, and what
@@ -88,6 +88,8 @@
 //! | a slow frame skips ticks and owes nothing | `netcode/tests/whole/frames.rs` |
 //! | whatever an authentic server sends, the client goes on or leaves with a reason | `netcode/tests/whole/hostile.rs` |
 //! | the same over real sockets | `netcode/tests/whole/sockets.rs`, `netcode/transport/tests/loopback.rs` |
+//! | a session survives its broken WebSocket, and moves between carriers by proof alone | `netcode/transport/tests/sessions.rs` |
+//! | after a stall of TCP comes the newest state, and everything reliable | `netcode/transport/tests/sessions.rs` |
 //! | steady state allocates nothing in the client | `netcode/tests/allocations.rs` |
 
 pub use netcode_client as client;

@@ -17,6 +17,19 @@ pub(crate) type Carriers = Joined<UdpThread, WebSocketServer>;
 
 /// Opens what `options` ask for.
 pub(crate) fn open(options: &ServerOptions) -> Result<Carriers, RunError> {
+    // One number for both, and any will do: what is free for UDP may not be so for TCP.
+    let any_will_do = options.port == 0 && options.websocket_port.is_none();
+    let mut tries = if any_will_do { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match open_once(options) {
+            Err(RunError::WebSocket { .. }) if tries > 0 => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(options: &ServerOptions) -> Result<Carriers, RunError> {
     let udp =
         open_udp(SocketAddr::new(options.bind, options.port)).map_err(|cause| RunError::Udp { cause })?;
     let Some(port) = websocket_port(options, udp.local_addr().port()) else {
@@ -72,6 +85,8 @@ pub(crate) fn add_drops(carriers: &Carriers, drops: &mut BTreeMap<String, u64>) 
     add("websocket_unanswered", counters.closed_unanswered);
 }
 
+/// Tries to find a number that is free for UDP and TCP. One of a thousand is taken on a busy machine.
+const PORT_TRIES: u32 = 8;
 /// Places for connections beyond the players': for those who have not shown a token yet, and for the old connections
 /// of those who come again. Each is given up after seconds without an answer.
 const STRANGERS_MAX: usize = 256;

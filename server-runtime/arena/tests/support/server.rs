@@ -12,6 +12,8 @@ pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) udp: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Where it takes WebSockets, if it was told to.
+    pub(crate) websocket: Option<SocketAddr>,
     pub(crate) key: Key,
 }
 
@@ -31,9 +33,9 @@ impl ServerProcess {
         let ready =
             lines.find_map(|line| serde_json::from_str::<Value>(&line).ok()).expect("the server gets ready");
         std::thread::spawn(move || lines.count());
-        let address =
-            |name: &str| ready[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        Self { udp: address("udp"), admin: address("admin"), key, child }
+        let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
+        let [udp, admin] = ["udp", "admin"].map(|name| address(name).expect("an address"));
+        Self { udp, admin, websocket: address("websocket"), key, child }
     }
 }
 

@@ -67,28 +67,10 @@ impl Squad {
 
 impl Member {
     fn connect(server: &ServerProcess, index: usize) -> Self {
-        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        let player = 1000 + index as u64;
-        let name = NAMES[index % NAMES.len()].to_owned();
-        let seat = Seat { match_id: 0, player, team: 0, rating_milli: 25_000, name };
-        let spec = TokenSpec {
-            protocol_id: PROTOCOL_ID,
-            create_unix_s: unix_s,
-            expire_unix_s: unix_s + 60,
-            timeout_s: 10,
-            client_id: player,
-            servers: vec![server.udp],
-            user_data: seat.encode(),
-        };
-        let token = mint(&spec, &server.key).expect("the specification is complete");
-        let mut config = ClientConfig::new(PROTOCOL_ID);
-        config.messages = arena::messages();
-        config.telemetry = true;
-        let client =
-            Client::connect(Time::ZERO, &token[..], arena::schema(), config).expect("a token of our own");
+        let player = player_of(index);
         let carrier = UdpCarrier::open((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let [up, down] = [player, !player].map(|seed| Conditioner::new(Profile::demo(), seed));
-        Self { client, carrier, up, down, pilot: Pilot::new(player) }
+        Self { client: client_of(server, index), carrier, up, down, pilot: Pilot::new(player) }
     }
 
     fn advance(&mut self, now: Time) {
@@ -111,4 +93,30 @@ impl Member {
         let connected = matches!(self.client.state(), ClientState::Connected);
         Outcome { connected, mispredictions: self.client.stats().mispredictions }
     }
+}
+
+fn player_of(index: usize) -> u64 {
+    1000 + index as u64
+}
+
+/// A client with a token for `server`, whose clock starts now at zero.
+pub(crate) fn client_of(server: &ServerProcess, index: usize) -> Client<ArenaGame> {
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let player = player_of(index);
+    let name = NAMES[index % NAMES.len()].to_owned();
+    let seat = Seat { match_id: 0, player, team: 0, rating_milli: 25_000, name };
+    let spec = TokenSpec {
+        protocol_id: PROTOCOL_ID,
+        create_unix_s: unix_s,
+        expire_unix_s: unix_s + 60,
+        timeout_s: 10,
+        client_id: player,
+        servers: vec![server.udp],
+        user_data: seat.encode(),
+    };
+    let token = mint(&spec, &server.key).expect("the specification is complete");
+    let mut config = ClientConfig::new(PROTOCOL_ID);
+    config.messages = arena::messages();
+    config.telemetry = true;
+    Client::connect(Time::ZERO, &token[..], arena::schema(), config).expect("a token of our own")
 }
