@@ -59,7 +59,9 @@ pub use client::{CORRECTIONS_MAX, Client, TRIPS_MAX};
 pub use clock::ClockConfig;
 pub use config::ClientConfig;
 pub use game::{Game, StepContext, step};
-pub use netcode_proto::{Bytes, ChannelId, ConnectError, DisconnectReason, LinkStats, Transmit, channels};
+pub use netcode_proto::{
+    Bytes, ChannelId, ConnectError, DisconnectReason, Key, LinkStats, Transmit, channels,
+};
 pub use playout::InterpolationConfig;
 pub use state::{ClientState, ClientStats, LeaveReason, ReliableTrip, SendMessageError};
 pub use view::WorldView;

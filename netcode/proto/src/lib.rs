@@ -9,6 +9,7 @@ pub mod link;
 mod session;
 
 pub use bytes::Bytes;
+pub use netcode_token::Key;
 pub use channels::{ChannelId, ChannelKind, ChannelSet, Precedence};
 pub use link::{ChannelStats, Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
 pub use session::{

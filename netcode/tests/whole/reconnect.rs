@@ -1,5 +1,7 @@
 //! Sessions that begin again, end, or never stand.
 
+use std::time::Duration;
+
 use netcode::{
     Client, ClientConfig, ClientState, Schema,
     client::{DisconnectReason, LeaveReason},
@@ -29,6 +31,40 @@ fn a_newer_token_takes_the_older_session_over_at_once() {
     assert!(world.players[new].client.predicted().is_some());
     assert!(world.players[new].lawful > 60);
     assert!(matches!(world.players[old].client.state(), ClientState::Disconnected(_)));
+}
+
+#[test]
+fn a_client_that_crashed_comes_back_with_the_token_that_it_had() {
+    let mut world = World::new(37, 8);
+    let crashed = world.join(1, Profile::clean(60.0), FRAME_60);
+    let joining = time_until_in(&mut world, crashed);
+    world.run_secs(3);
+    let first = world.server.seats[&1].client;
+    let back = world.crash_and_resume(crashed, Profile::clean(60.0), FRAME_60);
+    let resuming = time_until_in(&mut world, back);
+    // Its session stands after one round trip, and its packet brings the welcome after the second: no later than with a
+    // handshake, and no backend was asked for a token.
+    assert!(
+        resuming <= joining && resuming <= Duration::from_millis(2 * 60 + 17),
+        "{resuming:?}, {joining:?}"
+    );
+    world.run_secs(3);
+    assert!(world.server.ended.contains(&(first, DisconnectReason::Superseded)), "{:?}", world.server.ended);
+    assert_ne!(world.server.seats[&1].client, first);
+    assert_eq!(world.server.seats.len(), 1);
+    assert_eq!(world.players[back].client.state(), ClientState::Connected);
+    assert!(world.players[back].client.predicted().is_some());
+    assert!(world.players[back].lawful > 60);
+}
+
+/// How long a player takes to be in the match, to 5 ms.
+fn time_until_in(world: &mut World, player: usize) -> Duration {
+    let begun = world.now;
+    while world.players[player].client.state() == ClientState::Connecting {
+        world.run(Duration::from_millis(5));
+        assert!(world.now.since(begun) < Duration::from_secs(1), "still out");
+    }
+    world.now.since(begun)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use netcode::{Client, ClientConfig, Tick, Time};
+use netcode::{Client, ClientConfig, Tick, Time, client::Key};
 use netcode_sim::{Conditioner, Profile};
 
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) enum Frames {
 pub(crate) struct Player {
     pub(crate) id: u64,
     pub(crate) client: Client<Field>,
+    token: Box<[u8; 2048]>,
     pub(crate) up: Conditioner,
     pub(crate) down: Conditioner,
     pub(crate) frames: Frames,
@@ -74,16 +75,41 @@ impl World {
         frames: Frames,
         set: impl FnOnce(&mut ClientConfig),
     ) -> usize {
-        let number = self.players.len() as u64;
-        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(number * 17);
         let mut config = ClientConfig::new(PROTOCOL);
         config.messages = messages();
         set(&mut config);
-        let client =
-            Client::connect(self.now, &*token(self.now, id), schema(), config).expect("the token is sound");
+        let token = token(self.now, id);
+        let client = Client::connect(self.now, &*token, schema(), config).expect("the token is sound");
+        self.seat(id, client, token, profile, frames)
+    }
+
+    /// A player's process has died without a word; it starts again, elsewhere, with nothing but its token.
+    pub(crate) fn crash_and_resume(&mut self, crashed: usize, profile: Profile, frames: Frames) -> usize {
+        let Player { id, token, up, down, .. } = &mut self.players[crashed];
+        up.set_down(true);
+        down.set_down(true);
+        let (id, token) = (*id, token.clone());
+        let mut config = ClientConfig::new(PROTOCOL);
+        config.messages = messages();
+        let fresh = Key::from_bytes([self.players.len() as u8; 32]);
+        let client = Client::resume(self.now, &*token, &fresh, schema(), config).expect("the token is sound");
+        self.seat(id, client, token, profile, frames)
+    }
+
+    fn seat(
+        &mut self,
+        id: u64,
+        client: Client<Field>,
+        token: Box<[u8; 2048]>,
+        profile: Profile,
+        frames: Frames,
+    ) -> usize {
+        let number = self.players.len() as u64;
+        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(number * 17);
         self.players.push(Player {
             id,
             client,
+            token,
             up: Conditioner::new(profile, seed + 1),
             down: Conditioner::new(profile, seed + 2),
             frames,

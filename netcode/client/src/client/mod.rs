@@ -3,6 +3,7 @@
 
 mod advance;
 mod receive;
+mod resume;
 
 use std::{collections::VecDeque, fmt, net::SocketAddr};
 
@@ -76,10 +77,15 @@ impl<G: Game> Client<G> {
         schema: Schema,
         config: ClientConfig,
     ) -> Result<Self, ConnectError> {
+        let session = Session::connect(now, token, config.session.clone())?;
+        Ok(Self::over(session, schema, config))
+    }
+
+    /// A client on top of a session that has begun to connect.
+    fn over(session: Session, schema: Schema, config: ClientConfig) -> Self {
         let component =
             schema.id_of::<G::State>().expect("the predicted component is registered in the schema");
-        let session = Session::connect(now, token, config.session.clone())?;
-        Ok(Self {
+        Self {
             component,
             session,
             left: None,
@@ -102,7 +108,7 @@ impl<G: Game> Client<G> {
             trips: Vec::new(),
             schema,
             config,
-        })
+        }
     }
 
     /// The next datagram to send; to be polled until there is none, after every call that takes the time.
