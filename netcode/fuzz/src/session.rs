@@ -298,8 +298,26 @@ pub fn packets_seeds() -> Vec<Vec<u8>> {
         extended(4, 13, 302, &[0, 0x81, 1, 0, b'h', b'i']),
         extended(4, 14, 303, &[]),
     ];
+    // A probe of the path and answers to probes that were, and were not, sent; then the same to its own client.
+    let probing = [
+        extended(2, 9, 300, &[0; 200]),
+        vec![14, 14, 14, 14],
+        extended(2, 15, 301, &12u64.to_le_bytes()),
+        extended(2, 15, 302, &u64::MAX.to_le_bytes()),
+        [vec![7, 9, 2, 90, 0, 0, 0, 0, 0, 0, 0], chunk(&[0; 100])].concat(),
+        [vec![7, 15, 2, 91, 0, 0, 0, 0, 0, 0, 0], chunk(&[3, 0, 0, 0, 0, 0, 0, 0])].concat(),
+        vec![14],
+    ];
     let fool = [vec![7, 6, 8], u64::MAX.to_le_bytes().to_vec(), chunk(&[]), vec![14]];
-    vec![talk.concat(), lie.concat(), request, garbage.concat(), fool.concat(), moving.concat()]
+    vec![
+        talk.concat(),
+        lie.concat(),
+        request,
+        garbage.concat(),
+        fool.concat(),
+        moving.concat(),
+        probing.concat(),
+    ]
 }
 
 const TICK: Duration = Duration::from_micros(16_667);

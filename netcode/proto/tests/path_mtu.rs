@@ -155,3 +155,29 @@ fn a_false_alarm_costs_a_probe_and_no_bytes() {
     assert_eq!((net.server.datagram_bytes(client), net.client(0).datagram_bytes()), (Some(1472), 1472));
     assert_eq!(net.server.counters().mtu_black_holes, 0);
 }
+
+#[test]
+fn answers_to_probes_that_were_not_sent_say_nothing() {
+    let mut net = Net::new(server_config(), 1);
+    net.filter = Box::new(|datagram| datagram.bytes.len() <= 1300);
+    let token = token(1);
+    net.connect(&token);
+    assert!(net.run_until(|net| net.all_connected() && net.server.counters().extended == 1));
+    let client = net.server.client_of_player(1).expect("connected");
+    talk(&mut net, client, 240, 40);
+    let before = (net.server.datagram_bytes(client), *net.server.counters());
+    let keys = net.extended_keys(client_address(0), &token);
+    for number in 0..2000u64 {
+        let sequence = [number, u64::MAX - number][number as usize % 2];
+        let answer = seal_with(&keys.up, 15, &keys.id, 100_000 + number, &sequence.to_le_bytes());
+        assert!(net.inject(client_address(0), &answer).is_empty());
+    }
+    let after = net.server.counters();
+    assert_eq!(net.server.datagram_bytes(client), before.0);
+    assert_eq!(after.mtu_probes_answered, before.1.mtu_probes_answered);
+    // And one that its own end says of a length that nobody asked about is answered with no more than it cost.
+    let probe = seal_with(&keys.up, 9, &keys.id, 200_000, &[0; 30]);
+    let answers = net.inject(client_address(9), &probe);
+    let home: Vec<_> = answers.iter().filter(|answer| answer.to == client_address(0)).collect();
+    assert!(home.len() == 1 && kind(&home[0].bytes) == 15 && home[0].bytes.len() <= probe.len());
+}
