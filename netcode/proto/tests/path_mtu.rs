@@ -75,9 +75,11 @@ fn an_idle_session_probes_nothing() {
 
 #[test]
 fn a_path_that_narrows_swallows_no_message() {
-    for (narrow, least) in [(1300, 1293), (1200, 1200), (1000, 548), (600, 548)] {
-        let (mut net, client) = talking(1472, 40);
-        assert_eq!(net.client(0).datagram_bytes(), 1472);
+    for (wide, narrow, least) in
+        [(1472, 1300, 1293), (1472, 1200, 1200), (1472, 1000, 548), (1472, 600, 548), (1200, 1000, 548)]
+    {
+        let (mut net, client) = talking(wide, 40);
+        assert_eq!(net.client(0).datagram_bytes(), wide);
         // Long messages, and one that is sent whole on the wide path, are under way when it narrows.
         let messages: Vec<Vec<u8>> = [50_000, 1350, 30_000, 700, 10]
             .iter()

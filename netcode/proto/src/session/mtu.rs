@@ -44,7 +44,7 @@ struct Probe {
 pub(crate) enum Fate {
     /// Nothing that anybody must know of.
     Same,
-    /// The longest datagram is another one now.
+    /// The longest datagram is another one now, or is known to pass for the first time.
     Resized,
     /// Datagrams of the length in use vanish: it fell back.
     BlackHole,
@@ -141,6 +141,7 @@ impl PathMtu {
                 self.advance(MtuCause::Confirmed);
                 self.size = BASE;
                 self.search(now);
+                return Some(Fate::Resized);
             }
             MtuPhase::Searching => {
                 self.size = self.size.max(self.target);

@@ -332,7 +332,7 @@ impl Peer {
         let bytes = self.body_bytes();
         // What is lost of these lengths while shorter ones arrive makes the length doubtful.
         let doubtful = if bytes > BODY_BYTES_BASE { BODY_BYTES_BASE } else { BODY_BYTES_LEAST };
-        wire.counters.mtu_raised += u64::from(bytes > self.link.body_bytes());
+        wire.counters.mtu_raised += u64::from(bytes > self.link.body_bytes().max(BODY_BYTES_BASE));
         wire.counters.mtu_black_holes += u64::from(fate == Fate::BlackHole);
         self.link.set_body_bytes(self.sequence, bytes, doubtful);
     }
