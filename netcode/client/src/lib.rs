@@ -60,7 +60,7 @@ pub use clock::ClockConfig;
 pub use config::ClientConfig;
 pub use game::{Game, StepContext, step};
 pub use netcode_proto::{
-    Bytes, ChannelId, ConnectError, DisconnectReason, Key, LinkStats, Transmit, channels,
+    Bytes, ChannelId, ClientSession, ConnectError, DisconnectReason, Key, LinkStats, Transmit, channels,
 };
 pub use playout::InterpolationConfig;
 pub use state::{ClientState, ClientStats, LeaveReason, ReliableTrip, SendMessageError};

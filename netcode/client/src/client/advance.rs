@@ -1,13 +1,16 @@
 //! The ticks of a frame: compare with authority, ask for inputs, predict, tell the server. At most one datagram.
 
-use netcode_proto::channels::{CONTROL, STATE};
+use netcode_proto::{
+    ClientSession,
+    channels::{CONTROL, STATE},
+};
 use netcode_snapshot::{Replicate, exchange::INPUTS_MAX};
 use netcode_wire::{Tick, Time};
 
 use super::{CORRECTIONS_MAX, Client};
 use crate::{Game, WorldView, clock::Due, predict::Verdict};
 
-impl<G: Game> Client<G> {
+impl<G: Game, S: ClientSession> Client<G, S> {
     /// Moves to `now`: compares the newest snapshot with the prediction, then plays every tick that is due: `sample`
     /// gives its input, which is predicted and sent. Call it once a frame; a frame without a due tick costs little,
     /// and one that took too long skips ticks instead of owing them.

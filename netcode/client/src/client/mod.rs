@@ -8,7 +8,7 @@ mod resume;
 use std::{collections::VecDeque, fmt, net::SocketAddr};
 
 use netcode_proto::{
-    Bytes, ChannelId, Client as Session, ClientState as SessionState, ConnectError, Transmit,
+    Bytes, ChannelId, Client as Session, ClientSession, ClientState as SessionState, ConnectError, Transmit,
 };
 use netcode_snapshot::{
     COLUMNS_MAX, ComponentId, InputPacket, Message, NetId, Receiver, Replicate, Schema, SnapshotHeader,
@@ -27,11 +27,13 @@ use crate::{
 };
 
 /// A player's connection to one match of game `G`.
-pub struct Client<G: Game> {
+///
+/// `S` is the session below it: our own unless said otherwise, any [`ClientSession`] by [`Client::over`].
+pub struct Client<G: Game, S = Session> {
     config: ClientConfig,
     schema: Schema,
     component: ComponentId,
-    session: Session,
+    session: S,
     left: Option<LeaveReason>,
     receiver: Receiver,
     /// The head of the newest snapshot, until it was compared with the prediction.
@@ -63,7 +65,7 @@ struct MatchClock {
     player: u64,
 }
 
-impl<G: Game> Client<G> {
+impl<G: Game> Client<G, Session> {
     /// Begins to connect with a connect token (2048 bytes). `schema` must equal the server's.
     ///
     /// # Errors
@@ -80,9 +82,15 @@ impl<G: Game> Client<G> {
         let session = Session::connect(now, token, config.session.clone())?;
         Ok(Self::over(session, schema, config))
     }
+}
 
-    /// A client on top of a session that has begun to connect.
-    fn over(session: Session, schema: Schema, config: ClientConfig) -> Self {
+impl<G: Game, S: ClientSession> Client<G, S> {
+    /// A client on top of a session that has begun to connect. `schema` must equal the server's, and the channels of
+    /// `config.session` those of the session; nothing else of `config.session` is looked at.
+    ///
+    /// # Panics
+    /// When `schema` lacks the predicted component `G::State`.
+    pub fn over(session: S, schema: Schema, config: ClientConfig) -> Self {
         let component =
             schema.id_of::<G::State>().expect("the predicted component is registered in the schema");
         Self {
@@ -271,7 +279,7 @@ impl<G: Game> Client<G> {
     }
 }
 
-impl<G: Game> fmt::Debug for Client<G> {
+impl<G: Game, S: ClientSession> fmt::Debug for Client<G, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut brief = f.debug_struct("Client");
         brief.field("state", &self.state()).field("played", &self.played).field("own", &self.own);

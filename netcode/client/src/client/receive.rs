@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use netcode_proto::{
-    Bytes, ChannelId, ChannelKind, ClientState as SessionState,
+    Bytes, ChannelId, ChannelKind, ClientSession, ClientState as SessionState,
     channels::{CONTROL, STATE},
 };
 use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
@@ -17,7 +17,7 @@ use crate::{
     predict::Prediction,
 };
 
-impl<G: Game> Client<G> {
+impl<G: Game, S: ClientSession> Client<G, S> {
     /// Takes a datagram in, decrypting it in place. `now` should be when it arrived, as exactly as is known.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
         self.session.handle_datagram(now, from, datagram);

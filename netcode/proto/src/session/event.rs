@@ -13,8 +13,9 @@ use crate::LinkError;
 pub struct ClientId(u32);
 
 impl ClientId {
-    /// The client in `slot` after `generation` others.
-    pub(crate) const fn new(slot: u16, generation: u16) -> Self {
+    /// The client in `slot` after `generation` others: for whoever keeps a table of sessions.
+    #[must_use]
+    pub const fn new(slot: u16, generation: u16) -> Self {
         Self((generation as u32) << 16 | slot as u32)
     }
 

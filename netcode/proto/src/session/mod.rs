@@ -23,6 +23,7 @@ mod wire;
 pub use client::Client;
 pub use config::{ClientConfig, Extensions, ServerConfig};
 pub use event::{ClientId, ClientState, ConnectError, Counters, DisconnectReason, ServerEvent, Transmit};
+pub use packet::{REQUEST_BYTES, Request};
 pub use server::Server;
 
 use std::time::Duration;

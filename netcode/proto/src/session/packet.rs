@@ -226,24 +226,28 @@ pub(crate) fn sequence_len(sequence: u64) -> usize {
 /// | 24 | token's nonce |
 /// | 1024 | token's private part, sealed |
 #[derive(Debug)]
-pub(crate) struct Request<'a> {
-    pub(crate) expire_unix_s: u64,
-    pub(crate) nonce: [u8; NONCE_LEN],
-    pub(crate) private: &'a mut [u8],
+pub struct Request<'a> {
+    /// When the token ends to admit anyone, unix seconds: as claimed, until the private part opened with it.
+    pub expire_unix_s: u64,
+    /// What the private part is sealed with.
+    pub nonce: [u8; NONCE_LEN],
+    /// The token's private part, for [`netcode_token::open_private`].
+    pub private: &'a mut [u8],
 }
 
 impl<'a> Request<'a> {
     /// Whether a datagram claims to be a request; everything else is checked by `decode`.
-    pub(crate) fn is_claimed(datagram: &[u8]) -> bool {
+    #[must_use]
+    pub fn is_claimed(datagram: &[u8]) -> bool {
         datagram.first() == Some(&0)
     }
 
-    /// Reads a request of this version and protocol.
-    pub(crate) fn decode(datagram: &'a mut [u8], protocol_id: u64) -> Option<Self> {
-        if datagram.len() != REQUEST_LEN {
+    /// Reads a request of this version and protocol. Nothing in it is proven.
+    pub fn decode(datagram: &'a mut [u8], protocol_id: u64) -> Option<Self> {
+        if datagram.len() != REQUEST_BYTES {
             return None;
         }
-        let (head, private) = datagram.split_at_mut(REQUEST_LEN - PRIVATE_LEN);
+        let (head, private) = datagram.split_at_mut(REQUEST_BYTES - PRIVATE_LEN);
         let mut input = ByteReader::new(&head[1..]);
         let ours = input.array() == Ok(VERSION) && input.u64() == Ok(protocol_id);
         let (expire_unix_s, nonce) = (input.u64().ok()?, input.array().ok()?);
@@ -251,13 +255,14 @@ impl<'a> Request<'a> {
     }
 
     /// Writes a request.
-    pub(crate) fn encode(
+    #[must_use]
+    pub fn encode(
         protocol_id: u64,
         expire_unix_s: u64,
         nonce: &[u8; NONCE_LEN],
         private: &[u8; PRIVATE_LEN],
-    ) -> Box<[u8; REQUEST_LEN]> {
-        let mut bytes = Box::new([0; REQUEST_LEN]);
+    ) -> Box<[u8; REQUEST_BYTES]> {
+        let mut bytes = Box::new([0; REQUEST_BYTES]);
         let written = write_request(bytes.as_mut_slice(), protocol_id, expire_unix_s, nonce, private);
         written.expect("the request's length is the sum of its fields");
         bytes
@@ -294,7 +299,7 @@ pub(crate) fn keep_alive_text(index: u32, clients_max: u32) -> [u8; KEEP_ALIVE_T
 }
 
 /// Length of a connection request, bytes.
-pub(crate) const REQUEST_LEN: usize = 1 + 13 + 8 + 8 + NONCE_LEN + PRIVATE_LEN;
+pub const REQUEST_BYTES: usize = 1 + 13 + 8 + 8 + NONCE_LEN + PRIVATE_LEN;
 /// A challenge's and a response's text: the challenge's sequence, then the sealed challenge.
 pub(crate) const CHALLENGE_TEXT_LEN: usize = 8 + SEALED_CHALLENGE_LEN;
 const KEEP_ALIVE_TEXT_LEN: usize = 8;
@@ -308,10 +313,10 @@ const EXTENDED_TEXT_MAX: usize = super::DATAGRAM_BYTES_MAX - 1 - 1 - TAG_LEN;
 const PROBE_ANSWER_LEN: usize = 8;
 const ASSOCIATED_LEN: usize = 13 + 8 + 1;
 
-const _: () = assert!(REQUEST_LEN == 1078, "the standard's figure");
+const _: () = assert!(REQUEST_BYTES == 1078, "the standard's figure");
 const _: () = assert!(super::BODY_BYTES_BASE <= PAYLOAD_MAX && super::BODY_BYTES_MAX <= EXTENDED_TEXT_MAX);
 // Whatever a request earns is shorter than the request: nobody can be flooded through us.
-const _: () = assert!(1 + 8 + CHALLENGE_TEXT_LEN + TAG_LEN < REQUEST_LEN);
+const _: () = assert!(1 + 8 + CHALLENGE_TEXT_LEN + TAG_LEN < REQUEST_BYTES);
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use netcode_token::Key;
 use netcode_token::aead::{PacketKey, TAG_LEN};
 
 use super::extension::Offer;
-use super::packet::{REQUEST_LEN, Request};
+use super::packet::{REQUEST_BYTES, Request};
 use super::peer::SessionKeys;
 
 /// A resumption request as it came.
@@ -39,7 +39,7 @@ impl<'a> Resume<'a> {
         if datagram.len() != RESUME_LEN {
             return None;
         }
-        let (request, rest) = datagram.split_at_mut(REQUEST_LEN);
+        let (request, rest) = datagram.split_at_mut(REQUEST_BYTES);
         let (fresh, proof) = rest.split_first_chunk_mut::<FRESH_LEN>()?;
         let request = Request::decode(request, protocol_id)?;
         Some(Self { request, fresh: Key::from_bytes(*fresh), proof })
@@ -47,7 +47,7 @@ impl<'a> Resume<'a> {
 
     /// Writes one: `request` is the token's, `client_to_server` its key.
     pub(crate) fn encode(
-        request: &[u8; REQUEST_LEN],
+        request: &[u8; REQUEST_BYTES],
         client_to_server: &Key,
         fresh: &Key,
         offer: Offer,
@@ -86,7 +86,7 @@ const FRESH_LEN: usize = 32;
 const PROOF_PURPOSE: &[u8] = b"tickwright resume proof 1";
 const RESUMED_PURPOSE: &[u8] = b"tickwright resumed session 1";
 /// Length of a resumption request, bytes.
-pub(crate) const RESUME_LEN: usize = REQUEST_LEN + FRESH_LEN + 4 + TAG_LEN;
+pub(crate) const RESUME_LEN: usize = REQUEST_BYTES + FRESH_LEN + 4 + TAG_LEN;
 
 const _: () = assert!(RESUME_LEN <= super::DATAGRAM_BYTES_BASE);
 
@@ -109,7 +109,7 @@ mod tests {
         };
         assert_eq!(offer(&bytes, &key), Some(Offer { aes_hardware: true, path_mtu: true }));
         assert_eq!(offer(&bytes, &Key::from_bytes([5; 32])), None);
-        for place in REQUEST_LEN..RESUME_LEN {
+        for place in REQUEST_BYTES..RESUME_LEN {
             let mut bent = bytes.to_vec();
             bent[place] ^= 1;
             assert_eq!(offer(&bent, &key), None, "byte {place}");
