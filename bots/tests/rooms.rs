@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("netcode-snapshot", &["netcode-wire"]),
     ("netcode-proto", &["netcode-wire", "netcode-token"]),
     ("netcode-client", &["netcode-wire", "netcode-token", "netcode-proto", "netcode-snapshot"]),
-    ("netcode-transport", &["netcode-wire", "netcode-proto"]),
+    ("netcode-transport", &["netcode-wire", "netcode-token", "netcode-proto"]),
     (
         "netcode-sim",
         &["netcode-wire", "netcode-token", "netcode-proto", "netcode-snapshot", "netcode-client"],

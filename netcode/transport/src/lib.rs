@@ -1,8 +1,9 @@
 //! The carriers: what moves datagrams between this process and the network.
 //!
 //! Owns: sockets, threads of input and output, rings between them and the thread that ticks, buffers, drop counters.
-//! Must never know: what is inside a datagram (no packet, no session, no world). This is the one room of `netcode`
-//! that may touch a socket, a clock or a thread.
+//! Must never know: what is inside a datagram (no packet, no session, no world), with one exception: `renet` and
+//! `laminar` are sessions made of those libraries, which fit below client and server in the place of ours. This is the
+//! one room of `netcode` that may touch a socket, a clock or a thread.
 //!
 //! | carrier | for | threads |
 //! |---|---|---|
@@ -12,16 +13,27 @@
 //! | [`MemoryCarrier`] | tests, and a client in the server's own process | none |
 //! | [`Joined`] | a server with players on both UDP and WebSocket | those of the two |
 //!
+//! | session (feature of that name) | made of | over |
+//! |---|---|---|
+//! | `RenetClientSession`, `RenetServerSession` (`renet`) | renet 2 and its netcode layer | any carrier |
+//! | `LaminarClientSession`, `LaminarServerSession` (`laminar`) | laminar 0.5, in the clear | any carrier |
+//!
 //! What UDP costs, and why its carriers are as they are, is told with numbers in `src/native/mod.rs`.
 //!
 //! All of them speak [`Carrier`], so that the code above is written once.
 
 mod carrier;
 mod counters;
+#[cfg(any(feature = "renet", feature = "laminar"))]
+mod foreign;
 mod joined;
+#[cfg(feature = "laminar")]
+mod laminar;
 mod memory;
 mod native;
 mod parcels;
+#[cfg(feature = "renet")]
+mod renet;
 mod ring;
 mod tunnel;
 #[cfg(feature = "websocket")]
@@ -30,11 +42,15 @@ mod websocket;
 pub use carrier::{Arrival, Carrier, Ecn};
 pub use counters::CarrierCounters;
 pub use joined::Joined;
+#[cfg(feature = "laminar")]
+pub use laminar::{LaminarClientSession, LaminarServerSession};
 pub use memory::{MemoryCarrier, MemoryHub};
 pub use native::{
     Abilities, IoMode, SendFrom, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
 };
 
+#[cfg(feature = "renet")]
+pub use renet::{RENET_CLIENTS_MAX, RenetClientSession, RenetServerSession};
 #[cfg(feature = "websocket")]
 pub use websocket::{
     WEBSOCKET_PROTOCOL, WebSocketClient, WebSocketCounters, WebSocketError, WebSocketOptions,
