@@ -16,6 +16,7 @@ use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
 use crate::room::{Room, TickPanic};
 use crate::status::Status;
+use crate::transport::Transport;
 
 /// Why a server could not run, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -343,7 +344,7 @@ fn open_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError
 }
 
 /// By which addresses tokens may name this server. Unknown to the machine itself when it listens on all
-/// interfaces without being told: then any.
+/// interfaces without being told: then any; but renet admits only by addresses that it knows, so there it is loopback.
 fn public_addresses(
     options: &ServerOptions,
     local: SocketAddr,
@@ -352,7 +353,10 @@ fn public_addresses(
     let mut addresses = options.public_addresses.clone();
     addresses.extend_from_slice(from_agones);
     if addresses.is_empty() && options.bind.is_unspecified() {
-        return addresses;
+        if options.transport != Transport::Renet {
+            return addresses;
+        }
+        tracing::warn!(%local, "renet lets in only by addresses that it knows: --public-address adds to this one");
     }
     addresses.push(local);
     addresses

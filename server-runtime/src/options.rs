@@ -190,6 +190,16 @@ pub enum OptionsError {
         /// What it should be.
         expected: &'static str,
     },
+    /// Two settings that exclude each other.
+    #[error("{key} does not go with {other}: {hint}")]
+    Conflict {
+        /// The flag.
+        key: &'static str,
+        /// What it excludes.
+        other: String,
+        /// What to do instead.
+        hint: &'static str,
+    },
     /// A transport that was left out of this build.
     #[error(
         "--transport {transport} is not in this build: build with the cargo feature `{transport}` (here are: {built})"
@@ -260,6 +270,11 @@ impl ServerOptions {
         {
             let expected = "1 to 16 of a-z, 0-9 and -";
             return Err(OptionsError::Malformed { key: "--region (TICKWRIGHT_REGION)", expected });
+        }
+        if self.websocket_port.is_some() && !self.transport.is_ours() {
+            let other = format!("--transport {}", self.transport);
+            let hint = "its clients come by UDP alone; browsers need --transport udp or websocket";
+            return Err(OptionsError::Conflict { key: "--websocket-port", other, hint });
         }
         self.private_key().map(drop)
     }
@@ -340,6 +355,12 @@ mod tests {
         );
         let missing = ServerOptions { key: None, ..valid() }.validate().unwrap_err().to_string();
         assert!(missing.starts_with("--key (TICKWRIGHT_KEY) is missing: "), "{missing}");
+        let combined =
+            ServerOptions { transport: Transport::Renet, websocket_port: Some(0), ..valid() }.validate();
+        if Transport::Renet.is_built() {
+            let said = combined.unwrap_err().to_string();
+            assert!(said.starts_with("--websocket-port does not go with --transport renet: "), "{said}");
+        }
         let backend = ServerOptions { backend: Some("localhost".into()), ..valid() };
         assert!(backend.validate().unwrap_err().to_string().contains("--backend"));
         let region = ServerOptions { region: Some("EU West".into()), ..valid() };

@@ -49,8 +49,15 @@ impl Transport {
     pub const fn is_built(self) -> bool {
         match self {
             Self::Udp | Self::WebSocket => true,
-            Self::Renet | Self::Laminar => false,
+            Self::Renet => cfg!(feature = "renet"),
+            Self::Laminar => cfg!(feature = "laminar"),
         }
+    }
+
+    /// Whether its sessions are ours: with all that they have beyond the standard, and for browsers too.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Udp | Self::WebSocket)
     }
 
     /// Itself, if this build has it.

@@ -4,6 +4,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `sessions` | whose sessions they are |
 //! | `receive` | sessions → seats, inputs → rings, messages → events |
 //! | `turn` | one tick: the five stages and the framework's own steps |
 //! | `phases` | the match's way from allocated to closed |
@@ -15,9 +16,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bevy_ecs::prelude::*;
-use netcode_proto::{ClientId, LinkConfig, ServerConfig, Transmit};
+use netcode_proto::{ClientId, ServerSession, Transmit};
 use netcode_snapshot::{Control, History, NetId, Schema};
-use netcode_token::Key;
 use netcode_wire::{BitWriter, Tick, Time};
 
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
@@ -25,7 +25,6 @@ use crate::drive::RunError;
 use crate::game_match::{Match, PhaseClock, PhaseLimits, Scoreboard};
 use crate::lag::{LagCompensation, Pose};
 use crate::meter::Meter;
-use crate::options::ServerOptions;
 use crate::outbox::Outbox;
 use crate::player::{CurrentTick, Dt, InputOf, Networked, Owner, PlayerId};
 use crate::stage::Stages;
@@ -41,6 +40,7 @@ pub(crate) mod poses;
 mod receive;
 mod report;
 mod send;
+mod sessions;
 mod turn;
 
 pub use phases::{MatchReport, PlayerReport, Report};
@@ -53,6 +53,7 @@ use interest::Interest;
 use players::Players;
 use poses::PoseSource;
 use receive::Early;
+use sessions::Sessions;
 
 /// Our share of the world's `'static` queries.
 type Owned<G> =
@@ -64,7 +65,7 @@ pub struct Room<G: ServerGame> {
     tick_hz: u16,
     world: World,
     stages: Stages,
-    net: netcode_proto::Server,
+    net: Sessions,
     players: Players<G::Input>,
     early: Vec<Early>,
     departed: Vec<PlayerId>,
@@ -128,7 +129,7 @@ impl<G: ServerGame> Room<G> {
         let options = &builder.options;
         options.validate()?;
         let tick_hz = options.tick_rate.unwrap_or(builder.tick_hz);
-        let net = netcode_proto::Server::new(session_config(options, addresses, unix_at_zero_s)?);
+        let net = Sessions::open(options, addresses, unix_at_zero_s)?;
         let messages = builder.messages.build();
         let messages_hash = messages.hash();
         let mut world = builder.setup.world;
@@ -244,21 +245,6 @@ impl<G: ServerGame> Room<G> {
             self.net.disconnect(now, client, codes::TOO_SLOW);
         }
     }
-}
-
-fn session_config(
-    options: &ServerOptions,
-    addresses: &[SocketAddr],
-    unix_at_zero_s: u64,
-) -> Result<ServerConfig, RunError> {
-    let mut config = ServerConfig::new(options.protocol_id, options.private_key()?);
-    config.challenge_key = Key::generate();
-    config.public_addresses = addresses.to_vec();
-    config.clients_max = usize::from(options.clients_max);
-    config.unix_at_zero_s = unix_at_zero_s;
-    config.link = LinkConfig::default();
-    config.seed = u64::from_le_bytes(Key::generate().as_bytes()[..8].try_into().expect("a key has 32 bytes"));
-    Ok(config)
 }
 
 fn register_events(world: &mut World) {

@@ -1,7 +1,7 @@
 //! The match's way: allocated, waiting, running, ended, closed, or void. Owns the reports that go to whoever
 //! runs the room; must never know Agones or the backend.
 
-use netcode_proto::ClientId;
+use netcode_proto::{ClientId, ServerSession};
 use netcode_snapshot::Control;
 use netcode_wire::{Tick, Time};
 use serde::Serialize;

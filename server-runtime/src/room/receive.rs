@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use netcode_proto::{Bytes, ChannelId, ClientId, DisconnectReason, ServerEvent, channels};
+use netcode_proto::{Bytes, ChannelId, ClientId, DisconnectReason, ServerEvent, ServerSession, channels};
 use netcode_snapshot::{Control, InputPacket, Telemetry};
 use netcode_token::Seat;
 use netcode_wire::{BitReader, Tick, Time, WireError};

@@ -2,6 +2,7 @@
 //! nothing but its own marks.
 
 use netcode_client::Game;
+use netcode_proto::ServerSession;
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 use serde::Serialize;

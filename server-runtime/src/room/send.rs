@@ -3,7 +3,7 @@
 
 use bevy_ecs::entity::Entity;
 use glam::Vec2;
-use netcode_proto::{ClientId, SendError, channels};
+use netcode_proto::{ClientId, SendError, ServerSession, channels};
 use netcode_snapshot::{Control, Feedback, NetId};
 use netcode_wire::Time;
 

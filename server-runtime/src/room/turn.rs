@@ -7,6 +7,7 @@ use std::time::Instant;
 use bevy_ecs::message::MessageRegistry;
 use bevy_ecs::prelude::*;
 use netcode_client::StepContext;
+use netcode_proto::ServerSession;
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 
