@@ -8,10 +8,12 @@ use arena::{
     ArenaGame, MatchEnd,
     pilot::{Pilot, Sight},
 };
-use netcode_client::{Client, ClientConfig, ClientState, LeaveReason, ReliableTrip};
+use netcode_client::{Client, ClientConfig, ClientState, ConnectError, LeaveReason, ReliableTrip};
+use netcode_proto::ClientSession;
 use netcode_sim::{Conditioner, Profile};
 use netcode_snapshot::MessageSet;
 use netcode_token::PublicToken;
+use netcode_transport::{LaminarClientSession, RenetClientSession};
 use netcode_wire::Time;
 use server_runtime::Transport;
 use tokio::runtime::Handle;
@@ -59,10 +61,13 @@ pub struct Outcome {
     pub stay: Stay,
 }
 
+/// Whatever the transport's session is made of.
+type Session = Box<dyn ClientSession + Send>;
+
 /// One player, connected or on the way.
 pub(super) struct Player {
     road: Road,
-    client: Client<ArenaGame>,
+    client: Client<ArenaGame, Session>,
     messages: MessageSet,
     pilot: Pilot,
     up: Conditioner,
@@ -89,8 +94,8 @@ impl Player {
             telemetry: true,
             ..ClientConfig::new(token.protocol_id)
         };
-        let client = Client::connect(now, &spec.token, arena::schema(), config)
-            .map_err(|e| format!("cannot connect: {e}"))?;
+        let session = connect(spec, now, &config).map_err(|e| format!("cannot connect: {e}"))?;
+        let client = Client::over(session, arena::schema(), config);
         Ok(Self {
             road,
             client,
@@ -210,6 +215,18 @@ fn open_road(spec: &PlayerSpec, token: &PublicToken) -> Result<Road, String> {
     // A server that was told no other port takes WebSockets at the number of its UDP port.
     let url = spec.websocket_url.clone().unwrap_or_else(|| format!("ws://{server}/"));
     Ok(Road::websocket(&spec.runtime, &url, server))
+}
+
+/// Begins the session that the transport asks for.
+fn connect(spec: &PlayerSpec, now: Time, config: &ClientConfig) -> Result<Session, ConnectError> {
+    let (token, config) = (spec.token.as_slice(), &config.session);
+    Ok(match spec.transport {
+        Transport::Udp | Transport::WebSocket => {
+            Box::new(netcode_proto::Client::connect(now, token, config.clone())?)
+        }
+        Transport::Renet => Box::new(RenetClientSession::connect(now, token, config)?),
+        Transport::Laminar => Box::new(LaminarClientSession::connect(now, token, config)?),
+    })
 }
 
 /// Records the one-way latencies of timed messages, both directions.

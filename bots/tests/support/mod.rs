@@ -23,15 +23,23 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Starts `bots ARGS --state … --json …`.
+    /// Starts `bots ARGS --state … --json …`: the demo.
     pub(crate) fn start(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
+        let state = dir.path().join("state").to_string_lossy().into_owned();
+        Self::start_in(dir, &[args, &["--state", &state]].concat())
+    }
+
+    /// Starts `bots ARGS --json …`: what keeps no state.
+    pub(crate) fn plain(args: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), args)
+    }
+
+    fn start_in(dir: tempfile::TempDir, args: &[&str]) -> Self {
         let state = dir.path().join("state");
         let json = dir.path().join("figures.json");
         let mut child = Command::new(env!("CARGO_BIN_EXE_bots"))
             .args(args)
-            .arg("--state")
-            .arg(&state)
             .arg("--json")
             .arg(&json)
             .stdin(Stdio::null())
