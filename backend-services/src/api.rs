@@ -5,6 +5,7 @@
 //! written as strings. Times are milliseconds or seconds, the unit is the name's last part. Requests refuse
 //! unknown fields; clients must ignore unknown fields in answers (additions are not breaking changes).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -84,12 +85,30 @@ pub struct Rating {
 }
 
 /// `POST /v1/matchmaking/tickets`
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
     /// Which game mode to queue for.
-    #[schema(max_length = 32, example = "arena")]
+    #[schema(max_length = 64, example = "arena")]
     pub mode: String,
+    /// Which build of the game: only equals meet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub build: Option<String>,
+    /// Measured round trips to the mode's regions, milliseconds. Absent: any region will do; a region that is not
+    /// named is not played in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latencies: BTreeMap<String, u16>,
+    /// What the mode's constraints ask for: a word, a number, or a set of words; at most 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object)]
+    pub attributes: BTreeMap<String, matching::Attribute>,
+    /// Roles that the player takes; none: any. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Ids of players never to meet; at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoid: Vec<String>,
 }
 
 /// Where a ticket stands.
@@ -98,6 +117,8 @@ pub struct TicketRequest {
 pub enum TicketStatus {
     /// Waits for opponents, for a server, or for the player's running match to end.
     Queued,
+    /// Deactivated: waits for its party to activate it.
+    Inactive,
     /// `match` says where to go.
     Matched,
     /// Nobody asked for it for too long.
@@ -124,6 +145,66 @@ pub struct Ticket {
     /// Present when `status` is `matched`.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matched: Option<MatchAddress>,
+}
+
+/// `GET /v1/matchmaking/tickets/{id}/explain`: why a ticket waits, and what would change it. All counts are of players,
+/// the ticket's own among them.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TicketExplanation {
+    /// What keeps it most: `deactivated`, `in_match`, `starting`, `population`, `skill`, `latency`, `attributes`,
+    /// `avoided` or `teams`.
+    #[schema(example = "skill")]
+    pub blocker: String,
+    /// Since it was queued.
+    pub waited_ms: u64,
+    /// Players that a match needs by now.
+    pub needed: usize,
+    /// Players of this mode and build who wait.
+    pub waiting: usize,
+    /// Those whom the rules allow it to meet by now.
+    pub within_reach: usize,
+    /// Lost to skill alone.
+    pub lost_to_skill: usize,
+    /// Lost to distance alone.
+    pub lost_to_latency: usize,
+    /// Lost to attributes alone.
+    pub lost_to_attributes: usize,
+    /// Lost to avoid lists alone.
+    pub lost_to_avoiding: usize,
+    /// How far from its own the rating of others who waited as long may be.
+    pub skill_range: f64,
+    /// The longest way by now.
+    pub latency_limit_ms: u16,
+    /// What would help, the surest first.
+    pub changes: Vec<TicketChange>,
+    /// All of it for a human.
+    #[schema(
+        example = "4 of 8 players are within reach (4 beyond your rating ± 35.0); in 5 s 8 will be within reach"
+    )]
+    pub sentence: String,
+}
+
+/// What would bring more players into a ticket's reach.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TicketChange {
+    /// `wait`, `region`, `attribute` or `activate`.
+    #[schema(example = "wait")]
+    pub change: String,
+    /// For `wait`: so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// For `region`: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// For `region`: the party's way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u16>,
+    /// For `attribute`: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Players within reach then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub players: Option<usize>,
 }
 
 /// Where a match is played, and the key to its door.

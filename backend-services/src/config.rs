@@ -3,17 +3,16 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
+use matching::{ModeRules, RuleBook, Step};
 use netcode_token::Key;
 
 use crate::allocation::FlagsFault;
 use crate::http::limit::Rate;
 use crate::leaderboards::rules::Boards;
 use crate::matchmaking::BrowserUrl;
-use crate::matchmaking::pool::PoolRules;
 
 /// Which routes a process serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +117,9 @@ pub struct Args {
     #[arg(long, env = "TICKWRIGHT_PROTOCOL", default_value_t = 0x5449_434B_5752_4947, value_name = "NUMBER")]
     pub protocol_id: u64,
 
+    /// A JSON file with the rules of every mode, instead of the flags about matches below.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// Players in a match.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub match_size: u16,
@@ -212,17 +214,30 @@ impl Args {
         Key::from_hex(&hex.0).map_err(|_| wrong())
     }
 
-    /// The matchmaker's rules.
-    pub fn pool_rules(&self) -> PoolRules {
-        PoolRules {
-            match_size: usize::from(self.match_size),
-            match_size_min: usize::from(self.min_match_size.unwrap_or(self.match_size)),
-            smaller_after: Duration::from_secs_f64(self.min_match_after),
-            window: self.rating_window,
-            widen_per_s: self.rating_widening,
-            idle_max: Duration::from_secs_f64(self.ticket_idle),
-            tickets_max: self.tickets_max,
+    /// The matchmaker's rules: of the file, or one mode made of the flags.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a value in it makes no sense: which, and what it may be.
+    pub fn rules(&self) -> Result<RuleBook, ConfigFault> {
+        let fault = |key: &str, problem: &dyn std::fmt::Display| ConfigFault(format!("{key}: {problem}"));
+        let Some(file) = &self.rules else {
+            let book = RuleBook { modes: vec![self.flag_rules()] };
+            return book.check().map(|()| book).map_err(|wrong| fault("the matchmaking flags", &wrong));
+        };
+        let name = format!("--rules {}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| fault(&name, &error))?;
+        RuleBook::from_json(&text).map_err(|wrong| fault(&name, &wrong))
+    }
+
+    fn flag_rules(&self) -> ModeRules {
+        let size = usize::from(self.match_size);
+        let mut rules = ModeRules::new("arena", size, 1, self.rating_window.min(1e6));
+        rules.skill_gap_per_s = self.rating_widening.min(1e6);
+        if let Some(least) = self.min_match_size {
+            let (after_s, teams_min) = (self.min_match_after.min(86_400.0), Some(usize::from(least)));
+            rules.expansion.push(Step { after_s, teams_min, ..Step::default() });
         }
+        rules
     }
 
     /// Limits for log-ins and for everything.
@@ -248,6 +263,7 @@ impl Args {
         }
         if self.role.has(Role::Matchmaking) {
             self.server_key()?;
+            self.rules()?;
             needed(self.service_token.as_ref(), "--service-token")?;
             if !self.allocation.is_given() {
                 return Err(ConfigFault(FlagsFault::Missing.to_string()));

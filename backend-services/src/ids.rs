@@ -70,6 +70,17 @@ macro_rules! uuid_ids {
             pub fn as_u128(self) -> u128 {
                 self.0.as_u128()
             }
+
+            /// When it was made, Unix milliseconds; 0 if it does not say.
+            pub fn made_unix_ms(self) -> u64 {
+                let stamp = self.0.get_timestamp();
+                stamp.map_or(0, |stamp| stamp.to_unix().0 * 1000 + u64::from(stamp.to_unix().1) / 1_000_000)
+            }
+
+            /// From that form.
+            pub fn from_u128(number: u128) -> Self {
+                Self(Uuid::from_u128(number))
+            }
         }
 
         impl fmt::Display for $name {

@@ -25,6 +25,7 @@ use crate::config::{Args, Role, Wanted};
 use crate::leaderboards::scribe::Scribe;
 use crate::matches::rpc::Guard;
 use crate::matchmaking::desk::Desk;
+use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::store::{Db, MatchState, Stores};
 use crate::{leaderboards, matches, matchmaking, telemetry};
@@ -166,8 +167,10 @@ async fn assemble(
 ) -> anyhow::Result<App> {
     let key = stores.db.service_key(&fresh_service_key(), UnixMs::now()).await?;
     let tokens = Arc::new(Tokens::new(&key)?);
-    let matchmaker = if args.role.has(Role::Matchmaking) { Some(matchmaker(args, stores)?) } else { None };
+    let matchmaker =
+        if args.role.has(Role::Matchmaking) { Some(matchmaker(args, stores).await?) } else { None };
     if let Some(matchmaker) = &matchmaker {
+        background.spawn(matchmaker.clone().follow(draining.clone()));
         background.spawn(matchmaking::run_worker(matchmaker.clone(), draining.clone()));
         background.spawn(matchmaker.servers().clone().watch(draining.clone()));
         let (db, desk) = (stores.db.clone(), matchmaker.desk.clone());
@@ -191,7 +194,7 @@ async fn assemble(
     }))
 }
 
-fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
+async fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
     let servers = args.allocation.servers(args.fleet_http.as_deref())?;
     let minter =
         Minter { protocol_id: args.protocol_id, key: args.server_key()?, lifetime: CONNECT_TOKEN_LIFETIME };
@@ -199,8 +202,14 @@ fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> {
         tick: Duration::from_millis(args.matchmaking_tick_ms),
         match_seconds: args.match_seconds,
         match_grace: Duration::from_secs_f64(args.match_grace),
+        idle_max: Duration::from_secs_f64(args.ticket_idle),
     };
-    Ok(Matchmaker::new(Desk::new(args.pool_rules()), stores.db.clone(), servers, minter, settings))
+    let queue: Arc<dyn Queue> = match &args.redis_url {
+        Some(redis) => Arc::new(RedisQueue::connect(&redis.0).await.context("cannot reach Redis")?),
+        None => Arc::new(EmbeddedQueue::open(stores.db.clone(), UnixMs::now()).await?),
+    };
+    let desk = Desk::new(queue, args.rules()?, args.tickets_max)?;
+    Ok(Matchmaker::new(desk, stores.db.clone(), servers, minter, settings))
 }
 
 async fn housekeeping(

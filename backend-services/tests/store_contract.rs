@@ -236,8 +236,13 @@ async fn start_family(db: &Db, token: &str) -> Family {
 
 async fn open(db: &Db, players: &[PlayerId]) -> Result<MatchId, Vec<PlayerId>> {
     let id = MatchId::random();
-    let open =
-        OpenMatch { id, mode: "arena", players: players.to_vec(), opened: NOW, deadline: NOW.plus(DAY) };
+    let open = OpenMatch {
+        id,
+        mode: "arena".to_owned(),
+        players: players.iter().copied().zip(0..).collect(),
+        opened: NOW,
+        deadline: NOW.plus(DAY),
+    };
     db.open_match(&open).await.expect("an answer").map(|()| id)
 }
 

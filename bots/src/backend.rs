@@ -90,7 +90,7 @@ impl Backend {
 
     /// Queues for a match.
     pub async fn queue(&self, token: &str, mode: &str) -> Result<Ticket, BackendError> {
-        let request = TicketRequest { mode: mode.to_owned() };
+        let request = TicketRequest { mode: mode.to_owned(), ..TicketRequest::default() };
         self.call(Method::POST, "/v1/matchmaking/tickets", Some(token), Some(&request), Duration::ZERO).await
     }
 

@@ -33,6 +33,24 @@ pub enum Blocker {
     Teams,
 }
 
+impl Blocker {
+    /// As in answers to clients.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deactivated => "deactivated",
+            Self::InMatch => "in_match",
+            Self::Starting => "starting",
+            Self::Population => "population",
+            Self::Skill => "skill",
+            Self::Latency => "latency",
+            Self::Attributes => "attributes",
+            Self::Avoided => "avoided",
+            Self::Teams => "teams",
+        }
+    }
+}
+
 /// What would bring more players into reach.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]

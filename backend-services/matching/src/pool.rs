@@ -146,6 +146,14 @@ impl Pool {
         self
     }
 
+    /// Whether a ticket makes sense for its mode.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, ticket: &Ticket) -> Result<(), TicketFault> {
+        Prepared::of(ticket, &self.rules[self.mode(&ticket.mode)?].0).map(drop)
+    }
+
     /// Puts a ticket in. A player has one live ticket.
     ///
     /// # Errors
@@ -238,6 +246,11 @@ impl Pool {
         }
     }
 
+    /// Where the ticket stands by an authority above this pool, whatever the pool believed.
+    pub fn set(&mut self, id: TicketId, stand: Stand) {
+        self.change(id, |_| true, stand);
+    }
+
     /// Forms all matches that the rules allow now.
     pub fn tick(&mut self, now: Millis) -> Vec<Match> {
         self.sweep();
@@ -324,7 +337,8 @@ impl Pool {
         true
     }
 
-    fn remove(&mut self, id: TicketId) {
+    /// Takes a ticket out, wherever it stands.
+    pub fn remove(&mut self, id: TicketId) {
         let Some(place) = self.places.remove(&id) else { return };
         let Some(slot) = self.slots[place as usize].take() else { return };
         for player in &slot.ticket.players {

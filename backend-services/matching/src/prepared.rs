@@ -221,7 +221,8 @@ pub(crate) fn keys(
 
 pub(crate) fn roles(players: &[Player], rules: &ModeRules) -> Result<Vec<u8>, TicketFault> {
     if rules.roles.is_empty() {
-        return Ok(Vec::new());
+        let asked = players.iter().flat_map(|player| &player.roles).next();
+        return asked.map_or(Ok(Vec::new()), |role| Err(TicketFault::UnknownRole(role.clone())));
     }
     let bit = |role: &String| {
         let place = rules.roles.iter().position(|slots| slots.role == *role);

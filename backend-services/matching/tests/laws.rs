@@ -305,6 +305,7 @@ fn what_makes_no_sense_is_refused() {
     refuse(|t| t.players = vec![Player::new(7, f64::NAN, 1.0)], "the rating of player 7 is out of range");
     refuse(|t| t.players = vec![Player::new(7, 1.0, 0.0)], "the rating of player 7 is out of range");
     refuse(|t| _ = t.latencies.insert("mars".to_owned(), 1), "the mode has no region \"mars\"");
+    refuse(|t| t.players[0].roles.push("tank".to_owned()), "the mode has no role \"tank\"");
     refuse(|t| drop(t.attributes.remove("maps")), "the mode needs the attribute \"maps\"");
     refuse(
         |t| drop(t.attributes.insert("maps".to_owned(), Attribute::Number(1.0))),

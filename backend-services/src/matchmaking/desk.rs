@@ -1,215 +1,232 @@
-//! The tickets as their players see them: the pool, and for each ticket a status that a long poll can wait on.
+//! This node's copy of the shared queue: every node follows every change, so that any of them can answer for any
+//! ticket, wake who waits for it, and take over the forming of matches at once.
 //!
-//! One lock, never held over an await. It must never know HTTP, stores or the allocator.
+//! The copy may lag; whatever it leads to is checked again where it is written. One lock, never held over an await.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use matching::{Estimator, Explanation, Match, Millis, Pause, Pool, RuleBook, RulesFault, Stand};
 use tokio::sync::{Notify, watch};
 
-use super::pool::{Enqueued, Match, Pool, PoolRules, PoolTicket, Reason};
-use crate::ids::{MatchId, PlayerId, TicketId};
+use super::queue::{Cursor, Entry, Event, Queue};
+use super::ticket::{Record, State};
+use crate::clock::UnixMs;
+use crate::ids::{MatchId, TicketId};
+use crate::store::StoreError;
 
-/// A ticket that is over can be asked for this long.
-const FINAL_KEPT: Duration = Duration::from_secs(120);
-/// Weight of the newest wait in the estimate.
-const ESTIMATE_WEIGHT: f64 = 0.1;
+/// How long one read of the events waits for something.
+const EVENTS_WAIT: Duration = Duration::from_millis(500);
+/// After a failed read.
+const EVENTS_PAUSE: Duration = Duration::from_millis(250);
 
-/// Where a ticket stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Not in a match yet.
-    Queued,
-    /// In this match.
-    Matched(Arc<Place>),
-    /// Nobody asked for it.
-    Expired,
-    /// Its player took it back.
-    Cancelled,
-}
-
-/// A player's place in a match.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Which match.
-    pub id: MatchId,
-    /// Where its server listens.
-    pub address: String,
-    /// The connect token, base64.
-    pub connect_token: String,
-    /// When the token stops working.
-    pub token_expires: Instant,
-}
-
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").field("id", &self.id).field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-/// A ticket as it is now.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// Which.
-    pub id: TicketId,
-    /// Where it stands.
-    pub status: Status,
-    /// How long it waited, or has waited so far.
-    pub waited: Duration,
-    /// How much longer, probably.
-    pub estimate: Option<Duration>,
-    /// Why it waits.
-    pub reason: Option<Reason>,
-}
-
-/// A ticket could not be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CancelFault {
-    /// There is none of this id for this player.
-    Unknown,
-    /// It is in a match, or about to be.
-    InMatch,
-}
-
-struct Entry {
-    player: PlayerId,
-    queued: Instant,
-    /// When it stopped waiting.
-    over: Option<Instant>,
-    status: watch::Sender<Status>,
-}
-
-struct Inner {
+struct Copy {
     pool: Pool,
-    entries: HashMap<TicketId, Entry>,
-    /// A moving mean of recent waits, seconds.
-    typical_wait_s: Option<f64>,
+    live: HashMap<TicketId, Entry>,
+    bells: HashMap<TicketId, Arc<Notify>>,
+    estimator: Estimator,
 }
 
-/// All tickets of this process; cloning shares them.
-#[derive(Clone)]
-pub struct Desk {
-    inner: Arc<Mutex<Inner>>,
-    /// Something may be possible now that was not: the worker should look.
-    pub(super) news: Arc<Notify>,
+struct Parts {
+    queue: Arc<dyn Queue>,
+    rules: RuleBook,
+    tickets_max: usize,
+    copy: Mutex<Copy>,
+    news: Notify,
 }
+
+/// The queue as this node sees it; cloning shares it.
+#[derive(Clone)]
+pub struct Desk(Arc<Parts>);
 
 impl Desk {
-    /// No tickets.
-    pub fn new(rules: PoolRules) -> Self {
-        let inner = Inner { pool: Pool::new(rules), entries: HashMap::new(), typical_wait_s: None };
-        Self { inner: Arc::new(Mutex::new(inner)), news: Arc::new(Notify::new()) }
-    }
-
-    /// Queues a ticket; `held` while its player is in a match.
-    pub fn enqueue(&self, ticket: PoolTicket, held: bool, now: Instant) -> Enqueued {
-        let (id, player, queued) = (ticket.id, ticket.player, ticket.queued);
-        let mut inner = self.lock();
-        let enqueued = inner.pool.enqueue(ticket, held, now);
-        if enqueued == Enqueued::New {
-            let status = watch::Sender::new(Status::Queued);
-            inner.entries.insert(id, Entry { player, queued, over: None, status });
-        }
-        enqueued
-    }
-
-    /// The ticket, if it is this player's.
-    pub fn view(&self, id: TicketId, player: PlayerId, now: Instant) -> Option<View> {
-        let mut inner = self.lock();
-        inner.pool.touch(id, now);
-        let entry = inner.entries.get(&id).filter(|entry| entry.player == player)?;
-        let waited = entry.over.unwrap_or(now).saturating_duration_since(entry.queued);
-        let reason = inner.pool.explain(id, now);
-        let left = |typical: f64| Duration::from_secs_f64(typical).saturating_sub(waited);
-        let estimate = reason.and_then(|_| inner.typical_wait_s.map(left));
-        Some(View { id, status: entry.status.borrow().clone(), waited, estimate, reason })
-    }
-
-    /// A watch on the ticket's status, if it is this player's.
-    pub fn watch(&self, id: TicketId, player: PlayerId) -> Option<watch::Receiver<Status>> {
-        let inner = self.lock();
-        let entry = inner.entries.get(&id).filter(|entry| entry.player == player)?;
-        Some(entry.status.subscribe())
-    }
-
-    /// Takes a ticket back.
+    /// Over this queue. It knows nothing until it follows.
     ///
     /// # Errors
-    /// It is not there, or it is too late.
-    pub fn cancel(&self, id: TicketId, player: PlayerId, now: Instant) -> Result<(), CancelFault> {
-        let mut inner = self.lock();
-        let entry = inner.entries.get(&id).filter(|entry| entry.player == player);
-        let status = entry.map(|entry| entry.status.borrow().clone()).ok_or(CancelFault::Unknown)?;
-        match status {
-            Status::Cancelled | Status::Expired => Ok(()),
-            Status::Matched(_) => Err(CancelFault::InMatch),
-            Status::Queued if inner.pool.cancel(id) => {
-                inner.settle(id, Status::Cancelled, now);
-                Ok(())
-            }
-            Status::Queued => Err(CancelFault::InMatch),
-        }
-    }
-
-    /// Drops what is idle or long over, and forms matches.
-    pub(super) fn tick(&self, now: Instant) -> Vec<Match> {
-        let mut inner = self.lock();
-        for id in inner.pool.expire(now) {
-            inner.settle(id, Status::Expired, now);
-        }
-        let kept =
-            |entry: &Entry| entry.over.is_none_or(|over| now.saturating_duration_since(over) < FINAL_KEPT);
-        inner.entries.retain(|_, entry| kept(entry));
-        metrics::gauge!("matchmaking_tickets").set(inner.pool.len() as f64);
-        inner.pool.tick(now)
-    }
-
-    /// The match runs: every ticket's player learns its place.
-    pub(super) fn commit(&self, found: &Match, places: Vec<Place>, now: Instant) {
-        let mut inner = self.lock();
-        inner.pool.commit(&found.tickets);
-        for (ticket, place) in found.tickets.iter().zip(places) {
-            let waited = now.saturating_duration_since(ticket.queued).as_secs_f64();
-            metrics::histogram!("matchmaking_wait_seconds").record(waited);
-            let mixed = inner.typical_wait_s.map(|typical| typical + ESTIMATE_WEIGHT * (waited - typical));
-            inner.typical_wait_s = Some(mixed.unwrap_or(waited));
-            inner.settle(ticket.id, Status::Matched(Arc::new(place)), now);
-        }
-    }
-
-    /// The match does not run: its tickets wait on; those of `busy` players for the end of their match.
-    pub(super) fn give_back(&self, found: &Match, busy: &[PlayerId]) {
-        let mut inner = self.lock();
-        inner.pool.give_back(&found.tickets);
-        for ticket in found.tickets.iter().filter(|ticket| busy.contains(&ticket.player)) {
-            inner.pool.hold(ticket.id);
-        }
-    }
-
-    pub(super) fn held(&self, limit: usize) -> Vec<(TicketId, PlayerId)> {
-        self.lock().pool.held(limit)
-    }
-
-    pub(super) fn release(&self, id: TicketId) {
-        self.lock().pool.release(id);
+    /// The rules make no sense.
+    pub fn new(queue: Arc<dyn Queue>, rules: RuleBook, tickets_max: usize) -> Result<Self, RulesFault> {
+        let pool = fresh(&rules, tickets_max)?;
+        let copy =
+            Copy { pool, live: HashMap::new(), bells: HashMap::new(), estimator: Estimator::default() };
+        Ok(Self(Arc::new(Parts { queue, rules, tickets_max, copy: Mutex::new(copy), news: Notify::new() })))
     }
 
     /// Players may have become free: tickets that wait for that are looked at again now.
     pub fn players_freed(&self) {
-        self.news.notify_one();
+        self.0.news.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub(super) fn queue(&self) -> &dyn Queue {
+        self.0.queue.as_ref()
+    }
+
+    pub(super) fn tickets_max(&self) -> usize {
+        self.0.tickets_max
+    }
+
+    pub(super) fn rules(&self) -> &RuleBook {
+        &self.0.rules
+    }
+
+    /// Waits until something may be possible that was not.
+    pub(super) async fn news(&self) {
+        self.0.news.notified().await;
+    }
+
+    /// Whether the ticket makes sense for its mode.
+    pub(super) fn check(&self, record: &Record) -> Result<(), matching::TicketFault> {
+        self.lock().pool.check(&record.to_pool())
+    }
+
+    /// The ticket as this node knows it, while it lives.
+    pub(super) fn entry(&self, id: TicketId) -> Option<Entry> {
+        self.lock().live.get(&id).cloned()
+    }
+
+    /// Rings when the ticket changes.
+    pub(super) fn bell(&self, id: TicketId) -> Arc<Notify> {
+        let mut copy = self.lock();
+        copy.bells.retain(|_, bell| Arc::strong_count(bell) > 1);
+        copy.bells.entry(id).or_default().clone()
+    }
+
+    /// Why a ticket waits.
+    pub(super) fn explain(&self, id: TicketId, now: UnixMs) -> Option<Explanation> {
+        self.lock().pool.explain(pool_id(id), millis(now))
+    }
+
+    /// How much longer a ticket will probably wait.
+    pub(super) fn estimate(&self, record: &Record, now: UnixMs) -> Option<Duration> {
+        let waited = millis(now).since(record.queued);
+        let left = self.lock().estimator.left_ms(&record.mode, None, record.members.len(), waited);
+        left.map(Duration::from_millis)
+    }
+
+    /// All matches that the rules allow now, by what this node knows.
+    pub(super) fn tick(&self, now: UnixMs) -> Vec<(Match, Vec<Entry>)> {
+        let mut copy = self.lock();
+        metrics::gauge!("matchmaking_tickets").set(copy.live.len() as f64);
+        let found = copy.pool.tick(millis(now));
+        let entries = |found: &Match| -> Vec<Entry> {
+            found.tickets().filter_map(|id| copy.live.get(&TicketId::from_u128(id.0)).cloned()).collect()
+        };
+        found.into_iter().map(|made| (entries(&made), made)).map(|(entries, made)| (made, entries)).collect()
+    }
+
+    /// The match does not start: its tickets wait on here, until the queue says otherwise.
+    pub(super) fn give_back(&self, found: &Match) {
+        self.lock().pool.give_back(found);
+    }
+
+    /// Live tickets in some state.
+    pub(super) fn standing(&self, wanted: impl Fn(&State) -> bool, limit: usize) -> Vec<Entry> {
+        let copy = self.lock();
+        copy.live.values().filter(|entry| wanted(&entry.state)).take(limit).cloned().collect()
+    }
+
+    /// What the queue says of a ticket, against what this node believed.
+    pub(super) fn correct(&self, id: TicketId, entry: Option<Entry>) {
+        let (record, state) = entry.map_or((None, State::Expired), |entry| (Some(entry.record), entry.state));
+        self.lock().apply(Event { id, state, record }, UnixMs::now());
+    }
+
+    /// Follows the queue until `drain` turns true.
+    pub(super) async fn follow(self, mut drain: watch::Receiver<bool>) {
+        let following = async {
+            loop {
+                if let Err(error) = self.follow_on().await {
+                    tracing::warn!(%error, "queue not followed; its tickets are read anew");
+                }
+                tokio::time::sleep(EVENTS_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = following => {}
+            _ = drain.wait_for(|draining| *draining) => {}
+        }
+    }
+
+    async fn follow_on(&self) -> Result<(), StoreError> {
+        let mut cursor = self.read_anew().await?;
+        loop {
+            let (next, events) = self.0.queue.events(&cursor, EVENTS_WAIT).await?;
+            cursor = next;
+            if events.is_empty() {
+                continue;
+            }
+            let mut copy = self.lock();
+            events.into_iter().for_each(|event| copy.apply(event, UnixMs::now()));
+            drop(copy);
+            self.0.news.notify_one();
+        }
+    }
+
+    async fn read_anew(&self) -> Result<Cursor, StoreError> {
+        let (cursor, entries) = self.0.queue.snapshot().await?;
+        let pool = fresh(&self.0.rules, self.0.tickets_max).map_err(|_| StoreError::Malformed("rules"))?;
+        let mut copy = self.lock();
+        (copy.pool, copy.live) = (pool, HashMap::new());
+        for Entry { record, state } in entries {
+            copy.apply(Event { id: record.ticket_id(), state, record: Some(record) }, UnixMs::now());
+        }
+        copy.bells.values().for_each(|bell| bell.notify_waiters());
+        Ok(cursor)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Copy> {
+        self.0.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    fn settle(&mut self, id: TicketId, status: Status, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.over = Some(now);
-            entry.status.send_replace(status);
+impl Copy {
+    fn apply(&mut self, event: Event, now: UnixMs) {
+        let Event { id, state, record } = event;
+        if state.is_final() {
+            self.pool.remove(pool_id(id));
+            let gone = self.live.remove(&id);
+            if let (Some(entry), State::Matched { .. }) = (gone, &state) {
+                let waited = millis(now).since(entry.record.queued);
+                self.estimator.note(&entry.record.mode, None, entry.record.members.len(), waited);
+            }
+        } else {
+            if let Some(record) = record
+                && !self.live.contains_key(&id)
+            {
+                // A ticket that these rules refuse came by other rules: it waits for a node that knows them.
+                _ = self.pool.enqueue(record.to_pool());
+                self.live.insert(id, Entry { record, state: state.clone() });
+            }
+            if let Some(entry) = self.live.get_mut(&id) {
+                entry.state = state.clone();
+                self.pool.set(pool_id(id), stand(&state));
+            }
+        }
+        if let Some(bell) = self.bells.get(&id) {
+            bell.notify_waiters();
         }
     }
+}
+
+fn stand(state: &State) -> Stand {
+    match state {
+        State::Queued => Stand::Waiting,
+        State::Held => Stand::Paused(Pause::InMatch),
+        State::Starting(_) => Stand::Taken,
+        _ => Stand::Paused(Pause::Deactivated),
+    }
+}
+
+fn fresh(rules: &RuleBook, tickets_max: usize) -> Result<Pool, RulesFault> {
+    Pool::new(rules, tickets_max, MatchId::random().as_u128() as u64)
+}
+
+/// As the pool names it.
+fn pool_id(id: TicketId) -> matching::TicketId {
+    matching::TicketId(id.as_u128())
+}
+
+/// As the pool counts time.
+pub(super) fn millis(time: UnixMs) -> Millis {
+    Millis(u64::try_from(time.0).unwrap_or(0))
 }

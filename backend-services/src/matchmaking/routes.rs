@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use matching::{Change, Explanation};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use super::desk::{Place, Status, View};
-use super::pool::Reason;
+use super::ticket::State as Stand;
+use super::{Place, View};
 use crate::accounts::tokens::Caller;
-use crate::api::{MatchAddress, Problem, Ticket, TicketRequest, TicketStatus};
+use crate::api::{
+    MatchAddress, Problem, Ticket, TicketChange, TicketExplanation, TicketRequest, TicketStatus,
+};
 use crate::app::App;
 use crate::http::Routes;
 use crate::http::extract::{Body, Params, Segment};
@@ -29,12 +32,15 @@ pub fn routes() -> Routes {
         .post("/v1/matchmaking/tickets", enqueue)
         .get("/v1/matchmaking/tickets/{id}", ticket)
         .delete("/v1/matchmaking/tickets/{id}", cancel)
+        .get("/v1/matchmaking/tickets/{id}/explain", explain)
+        .post("/v1/matchmaking/tickets/{id}/deactivate", deactivate)
+        .post("/v1/matchmaking/tickets/{id}/activate", activate)
         .get("/v1/matchmaking/match", running_match)
 }
 
 /// The document of these routes.
 #[derive(OpenApi)]
-#[openapi(paths(enqueue, ticket, cancel, running_match))]
+#[openapi(paths(enqueue, ticket, cancel, explain, deactivate, activate, running_match))]
 pub struct Document;
 
 /// How long to wait.
@@ -59,7 +65,8 @@ struct WaitParams {
         (status = 404, description = "ticket_not_found: it ended meanwhile; ask again", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_body, unknown_mode", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "member_queued", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_body, unknown_mode, unknown_region, unknown_role, invalid_attribute, invalid_ticket", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "queue_full, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
     )
@@ -69,7 +76,7 @@ async fn enqueue(
     caller: Caller,
     Body(request): Body<TicketRequest>,
 ) -> Result<(StatusCode, Json<Ticket>), ApiError> {
-    let (view, new) = app.matchmaker()?.enqueue(caller, &request.mode).await?;
+    let (view, new) = app.matchmaker()?.enqueue(caller, request).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, render(&app, &view)))
 }
 
@@ -84,7 +91,7 @@ async fn enqueue(
         (status = 404, description = "ticket_not_found: queue again", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_wait", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "not_served", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn ticket(
@@ -113,7 +120,7 @@ async fn ticket(
         (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "not_served", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
     )
 )]
 async fn cancel(
@@ -121,7 +128,76 @@ async fn cancel(
     caller: Caller,
     Segment(id): Segment,
 ) -> Result<StatusCode, ApiError> {
-    app.matchmaker()?.cancel(caller, parse(&id)?)?;
+    app.matchmaker()?.cancel(caller, parse(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Why a ticket waits, and what would change it.
+#[utoipa::path(
+    get, path = "/v1/matchmaking/tickets/{id}/explain", tag = "matchmaking", security(("bearer" = [])),
+    params(("id" = String, Path, description = "the ticket's id")),
+    responses(
+        (status = 200, description = "counted from the rules as they stand at its age", body = TicketExplanation),
+        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "ticket_over", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn explain(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(id): Segment,
+) -> Result<Json<TicketExplanation>, ApiError> {
+    let told = app.matchmaker()?.explain(caller, parse(&id)?).await?;
+    Ok(Json(render_explanation(&told)))
+}
+
+/// The ticket looks for nobody until it is activated; it keeps its age.
+#[utoipa::path(
+    post, path = "/v1/matchmaking/tickets/{id}/deactivate", tag = "matchmaking", security(("bearer" = [])),
+    params(("id" = String, Path, description = "the ticket's id")),
+    responses(
+        (status = 204, description = "it is inactive"),
+        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn deactivate(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(id): Segment,
+) -> Result<StatusCode, ApiError> {
+    app.matchmaker()?.deactivate(caller, parse(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The ticket looks for opponents again, as old as it is.
+#[utoipa::path(
+    post, path = "/v1/matchmaking/tickets/{id}/activate", tag = "matchmaking", security(("bearer" = [])),
+    params(("id" = String, Path, description = "the ticket's id")),
+    responses(
+        (status = 204, description = "it is active"),
+        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn activate(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(id): Segment,
+) -> Result<StatusCode, ApiError> {
+    app.matchmaker()?.activate(caller, parse(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -144,21 +220,67 @@ fn parse(id: &str) -> Result<TicketId, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("ticket_not_found", "you have no such ticket; queue again"))
 }
 
-fn render(app: &App, view: &View) -> Json<Ticket> {
-    let (status, matched) = match &view.status {
-        Status::Queued => (TicketStatus::Queued, None),
-        Status::Matched(place) => (TicketStatus::Matched, Some(render_place(app, place))),
-        Status::Expired => (TicketStatus::Expired, None),
-        Status::Cancelled => (TicketStatus::Cancelled, None),
+pub(crate) fn render(app: &App, view: &View) -> Json<Ticket> {
+    let status = match &view.state {
+        Stand::Queued | Stand::Held | Stand::Starting(_) => TicketStatus::Queued,
+        Stand::Paused => TicketStatus::Inactive,
+        Stand::Matched { .. } => TicketStatus::Matched,
+        Stand::Expired => TicketStatus::Expired,
+        Stand::Cancelled => TicketStatus::Cancelled,
     };
     Json(Ticket {
         ticket_id: view.id.to_string(),
         status,
         waited_ms: millis(view.waited),
         estimate_ms: view.estimate.map(millis),
-        reason: view.reason.map(sentence),
-        matched,
+        reason: view.reason.clone(),
+        matched: view.place.as_ref().map(|place| render_place(app, place)),
     })
+}
+
+fn render_explanation(told: &Explanation) -> TicketExplanation {
+    let change = |change: &Change| {
+        let mut made = TicketChange {
+            change: String::new(),
+            wait_ms: None,
+            region: None,
+            latency_ms: None,
+            key: None,
+            players: None,
+        };
+        match change {
+            Change::Wait { wait_ms, players } => {
+                (made.wait_ms, made.players) = (Some(*wait_ms), Some(*players));
+                "wait".clone_into(&mut made.change);
+            }
+            Change::Region { region, latency_ms, players } => {
+                (made.region, made.latency_ms) = (Some(region.clone()), Some(*latency_ms));
+                made.players = Some(*players);
+                "region".clone_into(&mut made.change);
+            }
+            Change::Attribute { key, players } => {
+                (made.key, made.players) = (Some(key.clone()), Some(*players));
+                "attribute".clone_into(&mut made.change);
+            }
+            Change::Activate => "activate".clone_into(&mut made.change),
+        }
+        made
+    };
+    TicketExplanation {
+        blocker: told.blocker.name().to_owned(),
+        waited_ms: told.waited_ms,
+        needed: told.needed,
+        waiting: told.waiting,
+        within_reach: told.within_reach,
+        lost_to_skill: told.lost_to_skill,
+        lost_to_latency: told.lost_to_latency,
+        lost_to_attributes: told.lost_to_attributes,
+        lost_to_avoiding: told.lost_to_avoiding,
+        skill_range: told.skill_range,
+        latency_limit_ms: told.latency_limit_ms,
+        changes: told.changes.iter().map(change).collect(),
+        sentence: told.sentence.clone(),
+    }
 }
 
 fn render_place(app: &App, place: &Place) -> MatchAddress {
@@ -168,17 +290,6 @@ fn render_place(app: &App, place: &Place) -> MatchAddress {
         websocket_url: app.browser_url().map(|url| url.of(&place.address)),
         connect_token: place.connect_token.clone(),
         expires_in_s: place.token_expires.saturating_duration_since(Instant::now()).as_secs(),
-    }
-}
-
-fn sentence(reason: Reason) -> String {
-    match reason {
-        Reason::InMatch => "your running match has not ended yet".to_owned(),
-        Reason::FindingServer => "opponents are found; a server is being prepared".to_owned(),
-        Reason::TooFew { near, needed } if near < needed => {
-            format!("{near} of {needed} players near your rating are waiting; the range widens as you wait")
-        }
-        Reason::TooFew { .. } => "enough players are waiting; your match is being formed".to_owned(),
     }
 }
 

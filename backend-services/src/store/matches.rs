@@ -29,9 +29,9 @@ pub struct OpenMatch {
     /// Its id.
     pub id: MatchId,
     /// Its mode.
-    pub mode: &'static str,
-    /// Who plays, in the order of their seats; at most 255.
-    pub players: Vec<PlayerId>,
+    pub mode: String,
+    /// Who plays, and in which team; where everybody plays for themselves, the seat. At most 255.
+    pub players: Vec<(PlayerId, u8)>,
     /// Now.
     pub opened: UnixMs,
     /// Given up if it is still allocating then.
@@ -114,8 +114,8 @@ impl Db {
         let mut tx = self.begin().await?;
         let sql = "INSERT INTO matches (match_id, mode, state, opened_unix_ms, deadline_unix_ms)
             VALUES ($1, $2, 'allocating', $3, $4)";
-        tx.execute(sql, args![open.id, open.mode, open.opened, open.deadline]).await?;
-        let mut seats: Vec<(PlayerId, i64)> = open.players.iter().copied().zip(0..).collect();
+        tx.execute(sql, args![open.id, open.mode.as_str(), open.opened, open.deadline]).await?;
+        let mut seats = open.players.clone();
         // In one order everywhere, so that two transactions never wait for each other.
         seats.sort_unstable();
         let mut busy = Vec::new();
@@ -127,7 +127,7 @@ impl Db {
                 continue;
             }
             let sql = "INSERT INTO match_players (match_id, player_id, seat) VALUES ($1, $2, $3)";
-            tx.execute(sql, args![open.id, player, seat]).await?;
+            tx.execute(sql, args![open.id, player, i64::from(seat)]).await?;
         }
         if !busy.is_empty() {
             return Ok(Err(busy));
@@ -233,7 +233,7 @@ impl Db {
         self.rows(sql, &[]).await?.iter().map(live_match).collect()
     }
 
-    /// The match that holds this player, and the player's seat in it, from 0.
+    /// The match that holds this player, and the player's team in it, from 0.
     ///
     /// # Errors
     /// The engine failed.

@@ -18,6 +18,7 @@ mod matches;
 mod migrate;
 mod ranking;
 mod ranks;
+mod tickets;
 
 use std::path::Path;
 

@@ -26,6 +26,8 @@ struct State {
     refusals: usize,
     asked: Vec<Asked>,
     dead: Vec<String>,
+    /// Before each answer.
+    delay: std::time::Duration,
 }
 
 /// The double; cloning shares it.
@@ -60,6 +62,11 @@ impl FakeAllocator {
         self.state.lock().expect("no panic").refusals = count;
     }
 
+    /// Every answer takes so long from now on.
+    pub fn slow(&self, delay: std::time::Duration) {
+        self.state.lock().expect("no panic").delay = delay;
+    }
+
     /// The server is gone from the fleet.
     pub fn kill(&self, server: &str) {
         self.state.lock().expect("no panic").dead.push(server.to_owned());
@@ -86,6 +93,8 @@ impl AllocationService for FakeAllocator {
         &self,
         request: Request<AllocationRequest>,
     ) -> Result<Response<AllocationResponse>, Status> {
+        let delay = self.state.lock().expect("no panic").delay;
+        tokio::time::sleep(delay).await;
         let mut state = self.state.lock().expect("no panic");
         if state.refusals > 0 {
             state.refusals -= 1;
