@@ -93,5 +93,10 @@ fn cipher_alone(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(all, datagrams, cipher_alone, tokens);
+/// Prints the ratio that a packet may not exceed: twice the cipher alone.
+fn ratio(_: &mut Criterion) {
+    benches::seal::seal(&benches::compare::workspace()).expect("the figures can be written");
+}
+
+criterion_group!(all, datagrams, cipher_alone, tokens, ratio);
 criterion_main!(all);

@@ -4,3 +4,4 @@ pub mod compare;
 pub mod matchmaking;
 pub mod ratings;
 pub mod room;
+pub mod seal;

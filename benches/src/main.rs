@@ -32,6 +32,8 @@ enum What {
     Matchmaking(MatchmakingFlags),
     /// Elo, Glicko-2, TrueSkill and ours on one match log, each game predicted before it is counted.
     Ratings(RatingsFlags),
+    /// What a packet costs beside its cipher alone.
+    Seal,
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -79,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         What::Loss(flags) => drop(compare::loss(&flags, std::env::current_exe()?)?),
         What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
         What::Ratings(flags) => ratings::ratings(&flags)?,
+        What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Role { role, job } => compare::role(&role, &job)?,
     }
     Ok(())
@@ -91,6 +94,7 @@ fn list() {
     println!("  loss          the same on a path with 5 % loss: latency of reliable messages, 1 MiB");
     println!("  matchmaking   our pool beside first come first served and a query matcher");
     println!("  ratings       Elo, Glicko-2, TrueSkill and ours: who predicts a match log best");
+    println!("  seal          sealing and opening a packet, beside the cipher alone");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

@@ -118,7 +118,8 @@ pub fn role(role: &str, job: &str) -> anyhow::Result<()> {
 }
 
 /// The root of the sources that this program was built from.
-fn workspace() -> PathBuf {
+#[must_use]
+pub fn workspace() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or_else(|| here.clone(), PathBuf::from)
 }

@@ -14,6 +14,8 @@ pub use channels::{ChannelId, ChannelKind, ChannelSet, Precedence};
 pub use link::{ChannelStats, Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
 pub use netcode_token::Key;
 pub use seam::{ClientSession, ServerSession};
+#[doc(hidden)]
+pub use session::PacketBench;
 pub use session::{
     BODY_BYTES_BASE, BODY_BYTES_MAX, BODY_OVERHEAD_BYTES, Client, ClientConfig, ClientId, ClientState,
     ConnectError, Counters, DATAGRAM_BYTES_BASE, DATAGRAM_BYTES_LEAST, DATAGRAM_BYTES_MAX, DisconnectReason,

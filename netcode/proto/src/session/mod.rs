@@ -23,6 +23,8 @@ mod wire;
 pub use client::Client;
 pub use config::{ClientConfig, Extensions, ServerConfig};
 pub use event::{ClientId, ClientState, ConnectError, Counters, DisconnectReason, ServerEvent, Transmit};
+#[doc(hidden)]
+pub use packet::PacketBench;
 pub use packet::{REQUEST_BYTES, Request};
 pub use server::Server;
 
