@@ -11,6 +11,8 @@ pub(crate) struct Outbox {
     /// Where each goes, and where its bytes end.
     datagrams: Vec<(SocketAddr, usize)>,
     polled: usize,
+    /// The most bytes of late, slowly forgotten: what a burst needed beyond it is given back.
+    peak: usize,
     /// Where the bytes of the next one to be polled begin.
     start: usize,
 }
@@ -39,12 +41,21 @@ impl Outbox {
     }
 
     fn clear(&mut self) {
+        self.peak = self.bytes.len().max(self.peak - self.peak.div_ceil(PEAK_MEMORY));
+        if self.bytes.capacity() > 2 * self.peak + KEEP_BYTES {
+            self.bytes.truncate(0);
+            self.bytes.shrink_to(self.peak);
+        }
         self.bytes.clear();
         self.datagrams.clear();
         (self.polled, self.start) = (0, 0);
     }
 }
 
+/// Rounds in which about two thirds of a peak are forgotten: two seconds of ticks.
+const PEAK_MEMORY: usize = 128;
+/// Capacity that is never given back.
+const KEEP_BYTES: usize = 64 << 10;
 // A tick of 4096 clients with ten datagrams each; beyond it nobody polls, and the newest are dropped.
 const OUTBOX_BYTES_MAX: usize = 4096 * 10 * super::DATAGRAM_BYTES_BASE;
 
@@ -67,6 +78,20 @@ mod tests {
             assert_eq!(outbox.poll(), None);
         }
         assert!(outbox.bytes.capacity() < 64, "the buffer does not grow from round to round");
+    }
+
+    #[test]
+    fn a_burst_is_given_back() {
+        let mut outbox = Outbox::default();
+        let to = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut round = |bytes: usize| {
+            assert!(outbox.push(to, |out| out.resize(out.len() + bytes, 1)));
+            while outbox.poll().is_some() {}
+            outbox.bytes.capacity()
+        };
+        assert!(round(4 << 20) >= 4 << 20);
+        let kept = (0..1000).map(|_| round(1000)).last().expect("a thousand rounds");
+        assert!(kept <= 2 * KEEP_BYTES, "{kept}");
     }
 
     #[test]
