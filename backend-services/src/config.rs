@@ -25,12 +25,14 @@ pub enum Role {
     Matchmaking,
     /// Boards.
     Leaderboards,
+    /// How many servers a fleet should have; not part of `all`.
+    Autoscaler,
 }
 
 impl Role {
     /// Whether this role includes that of `part`.
     pub fn has(self, part: Self) -> bool {
-        self == Self::All || self == part
+        self == part || (self == Self::All && part != Self::Autoscaler)
     }
 
     /// The single roles that this one includes.
@@ -47,6 +49,7 @@ impl Role {
             Self::Accounts => "accounts",
             Self::Matchmaking => "matchmaking",
             Self::Leaderboards => "leaderboards",
+            Self::Autoscaler => "autoscaler",
         }
     }
 }
@@ -100,6 +103,9 @@ pub struct Args {
     /// Where servers come from.
     #[command(flatten)]
     pub allocation: crate::allocation::Flags,
+    /// What the autoscaler is told.
+    #[command(flatten)]
+    pub autoscaling: crate::autoscaling::Flags,
     /// Our fleet's HTTP, asked which servers are alive: http://HOST:PORT.
     #[arg(long, value_name = "URL")]
     pub fleet_http: Option<String>,

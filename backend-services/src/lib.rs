@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod allocation;
 pub mod api;
 pub mod app;
+pub mod autoscaling;
 pub mod clock;
 pub mod config;
 pub mod crypto;

@@ -28,7 +28,7 @@ use crate::matchmaking::desk::Desk;
 use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::store::{Db, MatchState, Stores};
-use crate::{leaderboards, matches, matchmaking, telemetry};
+use crate::{autoscaling, leaderboards, matches, matchmaking, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -61,6 +61,9 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()>
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
+    if args.role == Role::Autoscaler {
+        return serve_autoscaler(args).await;
+    }
     args.board_rules()?;
     let (drain, draining) = watch::channel(false);
     let http = bind(args.listen).await?;
@@ -111,6 +114,28 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         tracing::warn!("requests were cut off after {DRAIN_MAX:?}");
     }
     stores.close().await;
+    Ok(())
+}
+
+/// The role that Agones asks: no store, no players.
+async fn serve_autoscaler(args: &Args) -> anyhow::Result<()> {
+    let folder = &args.state;
+    make_private_folder(folder)
+        .with_context(|| format!("cannot use the state folder {}", folder.display()))?;
+    let rules = args.autoscaling.rules(Duration::from_secs(u64::from(args.match_seconds)));
+    let desk = autoscaling::Desk::open(rules, Some(folder.join("autoscaler.json")))?;
+    let http = bind(args.listen).await?;
+    announce(http.local_addr()?, None)?;
+    let (drain, draining) = watch::channel(false);
+    let router = autoscaling::router(desk.clone(), telemetry::start_metrics());
+    let server =
+        tokio::spawn(axum::serve(http, router).with_graceful_shutdown(told_to_end(draining)).into_future());
+    let why = wait_for_end(args.exit_with_parent).await?;
+    tracing::info!(why, "draining");
+    drain.send_replace(true);
+    // A connection that is held open must not hold up the end.
+    let _ = tokio::time::timeout(DRAIN_MAX, server).await;
+    desk.save();
     Ok(())
 }
 

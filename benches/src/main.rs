@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -34,6 +35,8 @@ enum What {
     Ratings(RatingsFlags),
     /// What a packet costs beside its cipher alone.
     Seal,
+    /// The predictive autoscaling policy beside buffers, on simulated days: served at once, idle time, cost.
+    Autoscaling(AutoscalingFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
         What::Ratings(flags) => ratings::ratings(&flags)?,
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
+        What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Role { role, job } => compare::role(&role, &job)?,
     }
     Ok(())
@@ -95,6 +99,9 @@ fn list() {
     println!("  matchmaking   our pool beside first come first served and a query matcher");
     println!("  ratings       Elo, Glicko-2, TrueSkill and ours: who predicts a match log best");
     println!("  seal          sealing and opening a packet, beside the cipher alone");
+    println!(
+        "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"
+    );
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

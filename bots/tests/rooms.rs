@@ -39,7 +39,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("backend-proto", &[]),
     ("rating", &[]),
     ("matching", &["rating"]),
-    ("backend-services", &["backend-proto", "rating", "matching", "netcode-token", "agones-sdk"]),
+    ("scaling", &[]),
+    ("backend-services", &["backend-proto", "rating", "matching", "scaling", "netcode-token", "agones-sdk"]),
     (
         "server-runtime",
         &[

@@ -23,6 +23,7 @@ const PORT_DEFAULT: u16 = 443;
 
 /// Where servers come from.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Flags {
     /// The Agones allocator, or our fleet: http://HOST:PORT, or https://HOST:PORT with the three files below;
     /// `kubernetes` for the cluster's own API. Needed for matchmaking.
