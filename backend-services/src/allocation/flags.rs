@@ -211,6 +211,13 @@ fn url(endpoint: &str) -> String {
     if has_port { format!("https://{endpoint}") } else { format!("https://{endpoint}:{PORT_DEFAULT}") }
 }
 
+#[cfg(feature = "kubernetes")]
+fn kubernetes(selection: &Selection) -> Result<Arc<dyn Allocator>, FlagsFault> {
+    let allocator = super::kubernetes::KubernetesAllocator::in_cluster(selection.clone(), CALL_MAX);
+    Ok(Arc::new(allocator.map_err(|fault| FlagsFault::Kubernetes(fault.to_string()))?))
+}
+
+#[cfg(not(feature = "kubernetes"))]
 fn kubernetes(_selection: &Selection) -> Result<Arc<dyn Allocator>, FlagsFault> {
     Err(FlagsFault::Kubernetes("--allocator kubernetes needs a build with --features kubernetes".to_owned()))
 }

@@ -5,6 +5,7 @@
 //! | back end | speaks | file |
 //! |---|---|---|
 //! | Agones' allocator, or the local fleet's | gRPC `AllocationService`, with mTLS where the URL is https | `grpc` |
+//! | the cluster's own API (feature `kubernetes`) | REST, `GameServerAllocation` | `kubernetes` |
 //!
 //! It must never know tickets, pools, stores or REST.
 
@@ -13,6 +14,8 @@ pub mod connect;
 pub mod failover;
 mod flags;
 pub mod grpc;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod policy;
 pub mod region;
 mod retry;

@@ -1,6 +1,7 @@
 //! `POST /scale` for Agones, health and metrics for operators. Parses, calls, renders.
 
 use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -8,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use super::desk::Desk;
 use super::review::FleetAutoscaleReview;
 use crate::clock::UnixMs;
+use crate::http::around_unlimited;
 use crate::http::extract::{BODY_BYTES_MAX, Body};
 use crate::http::problem::ApiError;
 
@@ -21,6 +23,7 @@ pub fn router(desk: Desk, metrics: Option<PrometheusHandle>) -> Router {
         .route("/readyz", get(async || "ready\n"))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(around_unlimited))
         .with_state(desk)
 }
 

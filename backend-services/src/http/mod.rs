@@ -85,12 +85,21 @@ impl Routes {
 
 /// Wraps every request: id, limit, count, log, and a problem in place of any bare error.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    let verdict = admit(&app, &request);
+    tend(verdict, request, next).await
+}
+
+/// The same without a limit, for a role that no player reaches.
+pub(crate) async fn around_unlimited(request: Request, next: Next) -> Response {
+    tend(None, request, next).await
+}
+
+async fn tend(verdict: Option<Verdict>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request_id::choose(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "unmatched".to_owned());
-    let verdict = admit(&app, &request);
     let mut response = request_id::within(id.clone(), async {
         match verdict.filter(|verdict| !verdict.wait.is_zero()) {
             Some(verdict) => refuse(verdict),

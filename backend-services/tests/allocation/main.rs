@@ -1,5 +1,5 @@
-//! One suite over all back ends that hand out servers: Agones' allocator over mutual TLS and the local fleet with real
-//! processes. Then what stands above them: certificates, regions, clusters.
+//! One suite over all back ends that hand out servers: Agones' allocator over mutual TLS, the Kubernetes API,
+//! and the local fleet with real processes. Then what stands above them: certificates, regions, clusters.
 
 #![allow(unreachable_pub, reason = "the parts of one test program")]
 
@@ -7,6 +7,8 @@ mod agones;
 mod certs;
 mod conformance;
 mod fake_server;
+mod kube_double;
+mod kubernetes;
 mod place;
 mod regions;
 mod tls;
@@ -31,4 +33,5 @@ macro_rules! conforms {
 }
 
 conforms!(agones_over_mutual_tls, Kind::Agones);
+conforms!(kubernetes_api, Kind::Kubernetes);
 conforms!(local_fleet, Kind::Fleet);

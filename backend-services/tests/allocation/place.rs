@@ -7,11 +7,13 @@ use agones_sdk::allocation::{AllocatorClient, Authority as AuthorityFile, TlsFil
 use agones_sdk::fleet::{BufferPolicy, BufferSize, Fleet, FleetConfig};
 use backend_services::allocation::Allocator;
 use backend_services::allocation::grpc::GrpcAllocator;
+use backend_services::allocation::kubernetes::KubernetesAllocator;
 use tempfile::TempDir;
 
 use super::certs::Authority;
+use super::conformance::selection;
 use super::world::World;
-use super::{agones, fake_server};
+use super::{agones, fake_server, kube_double};
 
 /// One call takes no longer.
 pub const CALL_MAX: Duration = Duration::from_millis(1500);
@@ -21,6 +23,8 @@ pub const CALL_MAX: Duration = Duration::from_millis(1500);
 pub enum Kind {
     /// Agones' allocator over mutual TLS.
     Agones,
+    /// The Kubernetes API.
+    Kubernetes,
     /// The local fleet: real server processes.
     Fleet,
 }
@@ -40,6 +44,7 @@ impl Place {
     pub async fn start(kind: Kind, servers: u32) -> Self {
         match kind {
             Kind::Agones => Self::agones(servers),
+            Kind::Kubernetes => Self::kubernetes(servers),
             Kind::Fleet => Self::fleet(servers).await,
         }
     }
@@ -60,6 +65,17 @@ impl Place {
             fleet: None,
             _folder: folder,
         }
+    }
+
+    fn kubernetes(servers: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("token"), kube_double::TOKEN).expect("a file");
+        let world = World::with(usize::try_from(servers).expect("few"));
+        let double = kube_double::start(world.clone());
+        let url = format!("http://{}", double.address);
+        let allocator = KubernetesAllocator::new(&url, folder.path(), selection("arena", "gold"), CALL_MAX);
+        let allocator = Arc::new(allocator.expect("an account"));
+        Self { allocator, world, double, fleet: None, _folder: folder }
     }
 
     async fn fleet(servers: u32) -> Self {

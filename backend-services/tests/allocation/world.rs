@@ -101,6 +101,10 @@ impl World {
         self.lock().asked.clone()
     }
 
+    pub fn ready(&self) -> usize {
+        self.lock().ready.len()
+    }
+
     pub fn taken(&self) -> Vec<Made> {
         self.lock().taken.clone()
     }

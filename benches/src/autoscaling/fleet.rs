@@ -92,7 +92,7 @@ pub(super) fn run(trace: &Trace, rules: SpotRules, decide: &mut dyn FnMut(Seen, 
             // The first day was for learning.
             fleet.day = Day::default();
         }
-        if now_s % SYNC_S == 0 {
+        if now_s.is_multiple_of(SYNC_S) {
             // The first midnight is one of Unix time, so that the time of day is right.
             fleet.retarget(decide(fleet.seen(), u64::from(now_s)), now_s);
         }
@@ -216,7 +216,7 @@ impl Fleet<'_> {
         self.day.on_demand_s += all - spot;
         self.day.idle_s += u64::from(seen.ready);
         self.day.peak = self.day.peak.max(u32::try_from(all).expect("few"));
-        if now_s % POINT_S == 0 && now_s + DAY_S >= self.trace.seconds {
+        if now_s.is_multiple_of(POINT_S) && now_s + DAY_S >= self.trace.seconds {
             let (second, Seen { allocated, ready, .. }) = (now_s % DAY_S, seen);
             self.day.points.push(Point { second, allocated, replicas: self.target, ready });
         }

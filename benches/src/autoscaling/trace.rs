@@ -102,7 +102,7 @@ pub(super) struct Trace {
 
 impl Trace {
     /// So many days of this seed.
-    pub fn new(game: Game, seed: u64, days: u32) -> Self {
+    pub(super) fn new(game: Game, seed: u64, days: u32) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (mut arrivals, mut preemptions) = (Vec::new(), Vec::new());
         for day in 0..days {
