@@ -73,6 +73,7 @@ impl From<&str> for Secret {
 /// Accounts, matchmaking and leaderboards for Tickwright games.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "backend-services", version, no_binary_name = true)]
+#[command(after_help = "Rating parameters from a match log: backend-services ratings --help")]
 pub struct Args {
     /// Which routes to serve.
     #[arg(long, value_enum, default_value = "all")]
@@ -99,6 +100,9 @@ pub struct Args {
     /// Which boards there are, a JSON list; the arena's unless given.
     #[arg(long, value_name = "FILE")]
     pub boards: Option<PathBuf>,
+    /// The rating model's parameters, as `backend-services ratings learn` writes them; the arena's unless given.
+    #[arg(long, value_name = "FILE")]
+    pub ratings: Option<PathBuf>,
 
     /// Where servers come from.
     #[command(flatten)]

@@ -28,7 +28,7 @@ use crate::matchmaking::desk::Desk;
 use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::store::{Db, MatchState, Stores};
-use crate::{autoscaling, leaderboards, matches, matchmaking, telemetry};
+use crate::{autoscaling, leaderboards, matches, matchmaking, ratings, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -45,6 +45,10 @@ const RANKS_EVERY: Duration = Duration::from_millis(100);
 /// One line that says what is in the way: a wrong flag, a taken port, a folder that cannot be written, a
 /// store that does not answer.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|first| first == ratings::COMMAND).is_some() {
+        return ratings::main_with(args);
+    }
     let args = match Args::read(args)? {
         Wanted::Run(args) => args,
         Wanted::Print(text) => {
@@ -65,6 +69,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         return serve_autoscaler(args).await;
     }
     args.board_rules()?;
+    ratings::model(args.ratings.as_deref())?;
     let (drain, draining) = watch::channel(false);
     let http = bind(args.listen).await?;
     let grpc = if args.role.has(Role::Matchmaking) { Some(bind(args.grpc_listen).await?) } else { None };
@@ -80,7 +85,8 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         let guard = Guard::new(token);
         let (scribe, writing) = Scribe::new(stores.clone(), draining.clone());
         background.spawn(writing);
-        let matches = matches::rpc::service(stores.clone(), app.boards().clone(), desk, guard.clone());
+        let model = Arc::new(ratings::model(args.ratings.as_deref())?);
+        let matches = matches::rpc::service(stores.clone(), app.boards().clone(), desk, model, guard.clone());
         let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));

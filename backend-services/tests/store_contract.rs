@@ -19,7 +19,7 @@ use support::engines::{self, Engine};
 use tokio::task::JoinSet;
 
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
-const NEWCOMER: RatingRow = RatingRow { mu: 25.0, sigma: 8.0, matches: 0 };
+const NEWCOMER: RatingRow = RatingRow { mu: 25.0, sigma: 8.0, matches: 0, played: UnixMs(0) };
 
 /// The whole contract on one engine after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -260,7 +260,8 @@ async fn live(db: &Db, player: PlayerId) -> Option<(LiveMatch, u8)> {
 async fn finish(db: &Db, id: MatchId, players: &[PlayerId]) -> Finished {
     let all = players.to_vec();
     let outcome = move |before: &[RatingRow]| {
-        let better = |row: &RatingRow| RatingRow { mu: row.mu + 1.0, matches: row.matches + 1, ..*row };
+        let better =
+            |row: &RatingRow| RatingRow { mu: row.mu + 1.0, matches: row.matches + 1, played: NOW, ..*row };
         let ratings = all.iter().copied().zip(before.iter().map(better)).collect();
         Outcome { ratings, ..Outcome::default() }
     };

@@ -113,7 +113,7 @@ mod tests {
     fn who_came_earns_on_open_boards_and_the_incredible_waits() {
         let result = result("eu");
         let checked = rules::check(&result).expect("sound");
-        let rated = RatingRow { mu: 30.0, sigma: 5.0, matches: 1 };
+        let rated = RatingRow { mu: 30.0, sigma: 5.0, matches: 1, played: UnixMs(9) };
         let earned = earnings(&boards(), &checked, &result, &[(checked.players[0], rated)], UnixMs(9));
         let earned = earned.expect("in range");
         let rows: Vec<(&str, u64, i64)> = earned

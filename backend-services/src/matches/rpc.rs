@@ -1,9 +1,12 @@
 //! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id.
 
+use std::sync::Arc;
+
 use backend_proto::{
     AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest,
     SubmitResultReply, Withheld,
 };
+use rating::TrueSkill2;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
@@ -25,6 +28,7 @@ pub struct MatchService {
     stores: Stores,
     boards: Boards,
     desk: Desk,
+    model: Arc<TrueSkill2>,
 }
 
 /// Lets only holders of the service token through.
@@ -45,9 +49,10 @@ pub fn service(
     stores: Stores,
     boards: Boards,
     desk: Desk,
+    model: Arc<TrueSkill2>,
     guard: Guard,
 ) -> InterceptedService<MatchesServer<MatchService>, Guard> {
-    let server = MatchesServer::new(MatchService { stores, boards, desk });
+    let server = MatchesServer::new(MatchService { stores, boards, desk, model });
     InterceptedService::new(server.max_decoding_message_size(MESSAGE_BYTES_MAX), guard)
 }
 
@@ -74,7 +79,7 @@ impl Matches for MatchService {
         let (record, now) = (record(&result), UnixMs::now());
         let mut held = Vec::new();
         let outcome = |before: &[RatingRow]| {
-            let mut outcome = rules::outcome(&checked.players, &result.players, before);
+            let mut outcome = rules::outcome(&self.model, &checked, &result.players, before, now);
             // Ratings fit every board and the rest was checked above: there is no fault left.
             let earned = earnings(&self.boards, &checked, &result, &outcome.ratings, now).unwrap_or_default();
             held.clone_from(&earned.held);

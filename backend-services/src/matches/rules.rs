@@ -2,15 +2,16 @@
 //! boards is `earnings`' to say.
 
 use backend_proto::{MatchResult, PlayerResult};
-use rating::{Rating, TrueSkill};
+use rating::{Appearance, Match, Rating, Skill, Team, TrueSkill2};
 
+use crate::clock::UnixMs;
 use crate::ids::{MatchId, PlayerId};
 use crate::store::{Outcome, RatingRow};
 
 /// More players than any match of ours has.
 pub const PLAYERS_MAX: usize = 255;
-/// Whoever played less than this share of the match is taken to have played this share.
-const SHARE_MIN: f64 = 0.01;
+/// The arena's name in the match log. All matches move one skill.
+const MODE: &str = "arena";
 
 /// Why a result cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,32 +67,62 @@ pub fn check(result: &MatchResult) -> Result<Checked, ResultFault> {
 
 /// The rating of who has played no match.
 pub fn newcomer() -> RatingRow {
-    RatingRow { mu: Rating::NEWCOMER.mu, sigma: Rating::NEWCOMER.sigma, matches: 0 }
+    let Rating { mu, sigma } = Rating::NEWCOMER;
+    RatingRow { mu, sigma, matches: 0, played: UnixMs(0) }
 }
 
-/// What the result changes, given the players' ratings before it. Everybody plays for themselves; who never
-/// came is not rated and gets no score; who quit is rated as if for the whole match.
-pub fn outcome(players: &[PlayerId], entries: &[PlayerResult], before: &[RatingRow]) -> Outcome {
+/// The result as the rating model sees it, and as the match log keeps it. Everybody plays for himself; who never
+/// came is not in it. `ended` is when the result was counted: that clock is our own.
+pub fn rated_match(id: MatchId, entries: &[PlayerResult], ended: UnixMs) -> Match {
     let longest = entries.iter().map(seconds).fold(0.0, f64::max);
-    let share = |entry: &PlayerResult| {
-        if entry.quit { 1.0 } else { (seconds(entry) / longest).clamp(SHARE_MIN, 1.0) }
+    let team = |entry: &PlayerResult| Team {
+        placement: entry.placement,
+        players: vec![Appearance {
+            player: entry.player_id,
+            seconds: seconds(entry),
+            squad: 1,
+            kills: Some(entry.kills),
+            deaths: Some(entry.deaths),
+            quit: entry.quit,
+        }],
     };
-    let present: Vec<usize> = (0..entries.len()).filter(|&index| came(&entries[index])).collect();
-
-    let team = |&index: &usize| {
-        vec![(Rating { mu: before[index].mu, sigma: before[index].sigma }, share(&entries[index]))]
-    };
-    let teams: Vec<Vec<(Rating, f64)>> = present.iter().map(team).collect();
-    let placements: Vec<u32> = present.iter().map(|&index| entries[index].placement).collect();
-    // A match of one has nothing to compare; ratings in the store are sound, so nothing else can fail.
-    let after = TrueSkill::default().rate(&teams, &placements).unwrap_or_default();
-
-    let mut outcome = Outcome::default();
-    for (&index, rated) in present.iter().zip(after.iter().flatten()) {
-        let row = RatingRow { mu: rated.mu, sigma: rated.sigma, matches: before[index].matches + 1 };
-        outcome.ratings.push((players[index], row));
+    Match {
+        id: id.to_string(),
+        mode: MODE.to_owned(),
+        ended_unix_ms: ended.0,
+        seconds: longest,
+        teams: entries.iter().filter(|entry| came(entry)).map(team).collect(),
     }
-    outcome
+}
+
+/// What the result does to ratings, given those of `checked.players` before it. A match of one rates nobody.
+pub fn outcome(
+    model: &TrueSkill2,
+    checked: &Checked,
+    entries: &[PlayerResult],
+    before: &[RatingRow],
+    now: UnixMs,
+) -> Outcome {
+    let game = rated_match(checked.id, entries, now);
+    let present = checked.players.iter().zip(entries).zip(before).filter(|((_, entry), _)| came(entry));
+    let rows: Vec<(PlayerId, RatingRow)> = present.map(|((player, _), row)| (*player, *row)).collect();
+    let skills: Vec<Vec<Skill>> = rows.iter().map(|(_, row)| vec![skill(row)]).collect();
+    // A match of one has nothing to compare; ratings in the store are sound, so nothing else can fail.
+    let after = model.rate(&game, &skills).unwrap_or_default();
+    let rated = rows.iter().zip(after.into_iter().flatten()).map(|((player, row), skill)| {
+        let Rating { mu, sigma } = skill.base;
+        let played = skill.played_unix_ms.map_or(row.played, UnixMs);
+        (*player, RatingRow { mu, sigma, matches: row.matches + 1, played })
+    });
+    Outcome { ratings: rated.collect(), ..Outcome::default() }
+}
+
+fn skill(row: &RatingRow) -> Skill {
+    Skill {
+        matches: u32::try_from(row.matches).unwrap_or(u32::MAX),
+        played_unix_ms: (row.played.0 != 0).then_some(row.played.0),
+        ..Skill::of(Rating { mu: row.mu, sigma: row.sigma })
+    }
 }
 
 /// Whether the player took part at all.
@@ -107,6 +138,8 @@ pub fn seconds(entry: &PlayerResult) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rating::{Count, Ledger, Parameters};
+
     use super::*;
 
     fn entry(player_id: u64, placement: u32, seconds_played: f32) -> PlayerResult {
@@ -123,10 +156,16 @@ mod tests {
         MatchResult { match_id: MatchId::random().to_string(), players, ..Default::default() }
     }
 
+    const NOW: UnixMs = UnixMs(1_800_000_000_000);
+
+    fn model() -> TrueSkill2 {
+        TrueSkill2::new(Parameters::default()).expect("the published parameters make sense")
+    }
+
     fn counted(entries: Vec<PlayerResult>) -> Outcome {
         let result = result(entries);
         let checked = check(&result).expect("sound");
-        outcome(&checked.players, &result.players, &vec![newcomer(); checked.players.len()])
+        outcome(&model(), &checked, &result.players, &vec![newcomer(); checked.players.len()], NOW)
     }
 
     #[test]
@@ -147,7 +186,7 @@ mod tests {
         let outcome = counted(vec![entry(1, 2, 60.0), entry(2, 1, 60.0), entry(3, 3, 60.0)]);
         let mu: Vec<f64> = outcome.ratings.iter().map(|(_, row)| row.mu).collect();
         assert!(mu[1] > mu[0] && mu[0] > mu[2], "{mu:?}");
-        assert!(outcome.ratings.iter().all(|(_, row)| row.matches == 1));
+        assert!(outcome.ratings.iter().all(|(_, row)| row.matches == 1 && row.played == NOW));
     }
 
     #[test]
@@ -163,5 +202,37 @@ mod tests {
     #[test]
     fn a_match_of_one_rates_nobody() {
         assert!(counted(vec![entry(1, 1, 60.0)]).ratings.is_empty());
+    }
+
+    #[test]
+    fn the_log_replayed_gives_the_ratings_that_the_store_holds() {
+        let mut parameters = Parameters { drift_per_minute: 0.02, ..Parameters::default() };
+        parameters.mode.kills = Some(Count { rate: 4.0, own: 0.2, opponent: -0.2, variance: 3.0 });
+        let model = TrueSkill2::new(parameters).expect("sound");
+        let mut stored = [newcomer(); 4];
+        let mut ledger = Ledger::new(model.clone());
+        for round in 0..20_u32 {
+            let mut entries: Vec<PlayerResult> =
+                (0..4).map(|seat| entry(u64::from(seat) + 1, (seat + round) % 4 + 1, 61.7)).collect();
+            entries[0].seconds_played = 7.3 * f32::from(u8::from(!round.is_multiple_of(3)));
+            entries[1].quit = round.is_multiple_of(5);
+            entries.iter_mut().for_each(|entry| entry.kills = (entry.placement * 7 + round) % 6);
+            let result = result(entries);
+            let checked = check(&result).expect("sound");
+            let now = UnixMs(NOW.0 + i64::from(round) * 1_234_567);
+            for (player, row) in outcome(&model, &checked, &result.players, &stored, now).ratings {
+                stored[usize::try_from(player.as_u64()).expect("small") - 1] = row;
+            }
+            let line = serde_json::to_string(&rated_match(checked.id, &result.players, now)).expect("JSON");
+            assert!(ledger.count(&serde_json::from_str(&line).expect("our own line")).expect("sound"));
+        }
+        for (player, skill) in ledger.skills() {
+            let row = stored[usize::try_from(player).expect("small") - 1];
+            assert_eq!(
+                (skill.base.mu.to_bits(), skill.base.sigma.to_bits()),
+                (row.mu.to_bits(), row.sigma.to_bits())
+            );
+        }
+        assert_eq!(ledger.skills().count(), 4);
     }
 }

@@ -64,6 +64,19 @@ pub struct RatingRow {
     pub sigma: f64,
     /// Matches that counted.
     pub matches: i64,
+    /// When the last of them ended; zero before the first.
+    pub played: UnixMs,
+}
+
+/// A result that was counted, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedMatch {
+    /// Its id.
+    pub id: MatchId,
+    /// When it was counted.
+    pub ended: UnixMs,
+    /// What the game server reported, as JSON.
+    pub result: String,
 }
 
 /// What a result changes.
@@ -223,6 +236,29 @@ impl Db {
         row.map(|row| state(&row.text(0)?)).transpose()
     }
 
+    /// Counted results in the order of their counting, at most `limit` after the one at `after`.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub async fn counted_matches(
+        &self,
+        after: Option<&CountedMatch>,
+        limit: i64,
+    ) -> Result<Vec<CountedMatch>, StoreError> {
+        let sql = "SELECT match_id, ended_unix_ms, result FROM matches
+            WHERE state = 'finished' AND (ended_unix_ms > $1 OR (ended_unix_ms = $1 AND match_id > $2))
+            ORDER BY ended_unix_ms, match_id LIMIT $3";
+        let (ended, id) = after.map_or((i64::MIN, String::new()), |last| (last.ended.0, last.id.to_string()));
+        let counted = |row: &Row| {
+            Ok(CountedMatch {
+                id: row.text(0)?.parse().map_err(|_| StoreError::Malformed("match id"))?,
+                ended: UnixMs(row.int(1)?),
+                result: row.text(2)?,
+            })
+        };
+        self.rows(sql, args![ended, id, limit]).await?.iter().map(counted).collect()
+    }
+
     /// All matches that hold their players, oldest first.
     ///
     /// # Errors
@@ -253,7 +289,7 @@ impl Db {
     /// # Errors
     /// The engine failed.
     pub async fn rating(&self, player: PlayerId) -> Result<Option<RatingRow>, StoreError> {
-        let sql = "SELECT mu, sigma, matches FROM ratings WHERE player_id = $1";
+        let sql = "SELECT mu, sigma, matches, played_unix_ms FROM ratings WHERE player_id = $1";
         self.row(sql, args![player]).await?.as_ref().map(rating).transpose()
     }
 }
@@ -269,9 +305,12 @@ async fn lock_ratings(
     let mut before = vec![newcomer; players.len()];
     for index in order {
         // The update changes nothing but takes the row's lock.
-        let sql = "INSERT INTO ratings (player_id, mu, sigma, matches) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (player_id) DO UPDATE SET matches = ratings.matches RETURNING mu, sigma, matches";
-        let row = args![players[index], newcomer.mu, newcomer.sigma, newcomer.matches];
+        let sql =
+            "INSERT INTO ratings (player_id, mu, sigma, matches, played_unix_ms) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (player_id) DO UPDATE SET matches = ratings.matches
+            RETURNING mu, sigma, matches, played_unix_ms";
+        let RatingRow { mu, sigma, matches, played } = newcomer;
+        let row = args![players[index], mu, sigma, matches, played];
         let row = tx.row(sql, row).await?.ok_or(StoreError::Malformed("rating"))?;
         before[index] = rating(&row)?;
     }
@@ -280,8 +319,9 @@ async fn lock_ratings(
 
 async fn write_outcome(tx: &mut Tx, mut outcome: Outcome, now: UnixMs) -> Result<Vec<Change>, StoreError> {
     for (player, after) in outcome.ratings {
-        let sql = "UPDATE ratings SET mu = $2, sigma = $3, matches = $4 WHERE player_id = $1";
-        tx.execute(sql, args![player, after.mu, after.sigma, after.matches]).await?;
+        let sql = "UPDATE ratings SET mu = $2, sigma = $3, matches = $4, played_unix_ms = $5
+            WHERE player_id = $1";
+        tx.execute(sql, args![player, after.mu, after.sigma, after.matches, after.played]).await?;
     }
     // In one order everywhere, so that two transactions never wait for each other.
     outcome.scores.sort_by(|one, other| (&one.board, one.player).cmp(&(&other.board, other.player)));
@@ -296,7 +336,8 @@ async fn free_players(tx: &mut Tx, id: MatchId) -> Result<(), StoreError> {
 }
 
 fn rating(row: &Row) -> Result<RatingRow, StoreError> {
-    Ok(RatingRow { mu: row.float(0)?, sigma: row.float(1)?, matches: row.int(2)? })
+    let (mu, sigma) = (row.float(0)?, row.float(1)?);
+    Ok(RatingRow { mu, sigma, matches: row.int(2)?, played: UnixMs(row.int(3)?) })
 }
 
 fn live_match(row: &Row) -> Result<LiveMatch, StoreError> {

@@ -31,7 +31,9 @@ pub use boards_season::ClosedSeason;
 pub use boards_write::Written;
 pub use db::Db;
 pub use keys::ServiceKey;
-pub use matches::{Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow};
+pub use matches::{
+    CountedMatch, Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow,
+};
 pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
 
@@ -102,6 +104,14 @@ impl Stores {
         migrate::up(&db).await?;
         let copy = RankCopy::Redis(BoardMirror::connect(redis_url, db.clone()).await?);
         Ok(Self { ranks: Ranks::new(db.clone(), copy), db })
+    }
+
+    /// Postgres without the ranks: for commands that only read the match log.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn log_of_postgres(database_url: &str) -> Result<Db, StoreError> {
+        Db::postgres(database_url, 1).await
     }
 
     /// Whether every part answers.

@@ -11,8 +11,8 @@ const BINS: usize = 10;
 /// Side of a panel's square, and the space around it.
 const SIDE: f64 = 190.0;
 const LEFT: f64 = 46.0;
-const TOP: f64 = 62.0;
-const GAP: f64 = 22.0;
+const TOP: f64 = 80.0;
+const GAP: f64 = 34.0;
 const BARS: f64 = 36.0;
 /// 95 % of a normal.
 const Z: f64 = 1.96;
@@ -28,8 +28,9 @@ pub(super) fn reliability(outcomes: &[&Outcome], data: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
          height=\"{height:.0}\" font-family=\"system-ui, sans-serif\" font-size=\"11\" fill=\"#333\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"{LEFT}\" y=\"22\" font-size=\"14\" font-weight=\"600\">Does a stated chance come true? {data}, \
-         {} decided games, each predicted before it was counted</text>",
+         <text x=\"{LEFT}\" y=\"22\" font-size=\"14\" font-weight=\"600\">Does a stated chance come true?</text>\n\
+         <text x=\"{LEFT}\" y=\"42\">{data}: {} decided games, each predicted before it was counted, parameters \
+         learned from earlier games alone</text>",
         outcomes.first().map_or(0, |outcome| outcome.predictions.len()),
     );
     for (index, outcome) in outcomes.iter().enumerate() {
