@@ -12,7 +12,7 @@ use netcode::{
     client::step,
     proto::{ClientId, DisconnectReason, Server, ServerConfig, ServerEvent},
     snapshot::{ClientView, Control, Feedback, History, InputPacket, Telemetry},
-    token::{Key, TokenSpec, mint},
+    token::{Key, TokenSpec, mint_with},
     wire::{BitReader, BitWriter},
 };
 
@@ -57,7 +57,12 @@ pub(crate) fn token_for(now: Time, player: u64, server: SocketAddr) -> Box<[u8; 
         servers: vec![server],
         user_data: [0; 256],
     };
-    mint(&spec, &Key::from_bytes(KEY)).expect("the specification is sound")
+    // Equal runs need equal tokens, so the keys are not the operating system's; no two tokens have the same.
+    let mut drawn = fastrand::Rng::with_seed(player ^ now.as_micros().rotate_left(32));
+    let mut key = || Key::from_bytes(std::array::from_fn(|_| drawn.u8(..)));
+    let (up, down) = (key(), key());
+    let nonce = std::array::from_fn(|_| drawn.u8(..));
+    mint_with(&spec, &Key::from_bytes(KEY), &up, &down, &nonce).expect("the specification is sound")
 }
 
 /// Which input's margin the server reports: the contract allows both.
@@ -108,6 +113,7 @@ impl TestServer {
         let mut config = ServerConfig::new(PROTOCOL, Key::from_bytes(KEY));
         config.unix_at_zero_s = UNIX_AT_ZERO_S;
         config.seed = seed;
+        config.challenge_key = Key::from_bytes([9; 32]);
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut place = || Walker::at(rng.f32() * 80.0 - 40.0, rng.f32() * 80.0 - 40.0);
         let wanderers = (0..wanderers as u32).map(|n| (NetId(n), place())).collect::<Vec<_>>();
