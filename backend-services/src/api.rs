@@ -265,6 +265,35 @@ pub struct Board {
     pub next_cursor: Option<String>,
 }
 
+/// `GET /v1/leaderboards/{board}/seasons`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SeasonList {
+    /// Newest first.
+    pub seasons: Vec<Season>,
+}
+
+/// A season that is over.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Season {
+    /// When it began, milliseconds since 1970: its name.
+    pub season: i64,
+    /// When its final order was archived.
+    pub closed_unix_ms: i64,
+    /// How many players had a score.
+    pub members: u64,
+}
+
+/// `GET /v1/leaderboards/{board}/cohort`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Cohort {
+    /// The cohort's number within the season, from 0.
+    pub cohort: u64,
+    /// How many players are in it so far; 100 at most.
+    pub members: u64,
+    /// Their scores; ranks are within the cohort.
+    pub board: Board,
+}
+
 /// One row of a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BoardEntry {

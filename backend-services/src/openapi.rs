@@ -39,7 +39,7 @@ pub fn document(role: Role) -> Document {
         document.merge(crate::matchmaking::routes::Document::openapi());
     }
     if role.has(Role::Leaderboards) {
-        document.merge(crate::leaderboards::routes::Document::openapi());
+        document.merge(crate::leaderboards::routes::document());
     }
     document
 }

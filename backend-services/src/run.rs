@@ -22,6 +22,7 @@ use crate::allocation::connect::Minter;
 use crate::app::{App, Limits, Parts};
 use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
+use crate::leaderboards::rules::Boards;
 use crate::leaderboards::scribe::Scribe;
 use crate::matches::rpc::Guard;
 use crate::matchmaking::desk::Desk;
@@ -36,6 +37,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const CONNECT_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// How often expired sessions are forgotten.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How often seasons that are over are looked for.
+const SEASONS_EVERY: Duration = Duration::from_secs(10);
 /// How often the boards' ranks are looked after.
 const RANKS_EVERY: Duration = Duration::from_millis(100);
 
@@ -196,6 +199,7 @@ async fn assemble(
     draining: watch::Receiver<bool>,
     background: &mut JoinSet<()>,
 ) -> anyhow::Result<App> {
+    let boards = args.board_rules()?;
     let key = stores.db.service_key(&fresh_service_key(), UnixMs::now()).await?;
     let tokens = Arc::new(Tokens::new(&key)?);
     let matchmaker =
@@ -210,11 +214,14 @@ async fn assemble(
     let metrics = telemetry::start_metrics();
     background.spawn(housekeeping(stores.clone(), metrics.clone(), draining.clone()));
     background.spawn(keep_up(stores.clone(), draining.clone()));
+    if args.role.has(Role::Leaderboards) {
+        background.spawn(keep_seasons(stores.clone(), boards.clone(), draining.clone()));
+    }
     let (auth, any) = args.rates();
     Ok(App::new(Parts {
         role: args.role,
         stores: stores.clone(),
-        boards: args.board_rules()?,
+        boards,
         accounts: Accounts::new(stores.db.clone(), tokens.clone(), &key),
         tokens,
         matchmaker,
@@ -277,12 +284,34 @@ async fn keep_up(stores: Stores, draining: watch::Receiver<bool>) {
             _ = clock.tick() => {}
         }
         match stores.ranks.keep_up(UnixMs::now()).await {
-            Ok(true) => tracing::info!("board ranks rebuilt"),
-            Ok(false) => {}
+            Ok(rebuilt) => {
+                metrics::gauge!("board_ranks_whole").set(1.0);
+                if rebuilt {
+                    tracing::info!("board ranks rebuilt");
+                }
+            }
             Err(error) => {
+                metrics::gauge!("board_ranks_whole").set(0.0);
                 tracing::warn!(%error, "board ranks not brought up to date");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+        }
+    }
+}
+
+/// Closes seasons that are over.
+async fn keep_seasons(stores: Stores, boards: Boards, draining: watch::Receiver<bool>) {
+    let mut clock = tokio::time::interval(SEASONS_EVERY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let ended = told_to_end(draining);
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            _ = clock.tick() => {}
+        }
+        if let Err(error) = leaderboards::keeper::close_seasons(&stores, &boards, UnixMs::now()).await {
+            tracing::warn!(%error, "seasons not closed");
         }
     }
 }

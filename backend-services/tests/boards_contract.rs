@@ -10,6 +10,8 @@ use std::time::Duration;
 use backend_services::clock::UnixMs;
 use backend_services::crypto::SecretHash;
 use backend_services::ids::PlayerId;
+use backend_services::leaderboards::keeper;
+use backend_services::leaderboards::rules::Boards;
 use backend_services::store::{
     Account, BoardId, EntryRow, HeldScore, NewAccount, Operator, RankCopy, SCORE_LIMIT, ScoreWrite, Standing,
     Stores, Written,
@@ -36,6 +38,8 @@ async fn both_engines_keep_the_boards_contract() {
         sums_are_cut_at_the_limit(stores).await;
         cursors_hold_while_the_board_moves(stores).await;
         seasons_stand_apart(stores).await;
+        missed_resets_are_caught_up_once(stores).await;
+        cohorts_fill_in_order(stores).await;
         stores.close().await;
     }
 }
@@ -276,6 +280,56 @@ async fn seasons_stand_apart(stores: &Stores) {
     }
     let rows = stores.ranks.page(&BoardId::new("apart", 200), None, 10).await.expect("reads");
     assert_eq!(rows.iter().map(|row| row.standing.score).collect::<Vec<_>>(), [200]);
+}
+
+/// A process that slept through three resets closes what there was, once, and nothing else.
+async fn missed_resets_are_caught_up_once(stores: &Stores) {
+    const DAY: i64 = 24 * 3600 * 1000;
+    let boards = r#"[{ "name": "daily", "keep": "incr", "season": "0 0 * * *", "by_region": true }]"#;
+    let boards = Boards::parse(boards).expect("sound");
+    let (player, daily) = (players(stores, 1).await[0], boards.find("daily").expect("a board"));
+    let midnight = UnixMs(19_700 * DAY);
+    // Scores on two of four days, the last of them at the last moment.
+    for (source, at) in [("a", midnight), ("b", UnixMs(midnight.0 + 2 * DAY - 1))] {
+        let writes = daily.writes(player, 5, "eu", &source.into(), at).expect("in range");
+        submit(stores, &writes, at).await;
+    }
+    let close = async |at| keeper::close_seasons(stores, &boards, UnixMs(at)).await.expect("closes");
+    assert_eq!(
+        close(midnight.0 + 2 * DAY + 1000).await,
+        2,
+        "the first day, whole and by region; the second may get a late score"
+    );
+    assert_eq!(close(midnight.0 + 5 * DAY).await, 2);
+    assert_eq!(close(midnight.0 + 5 * DAY).await, 0, "once");
+    let seasons = stores.db.closed_seasons("daily", i64::MAX, 10).await.expect("reads");
+    let began: Vec<i64> = seasons.iter().map(|season| season.season).collect();
+    assert_eq!(began, [midnight.0 + DAY, midnight.0]);
+    let archived = stores.db.archived_page(&daily.at(midnight), 0, 10).await.expect("reads");
+    assert_eq!(archived.iter().map(|row| row.standing.score).collect::<Vec<_>>(), [5]);
+    assert!(stores.ranks.page(&daily.at(midnight), None, 10).await.expect("reads").is_empty(), "forgotten");
+}
+
+/// Seats are taken in the order of asking, also by many at once; nobody sits twice.
+async fn cohorts_fill_in_order(stores: &Stores) {
+    let (seven, board) = (players(stores, 7).await, BoardId::new("cohorts", 1));
+    let mut racers = JoinSet::new();
+    for player in [&seven[..], &seven[..]].concat() {
+        let (stores, board) = (stores.clone(), board.clone());
+        racers
+            .spawn(async move { (player, stores.db.cohort_of(&board, player, 3).await.expect("a seat").0) });
+    }
+    let mut seats: Vec<(PlayerId, u64)> = racers.join_all().await;
+    seats.sort_unstable();
+    seats.dedup();
+    assert_eq!(seats.len(), 7, "everybody has one cohort: {seats:?}");
+    let mut sizes = [0; 3];
+    for (_, cohort) in &seats {
+        sizes[usize::try_from(*cohort).expect("a small number")] += 1;
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+    let (cohort, members) = stores.db.cohort_of(&board, seven[0], 3).await.expect("a seat");
+    assert!(members.contains(&seven[0]) && members.len() == sizes[usize::try_from(cohort).expect("small")]);
 }
 
 /// The ranks are a copy: whatever happens to Redis, they come back as they were.

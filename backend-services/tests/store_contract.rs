@@ -34,7 +34,8 @@ async fn both_engines_keep_the_contract() {
         a_player_is_in_one_live_match(db).await;
         racing_matches_share_no_player(db).await;
         a_result_counts_once(db).await;
-        a_lost_match_frees_its_players_and_takes_no_result(db).await;
+        a_lost_match_frees_its_players_and_takes_a_late_result(db).await;
+        a_match_that_was_given_up_takes_no_result(db).await;
         the_store_refuses_strangers(db).await;
         racing_results_of_one_match_count_once(db).await;
         odd_text_is_only_text(db).await;
@@ -152,12 +153,29 @@ async fn a_result_counts_once(db: &Db) {
     assert_eq!(db.match_state(id).await.expect("reads"), Some(MatchState::Finished));
 }
 
-async fn a_lost_match_frees_its_players_and_takes_no_result(db: &Db) {
+/// The backend was away, or the server's result waited in its spool: the match was played all the same.
+async fn a_lost_match_frees_its_players_and_takes_a_late_result(db: &Db) {
     let players = players(db, 2).await;
     let id = running(db, &players).await;
     assert!(db.lose_match(id, NOW).await.expect("loses"));
     assert!(!db.lose_match(id, NOW).await.expect("an answer"));
     assert_eq!(live(db, players[0]).await, None);
+    let next = running(db, &players).await;
+    assert_eq!(finish(db, id, &players).await, Finished::Counted);
+    assert_eq!(finish(db, id, &players).await, Finished::Duplicate);
+    assert_eq!(
+        live(db, players[0]).await.map(|(game, _)| game.id),
+        Some(next),
+        "the late one frees nobody else"
+    );
+    assert_eq!(db.rating(players[0]).await.expect("reads").expect("a rating").matches, 1);
+}
+
+async fn a_match_that_was_given_up_takes_no_result(db: &Db) {
+    let players = players(db, 2).await;
+    let id = running(db, &players).await;
+    assert!(db.give_up_match(id, NOW).await.expect("gives up"));
+    assert!(!db.give_up_match(id, NOW).await.expect("an answer"));
     assert_eq!(finish(db, id, &players).await, Finished::Refused);
     assert_eq!(finish(db, MatchId::random(), &players).await, Finished::Refused);
     assert_eq!(db.rating(players[0]).await.expect("reads"), None);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
+use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
 use benches::room::Table;
@@ -37,6 +38,8 @@ enum What {
     Seal,
     /// The predictive autoscaling policy beside buffers, on simulated days: served at once, idle time, cost.
     Autoscaling(AutoscalingFlags),
+    /// A board of a million members in a real backend: writes, reads, and what they cost.
+    Leaderboards(LeaderboardFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -86,9 +89,21 @@ fn main() -> anyhow::Result<()> {
         What::Ratings(flags) => ratings::ratings(&flags)?,
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
-        What::Role { role, job } => compare::role(&role, &job)?,
+        What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
+        What::Role { role, job } => play(&role, job)?,
     }
     Ok(())
+}
+
+/// A child's role. A job of `-` is read from standard input: some are too long for a command line.
+fn play(role: &str, mut job: String) -> anyhow::Result<()> {
+    if job == "-" {
+        job = std::io::read_to_string(std::io::stdin())?;
+    }
+    if leaderboards::role(role, &job)? {
+        return Ok(());
+    }
+    compare::role(role, &job)
 }
 
 fn list() {
@@ -102,6 +117,7 @@ fn list() {
     println!(
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"
     );
+    println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

@@ -2,6 +2,7 @@
 //! socket or know what a flag is used for.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Args;
 use netcode_token::Key;
@@ -153,6 +154,10 @@ pub struct ServerOptions {
     /// Token that the backend expects from servers.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub service_token: Option<String>,
+    /// Folder in which results wait until the backend has them; servers of one machine may share it. Without it a
+    /// result is lost if the backend stays away for longer than a server's end may take.
+    #[arg(long, env = "TICKWRIGHT_RESULT_SPOOL", value_name = "FOLDER")]
+    pub result_spool: Option<PathBuf>,
     /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
     #[arg(long, env = "TICKWRIGHT_REGION", value_name = "NAME")]
     pub region: Option<String>,
@@ -238,6 +243,7 @@ impl Default for ServerOptions {
             drain_seconds: 5,
             backend: None,
             service_token: None,
+            result_spool: None,
             region: None,
             exit_with_parent: false,
         }

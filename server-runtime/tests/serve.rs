@@ -221,6 +221,67 @@ fn an_allocated_match_from_ready_to_shutdown() {
     assert!(sidecar.health_pings() >= 1);
 }
 
+/// The backend is away when a match ends, and its server ends too: the next server on the machine hands the
+/// result in.
+#[test]
+fn a_result_outlives_its_server_in_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let sidecar = runtime.block_on(Sidecar::start(scheduled())).unwrap();
+    let first = ServerOptions {
+        agones_port: Some(sidecar.grpc_addr().port()),
+        agones_host: Some("http://127.0.0.1".into()),
+        result_spool: Some(folder.path().join("spool")),
+        ..options()
+    };
+    let server = start(&first);
+    let mut states = sidecar.subscribe();
+    let ready = states.wait_for(|object| object.state() == Some(State::Ready));
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, ready).await.expect("ready").map(drop) })
+        .unwrap();
+    let spec = format!(
+        r#"{{"match_id":"{MATCH}","mode":"walk","seconds":1,"players":[{{"player":"41","name":"ann"}}]}}"#
+    );
+    let annotate = |object: &mut agones_sdk::GameServer| {
+        let meta = object.object_meta.get_or_insert_default();
+        meta.annotations.insert("tickwright.dev/match".into(), spec);
+    };
+    sidecar.claim(|_| true, annotate).expect("it was ready");
+    let address = SocketAddr::from(([127, 0, 0, 1], first.port));
+    let mut remote = Remote::connect(address, 41, server_runtime::parse_match_id(MATCH).unwrap());
+    remote.play("joined", |client| client.predicted().is_some());
+    remote.play("sent home", |client| matches!(client.state(), ClientState::Disconnected(_)));
+    server.join().unwrap().expect("a clean end");
+    let file = folder.path().join("spool").join(format!("{MATCH}.result"));
+    assert!(file.exists(), "the result waits");
+
+    let backend = Backend::default();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let service = MatchesServer::new(backend.clone());
+    runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    let second = ServerOptions {
+        standalone: true,
+        seconds: 30,
+        backend: Some(url),
+        service_token: Some("secret".into()),
+        result_spool: Some(folder.path().join("spool")),
+        ..options()
+    };
+    // It ends with the test's process: what is waited for is the result.
+    let _server = start(&second);
+    let began = Instant::now();
+    while file.exists() {
+        assert!(began.elapsed() < PATIENCE, "the result was not handed in");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let results = backend.results.lock().unwrap();
+    assert_eq!((results.len(), results[0].0.match_id.as_str()), (1, MATCH));
+    assert_eq!((results[0].0.players[0].player_id, results[0].1.as_str()), (41, "Bearer secret"));
+}
+
 #[test]
 fn the_admin_port_tells_and_the_live_view_moves() {
     let options = ServerOptions { standalone: true, seconds: 3, ..options() };

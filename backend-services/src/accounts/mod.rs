@@ -4,6 +4,7 @@
 pub mod routes;
 pub mod rules;
 mod service;
+mod token_cache;
 pub mod tokens;
 
 pub use service::Accounts;

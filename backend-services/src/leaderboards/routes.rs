@@ -26,12 +26,19 @@ pub fn routes() -> Routes {
         .get("/v1/leaderboards/{board}", top)
         .get("/v1/leaderboards/{board}/around-me", around_me)
         .get("/v1/leaderboards/{board}/among", among)
+        .merge(super::tournaments::routes())
 }
 
-/// The document of these routes.
+/// The document of the role's routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.merge(super::tournaments::Document::openapi());
+    document
+}
+
 #[derive(OpenApi)]
 #[openapi(paths(list, top, around_me, among))]
-pub struct Document;
+struct Document;
 
 /// Which rows of which part of a board.
 #[derive(Deserialize, IntoParams)]
@@ -184,19 +191,22 @@ async fn among(
     Ok(view.render(rows, None))
 }
 
-/// A board as it is looked at: now, whole or in a region.
-struct View<'a> {
-    board: &'a BoardRules,
-    id: BoardId,
-    region: Option<String>,
+/// The board of this name.
+pub(super) fn find<'a>(app: &'a App, name: &str) -> Result<&'a BoardRules, ApiError> {
+    let board = app.boards().find(name);
+    board.ok_or_else(|| ApiError::not_found("board_not_found", "there is no board of this name"))
+}
+
+/// A board as it is looked at: in a season, whole or in a region.
+pub(super) struct View<'a> {
+    pub(super) board: &'a BoardRules,
+    pub(super) id: BoardId,
+    pub(super) region: Option<String>,
 }
 
 impl<'a> View<'a> {
     fn find(app: &'a App, name: &str, region: Option<String>) -> Result<Self, ApiError> {
-        let board = app.boards().find(name);
-        let board =
-            board.ok_or_else(|| ApiError::not_found("board_not_found", "there is no board of this name"))?;
-        let now = UnixMs::now();
+        let (board, now) = (find(app, name)?, UnixMs::now());
         let missing = || ApiError::not_found("region_not_found", "this board has no such region");
         let id = match &region {
             None => board.at(now),
@@ -206,7 +216,7 @@ impl<'a> View<'a> {
         Ok(Self { board, id, region })
     }
 
-    fn render(self, rows: Vec<EntryRow>, next_cursor: Option<String>) -> Json<Board> {
+    pub(super) fn render(self, rows: Vec<EntryRow>, next_cursor: Option<String>) -> Json<Board> {
         let entry = |row: EntryRow| BoardEntry {
             rank: row.rank,
             player_id: row.standing.player.to_string(),

@@ -118,7 +118,8 @@ impl Matches for MatchService {
     ) -> Result<Response<ReportLostReply>, Status> {
         let report = request.into_inner();
         let id = report.match_id.parse().map_err(|_| Status::invalid_argument("match_id is not a UUID"))?;
-        let changed = self.stores.db.lose_match(id, UnixMs::now()).await.map_err(|error| failed(&error))?;
+        let changed =
+            self.stores.db.give_up_match(id, UnixMs::now()).await.map_err(|error| failed(&error))?;
         if changed {
             let reason: String = report.reason.chars().take(REASON_CHARS_MAX).collect();
             tracing::warn!(%id, ?reason, "match given up by its server");

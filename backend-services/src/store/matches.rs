@@ -19,7 +19,7 @@ pub enum MatchState {
     Running,
     /// Its result is counted.
     Finished,
-    /// Its server never reported: nothing was counted.
+    /// Its server has not reported: nothing is counted yet.
     Lost,
 }
 
@@ -174,15 +174,29 @@ impl Db {
         self.execute(sql, args![id]).await.map(drop)
     }
 
-    /// Gives a live match up. The players are free. False if it was not live.
+    /// Its own server gives a live match up: it takes no result any more. The players are free. False if it was
+    /// not live.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub async fn give_up_match(&self, id: MatchId, now: UnixMs) -> Result<bool, StoreError> {
+        self.end_unplayed(id, now, "given up by its server").await
+    }
+
+    /// Nobody has heard of a live match's server for too long. The players are free, but a result that waited
+    /// somewhere still counts. False if it was not live.
     ///
     /// # Errors
     /// The engine failed.
     pub async fn lose_match(&self, id: MatchId, now: UnixMs) -> Result<bool, StoreError> {
+        self.end_unplayed(id, now, "").await
+    }
+
+    async fn end_unplayed(&self, id: MatchId, now: UnixMs, why: &str) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let sql = "UPDATE matches SET state = 'lost', ended_unix_ms = $2
+        let sql = "UPDATE matches SET state = 'lost', ended_unix_ms = $2, result = NULLIF($3, '')
             WHERE match_id = $1 AND state IN ('allocating', 'running')";
-        if tx.execute(sql, args![id, now]).await? == 0 {
+        if tx.execute(sql, args![id, now, why]).await? == 0 {
             return Ok(false);
         }
         free_players(&mut tx, id).await?;
@@ -207,7 +221,7 @@ impl Db {
     ) -> Result<FinishedMatch, StoreError> {
         let mut tx = self.begin().await?;
         let sql = "UPDATE matches SET state = 'finished', ended_unix_ms = $2, result = $3
-            WHERE match_id = $1 AND state = 'running'";
+            WHERE match_id = $1 AND (state = 'running' OR (state = 'lost' AND result IS NULL))";
         if tx.execute(sql, args![id, now, result]).await? == 0 {
             let state = tx.row("SELECT state FROM matches WHERE match_id = $1", args![id]).await?;
             let state = state.map(|row| row.text(0)).transpose()?;

@@ -16,6 +16,8 @@ use clap::{Args, ValueEnum};
 use contest::{Job, Role, play};
 use netcode_transport::{UdpCarrier, UdpThread};
 
+pub(crate) use self::table::{cell, load as load_averages, print as print_table};
+
 pub use self::loss::{LossFigures, LossFlags, loss};
 pub use self::run::{Arena, run};
 pub use self::transport::{TransportFigures, TransportFlags, transport};

@@ -19,12 +19,12 @@ pub(super) fn quantile(values: &[f32], share: f64) -> Option<f64> {
 }
 
 /// `value` with `digits` behind the point; a dash for nothing.
-pub(super) fn cell(value: Option<f64>, digits: usize) -> String {
+pub(crate) fn cell(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
 }
 
 /// Prints rows under their heads, aligned.
-pub(super) fn print(heads: &[&str], rows: &[Vec<String>]) {
+pub(crate) fn print(heads: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
@@ -47,7 +47,7 @@ pub(super) fn print(heads: &[&str], rows: &[Vec<String>]) {
 }
 
 /// What the machine was doing while it measured: its load averages.
-pub(super) fn load() -> String {
+pub(crate) fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }

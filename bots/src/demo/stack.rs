@@ -283,6 +283,7 @@ fn fleet_recipe(
         ("--buffer", args.warm.to_string()),
         ("--state", state.join("fleet").display().to_string()),
         ("--env", format!("TICKWRIGHT_BACKEND=http://{backend_grpc}")),
+        ("--env", format!("TICKWRIGHT_RESULT_SPOOL={}", state.join("results").display())),
     ]);
     let server = ["role", Role::ArenaServer.name(), "--", "--port", "{port}", "--exit-with-parent"];
     let args = flags

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -23,9 +24,11 @@ mod lifecycle;
 mod live;
 mod metrics;
 mod results;
+mod spool;
 
 pub(crate) use board::Board;
 pub(crate) use lifecycle::Announcements;
+use spool::Spool;
 
 /// A word to the tick thread.
 #[derive(Debug)]
@@ -95,6 +98,7 @@ impl OpsConfig {
                 service_token: options.service_token.clone(),
                 server: name.to_owned(),
                 region: options.region.clone().unwrap_or_default(),
+                spool: options.result_spool.as_deref().and_then(open_spool),
             },
         }
     }
@@ -222,6 +226,7 @@ impl Around {
         }
         background.spawn(admin::serve(config.admin, Arc::clone(&self.board)));
         background.spawn(watch_signals(self.commands.clone(), config.drain_within));
+        background.spawn_local(results::hand_in_left_behind(config.results.clone()));
         let mut hand_ins = JoinSet::new();
         while let Some(notice) = self.notices.recv().await {
             match notice {
@@ -245,6 +250,16 @@ impl Around {
             tracing::error!(within = ?SETTLE_WITHIN, "gave up settling");
         }
     }
+}
+
+/// Deliberate: a server without its spool plays all the same, and says so.
+fn open_spool(folder: &Path) -> Option<Spool> {
+    let opened = Spool::open(folder);
+    opened
+        .inspect_err(
+            |error| tracing::error!(%error, folder = %folder.display(), "no spool: results are not kept"),
+        )
+        .ok()
 }
 
 /// Hands in what is outstanding, then says goodbye to Agones.

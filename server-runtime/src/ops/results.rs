@@ -1,5 +1,6 @@
 //! Handing results to the backend: tried again with back-off, within a bound, and said clearly when in vain.
-//! Idempotent by match id, so trying again is always safe.
+//! Idempotent by match id, so trying again is always safe. With a spool a result is on disk before it is sent, and
+//! stays there until the backend has answered: what this process cannot hand in, the next one on this machine does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::Board;
+use super::spool::{Kept, Spool};
 use crate::room::{MatchReport, Report};
 use crate::spec::format_match_id;
 
@@ -18,6 +20,8 @@ use crate::spec::format_match_id;
 const TRY_WITHIN: Duration = Duration::from_secs(20);
 /// Deadline of one call.
 const CALL_WITHIN: Duration = Duration::from_secs(3);
+/// How often results that other processes left behind are looked for.
+const LEFT_BEHIND_EVERY: Duration = Duration::from_secs(5);
 /// Longest reason that is sent, bytes.
 const REASON_BYTES_MAX: usize = 256;
 
@@ -28,6 +32,15 @@ pub(super) struct Destination {
     pub(super) service_token: Option<String>,
     pub(super) server: String,
     pub(super) region: String,
+    pub(super) spool: Option<Spool>,
+}
+
+/// Why a call got no answer.
+#[derive(Debug)]
+struct Failed {
+    why: String,
+    /// No other answer is to be expected, however often it is tried.
+    for_good: bool,
 }
 
 /// Hands in one report; what became of it is noted on the board and in the log.
@@ -49,6 +62,72 @@ pub(super) async fn hand_in(to: Destination, report: Report, board: Arc<Board>) 
 }
 
 async fn submit(to: &Destination, report: &MatchReport, board: &Board) -> Result<String, String> {
+    let result = message(to, report, board);
+    let kept = to.spool.as_ref().map(|spool| spool.keep(result.clone())).transpose();
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::error!(%error, "result not kept on disk; it is lost if the backend stays away");
+        None
+    });
+    let handed_in = send(to, &result, TRY_WITHIN).await;
+    let is_kept = kept.is_some();
+    if let Some(kept) = kept {
+        settle(kept, &handed_in);
+    }
+    handed_in.map(str::to_owned).map_err(|failed| match is_kept && !failed.for_good {
+        true => format!("{}; kept in the spool", failed.why),
+        false => failed.why,
+    })
+}
+
+/// Hands in what others left behind, again and again, for as long as this process lives.
+pub(super) async fn hand_in_left_behind(to: Destination) {
+    let Some(spool) = to.spool.clone() else { return };
+    loop {
+        for kept in spool.take_over() {
+            let handed_in = send(&to, &kept.result, CALL_WITHIN).await;
+            let match_id = kept.result.match_id.clone();
+            match &handed_in {
+                Ok(word) => tracing::info!(match_id, "result from the spool {word}"),
+                Err(failed) => {
+                    tracing::warn!(match_id, why = failed.why, "result from the spool not handed in");
+                }
+            }
+            let unreachable = matches!(&handed_in, Err(failed) if !failed.for_good);
+            settle(kept, &handed_in);
+            if unreachable {
+                break;
+            }
+        }
+        sleep(LEFT_BEHIND_EVERY).await;
+    }
+}
+
+/// An answer ends a result's time in the spool; no answer does not.
+fn settle(kept: Kept, handed_in: &Result<&'static str, Failed>) {
+    match handed_in {
+        Ok(REFUSED) | Err(Failed { for_good: true, .. }) => kept.set_aside(),
+        Ok(_) => kept.forget(),
+        Err(_) => drop(kept),
+    }
+}
+
+async fn send(to: &Destination, result: &MatchResult, within: Duration) -> Result<&'static str, Failed> {
+    let call = async |mut client: MatchesClient<Channel>| {
+        let reply = client.submit_result(to.request(result.clone())?).await?.into_inner();
+        for withheld in &reply.withheld {
+            let (board, player, reason) = (&withheld.board, withheld.player_id, &withheld.reason);
+            tracing::warn!(board, player, reason, "score withheld for review");
+        }
+        Ok(match (reply.accepted, reply.duplicate) {
+            (true, false) => "submitted",
+            (true, true) => "duplicate",
+            (false, _) => REFUSED,
+        })
+    };
+    to.try_within(within, call).await
+}
+
+fn message(to: &Destination, report: &MatchReport, board: &Board) -> MatchResult {
     let player = |player: &crate::room::PlayerReport| PlayerResult {
         player_id: player.player.0,
         score: player.line.score,
@@ -58,23 +137,14 @@ async fn submit(to: &Destination, report: &MatchReport, board: &Board) -> Result
         seconds_played: player.seconds_played,
         quit: player.quit,
     };
-    let result = MatchResult {
+    MatchResult {
         match_id: format_match_id(report.match_id),
         server: to.server.clone(),
         started_unix_ms: board.unix_ms(report.started_us),
         ended_unix_ms: board.unix_ms(report.ended_us),
         players: report.players.iter().map(player).collect(),
         region: to.region.clone(),
-    };
-    let call = async |mut client: MatchesClient<Channel>| {
-        let reply = client.submit_result(to.request(result.clone())?).await?.into_inner();
-        Ok(match (reply.accepted, reply.duplicate) {
-            (true, false) => "submitted",
-            (true, true) => "duplicate",
-            (false, _) => "refused",
-        })
-    };
-    to.try_within(TRY_WITHIN, call).await.map(str::to_owned)
+    }
 }
 
 async fn report_lost(to: &Destination, match_id: u128, reason: &str) -> Result<String, String> {
@@ -84,7 +154,7 @@ async fn report_lost(to: &Destination, match_id: u128, reason: &str) -> Result<S
         client.report_lost(to.request(request.clone())?).await?;
         Ok("reported as lost")
     };
-    to.try_within(TRY_WITHIN, call).await.map(str::to_owned)
+    to.try_within(TRY_WITHIN, call).await.map(str::to_owned).map_err(|failed| failed.why)
 }
 
 impl Destination {
@@ -103,11 +173,13 @@ impl Destination {
         &self,
         within: Duration,
         call: impl AsyncFn(MatchesClient<Channel>) -> Result<T, Status>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Failed> {
+        let waits = |why: String| Failed { why, for_good: false };
         let Some(url) = &self.backend else {
-            return Err("no backend is configured (TICKWRIGHT_BACKEND)".into());
+            return Err(waits("no backend is configured (TICKWRIGHT_BACKEND)".into()));
         };
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| format!("{url} is no endpoint"))?;
+        let endpoint =
+            Endpoint::from_shared(url.clone()).map_err(|_| waits(format!("{url} is no endpoint")))?;
         let client = MatchesClient::new(endpoint.connect_timeout(CALL_WITHIN).connect_lazy());
         let (backoff, give_up_at) = (Backoff::default(), Instant::now() + within);
         let mut failures = 0;
@@ -119,17 +191,22 @@ impl Destination {
             };
             failures += 1;
             let pause = backoff.jittered(failures);
-            if !is_worth_trying_again(status.code()) || Instant::now() + pause >= give_up_at {
-                return Err(format!(
-                    "{url} after {failures} tries: {} ({:?})",
-                    status.message(),
-                    status.code()
-                ));
+            let worth = is_worth_trying_again(status.code());
+            if !worth || Instant::now() + pause >= give_up_at {
+                let (message, code) = (status.message(), status.code());
+                let why = format!("{url} after {failures} tries: {message} ({code:?})");
+                // A wrong token is a matter of configuration: the next process may have the right one.
+                let misconfigured =
+                    matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented);
+                return Err(Failed { why, for_good: !worth && !misconfigured });
             }
             sleep(pause).await;
         }
     }
 }
+
+/// The backend knows the match and will not count it, or does not know it.
+const REFUSED: &str = "refused";
 
 /// Whether the same call may fare better later.
 fn is_worth_trying_again(code: Code) -> bool {
