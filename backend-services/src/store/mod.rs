@@ -11,6 +11,7 @@ mod board_mirror;
 mod boards;
 mod boards_review;
 mod boards_season;
+mod boards_sql;
 mod boards_write;
 mod db;
 mod keys;
