@@ -287,7 +287,7 @@ fn needed<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T, ConfigFault>
     value.ok_or_else(|| ConfigFault(format!("{flag} is needed for matchmaking (or choose another --role)")))
 }
 
-fn first_paragraph(text: &str) -> String {
+pub(crate) fn first_paragraph(text: &str) -> String {
     let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
     let line = lines.collect::<Vec<_>>().join(" ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use rating::{Descent, Effort, Forecast, Ledger, Match, Parameters, learn};
 use serde::Deserialize;
 
-use crate::config::Secret;
+use crate::config::{Secret, first_paragraph};
 use crate::matches::rules::rated_match;
 use crate::store::{CountedMatch, Db, Stores};
 
@@ -100,7 +100,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()>
             print!("{error}");
             return Ok(());
         }
-        Err(error) => bail!("{}", error.to_string().lines().next().unwrap_or_default()),
+        Err(error) => bail!("{}", first_paragraph(&error.to_string())),
     };
     match flags.what {
         What::Export(flags) => {
@@ -303,7 +303,7 @@ mod tests {
 
         let fault = |line: &[&str]| format!("{:#}", run(line).expect_err("wrong"));
         assert!(fault(&["learn", "--log", "/nowhere"]).contains("/nowhere"));
-        assert!(fault(&["learn"]).contains("required"));
+        assert!(fault(&["learn"]).contains("--log"));
         assert!(fault(&["export", "--state", "/nowhere"]).contains("/nowhere"));
         std::fs::write(path("bad"), "{\"id\": 3}").expect("it is written");
         assert!(fault(&["replay", "--log", &text("bad")]).contains("line 1"));
