@@ -12,7 +12,7 @@ use netcode_client::{Client, ClientConfig, ClientState, ConnectError, LeaveReaso
 use netcode_proto::ClientSession;
 use netcode_sim::{Conditioner, Profile};
 use netcode_snapshot::MessageSet;
-use netcode_token::PublicToken;
+use netcode_token::{PublicToken, aead::has_aes_hardware};
 use netcode_transport::{LaminarClientSession, RenetClientSession};
 use netcode_wire::Time;
 use server_runtime::Transport;
@@ -89,11 +89,12 @@ impl Player {
         spec.transport.require().map_err(|e| e.to_string())?;
         let token = PublicToken::decode(&spec.token).map_err(|e| format!("bad connect token: {e}"))?;
         let road = open_road(spec, &token)?;
-        let config = ClientConfig {
+        let mut config = ClientConfig {
             messages: arena::messages(),
             telemetry: true,
             ..ClientConfig::new(token.protocol_id)
         };
+        config.session.extensions.aes_hardware = has_aes_hardware();
         let session = connect(spec, now, &config).map_err(|e| format!("cannot connect: {e}"))?;
         let client = Client::over(session, arena::schema(), config);
         Ok(Self {

@@ -6,7 +6,7 @@ use netcode_proto::{
     Bytes, ChannelId, ClientId, Counters, LinkConfig, LinkStats, SendError, ServerConfig, ServerEvent,
     ServerSession, Transmit,
 };
-use netcode_token::Key;
+use netcode_token::{Key, aead::has_aes_hardware};
 use netcode_wire::Time;
 
 use crate::drive::RunError;
@@ -59,6 +59,7 @@ fn session_config(
     config.clients_max = usize::from(options.clients_max);
     config.unix_at_zero_s = unix_at_zero_s;
     config.link = LinkConfig::default();
+    config.extensions.aes_hardware = has_aes_hardware();
     config.seed = u64::from_le_bytes(Key::generate().as_bytes()[..8].try_into().expect("a key has 32 bytes"));
     Ok(config)
 }
