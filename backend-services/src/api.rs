@@ -111,6 +111,80 @@ pub struct TicketRequest {
     pub avoid: Vec<String>,
 }
 
+/// `POST /v1/parties/me/ticket`: what the whole party asks for; latencies and roles are the members' own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartyTicketRequest {
+    /// Which game mode to queue for.
+    #[schema(max_length = 64, example = "arena")]
+    pub mode: String,
+    /// Which build of the game: only equals meet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub build: Option<String>,
+    /// What the mode's constraints ask for; at most 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object)]
+    pub attributes: BTreeMap<String, matching::Attribute>,
+}
+
+/// Players who want to play together.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Party {
+    /// A UUID.
+    pub party_id: String,
+    /// Whoever knows it may join.
+    #[schema(example = "K7QW2MXA")]
+    pub code: String,
+    /// In the order of joining; at most 16.
+    pub members: Vec<PartyMember>,
+    /// Ids of players who may join without the code; at most 32.
+    pub invited: Vec<String>,
+}
+
+/// One of a party.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PartyMember {
+    /// Who.
+    pub player_id: String,
+    /// What others see.
+    pub display_name: String,
+    /// Whether this member leads.
+    pub leader: bool,
+}
+
+/// `POST /v1/parties/join`: by code, or by id if invited.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartyJoin {
+    /// The party's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The party's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party_id: Option<String>,
+}
+
+/// A player to invite or to hand over to.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartyPlayer {
+    /// Who.
+    pub player_id: String,
+}
+
+/// `POST /v1/parties/me/heartbeat`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartyHeartbeat {
+    /// The member's round trips by region, milliseconds.
+    #[serde(default)]
+    pub latencies: BTreeMap<String, u16>,
+    /// Roles that the member takes; none: any.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
 /// Where a ticket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -17,6 +17,7 @@ pub mod leaderboards;
 pub mod matches;
 pub mod matchmaking;
 pub mod openapi;
+pub mod parties;
 mod run;
 pub mod store;
 pub mod telemetry;

@@ -8,6 +8,7 @@ pub mod routes;
 pub mod ticket;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use crate::clock::UnixMs;
 use crate::http::problem::ApiError;
 use crate::ids::{MatchId, PlayerId, TicketId};
 use crate::matches::rules::newcomer;
+use crate::parties::Parties;
+use crate::parties::rules::Party;
 use crate::store::Db;
 
 pub use self::browser_url::BrowserUrl;
@@ -80,6 +83,8 @@ pub struct View {
 pub struct Matchmaker {
     /// The tickets.
     pub desk: Desk,
+    /// Who plays together.
+    pub parties: Parties,
     db: Db,
     servers: Servers,
     minter: Arc<Minter>,
@@ -89,7 +94,14 @@ pub struct Matchmaker {
 impl Matchmaker {
     /// Over these parts.
     pub fn new(desk: Desk, db: Db, servers: Servers, minter: Minter, settings: Settings) -> Self {
-        Self { desk, db, servers, minter: Arc::new(minter), settings: Arc::new(settings) }
+        Self {
+            desk,
+            parties: Parties::new(db.clone()),
+            db,
+            servers,
+            minter: Arc::new(minter),
+            settings: Arc::new(settings),
+        }
     }
 
     /// Where its servers come from.
@@ -160,6 +172,56 @@ impl Matchmaker {
             }
             Put::Full => Err(ApiError::unavailable("queue_full", "the queue has its most tickets")),
         }
+    }
+
+    /// Queues the caller's party, which the caller leads.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue); or the caller is in no party, or does not lead it.
+    pub async fn enqueue_own_party(
+        &self,
+        caller: PlayerId,
+        request: TicketRequest,
+    ) -> Result<(View, bool), ApiError> {
+        let (party, ()) = self.parties.change(caller, |party, _| party.led_by(caller)).await?;
+        let mut members = Vec::new();
+        for seat in &party.members {
+            let Some(player) = PlayerId::new(seat.player) else { continue };
+            members.push(self.member(player, seat.roles.clone(), &[]).await?);
+        }
+        let latencies = party.latencies();
+        self.enqueue_party(caller, members, TicketRequest { latencies, ..request }).await
+    }
+
+    /// The caller's party. The caller is heard of, and who is not is let go, with the ticket of all.
+    ///
+    /// # Errors
+    /// The caller is in none, or the store failed.
+    pub async fn party(
+        &self,
+        caller: PlayerId,
+        measured: Option<(BTreeMap<String, u16>, Vec<String>)>,
+    ) -> Result<Party, ApiError> {
+        let (party, gone) = self.parties.mine(caller, measured).await?;
+        if !gone.is_empty() {
+            self.withdraw(&party).await?;
+        }
+        Ok(party)
+    }
+
+    /// Takes back what members of this party wait for: the party is not what it was.
+    ///
+    /// # Errors
+    /// The queue failed.
+    pub async fn withdraw(&self, party: &Party) -> Result<(), ApiError> {
+        let waiting = [State::Queued, State::Paused, State::Held];
+        for player in party.members.iter().filter_map(|member| PlayerId::new(member.player)) {
+            if let Some(id) = self.desk.queue().ticket_of(player).await? {
+                // In a match by now, or over: then there is nothing to take back.
+                self.desk.queue().shift(&[(id, State::Cancelled)], &waiting, None).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A player as a ticket names one.

@@ -36,8 +36,12 @@ macro_rules! version {
     };
 }
 
-const VERSIONS: &[Version] =
-    &[version!(1, "0001_base"), version!(2, "0002_boards"), version!(4, "0004_matchmaking")];
+const VERSIONS: &[Version] = &[
+    version!(1, "0001_base"),
+    version!(2, "0002_boards"),
+    version!(4, "0004_matchmaking"),
+    version!(5, "0005_parties"),
+];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {
     match db.engine() {

@@ -16,6 +16,7 @@ mod db;
 mod keys;
 mod matches;
 mod migrate;
+mod parties;
 mod ranking;
 mod ranks;
 mod tickets;
@@ -32,6 +33,7 @@ pub use boards_write::Written;
 pub use db::Db;
 pub use keys::ServiceKey;
 pub use matches::{Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow};
+pub use parties::PartyRow;
 pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
 

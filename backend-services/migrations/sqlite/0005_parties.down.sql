@@ -1,0 +1,2 @@
+DROP TABLE party_members;
+DROP TABLE parties;
