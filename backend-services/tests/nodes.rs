@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::allocator::FakeAllocator;
 use support::engines::Servers;
+use support::journey::register_many;
 use support::process::Backend;
 
 const TICKETS: &str = "/v1/matchmaking/tickets";
@@ -24,20 +25,12 @@ async fn poll(backend: &Backend, player: &Session, id: &str, wait_ms: u32) -> Ti
     backend.get(&path, &player.access_token).await.expect(StatusCode::OK)
 }
 
-async fn players(backend: &Backend, count: usize) -> Vec<Session> {
-    let mut players = Vec::new();
-    for number in 0..count {
-        players.push(backend.player(&format!("p{number}")).await);
-    }
-    players
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tickets_survive_the_kill_of_the_only_process() {
     let (state, allocator) = (tempfile::tempdir().expect("a folder"), FakeAllocator::start().await);
     let size = ["--match-size", "4"];
     let backend = Backend::start_all(state.path(), &allocator, &size);
-    let four = players(&backend, 4).await;
+    let four = register_many(&backend, 4).await;
     let mut tickets = Vec::new();
     for player in &four[..3] {
         tickets.push(queue(&backend, player, json!({ "mode": "arena" })).await.ticket_id);
@@ -68,7 +61,7 @@ async fn a_node_killed_amid_commits_loses_and_doubles_nobody() {
     allocator.slow(Duration::from_millis(40));
     let mut moved = 0;
     for round in 0..3_u64 {
-        let sixteen = players(&follower, 16).await;
+        let sixteen = register_many(&follower, 16).await;
         let mut tickets = Vec::new();
         for (number, player) in sixteen.iter().enumerate() {
             let node = if number % 2 == 0 { &leader } else { &follower };
@@ -109,7 +102,7 @@ async fn a_ticket_says_why_it_waits_and_can_be_paused() {
     std::fs::write(&rules, book.to_string()).expect("a file");
     let file = rules.to_str().expect("UTF-8").to_owned();
     let backend = Backend::start_all(state.path(), &allocator, &["--rules", &file]);
-    let four = players(&backend, 4).await;
+    let four = register_many(&backend, 4).await;
     let body = |eu: u16, us: u16| {
         let latencies = json!({ "eu": eu, "us": us });
         json!({ "mode": "ranked", "latencies": latencies, "attributes": { "platform": "pc" } })

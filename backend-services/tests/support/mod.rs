@@ -5,6 +5,7 @@
 
 pub mod allocator;
 pub mod engines;
+pub mod journey;
 pub mod process;
 
 /// A device secret that no other call gives.
