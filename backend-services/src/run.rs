@@ -255,14 +255,8 @@ async fn housekeeping(
     metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     draining: watch::Receiver<bool>,
 ) {
-    let mut clock = tokio::time::interval(PURGE_EVERY);
-    let ended = told_to_end(draining);
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            _ = clock.tick() => {}
-        }
+    let mut beats = Beats::every(PURGE_EVERY, draining);
+    while beats.next().await {
         if let Err(error) = stores.db.purge_families(UnixMs::now()).await {
             tracing::warn!(%error, "expired sessions not purged");
         }
@@ -274,15 +268,8 @@ async fn housekeeping(
 
 /// Keeps the boards' ranks whole and fresh.
 async fn keep_up(stores: Stores, draining: watch::Receiver<bool>) {
-    let mut clock = tokio::time::interval(RANKS_EVERY);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let ended = told_to_end(draining);
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            _ = clock.tick() => {}
-        }
+    let mut beats = Beats::every(RANKS_EVERY, draining);
+    while beats.next().await {
         match stores.ranks.keep_up(UnixMs::now()).await {
             Ok(rebuilt) => {
                 metrics::gauge!("board_ranks_whole").set(1.0);
@@ -301,17 +288,33 @@ async fn keep_up(stores: Stores, draining: watch::Receiver<bool>) {
 
 /// Closes seasons that are over.
 async fn keep_seasons(stores: Stores, boards: Boards, draining: watch::Receiver<bool>) {
-    let mut clock = tokio::time::interval(SEASONS_EVERY);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let ended = told_to_end(draining);
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            _ = clock.tick() => {}
-        }
+    let mut beats = Beats::every(SEASONS_EVERY, draining);
+    while beats.next().await {
         if let Err(error) = leaderboards::keeper::close_seasons(&stores, &boards, UnixMs::now()).await {
             tracing::warn!(%error, "seasons not closed");
+        }
+    }
+}
+
+/// When work that comes again and again is due, until the process drains.
+struct Beats {
+    clock: tokio::time::Interval,
+    draining: watch::Receiver<bool>,
+}
+
+impl Beats {
+    /// The first is due now. One that comes late puts off those after it.
+    fn every(period: Duration, draining: watch::Receiver<bool>) -> Self {
+        let mut clock = tokio::time::interval(period);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self { clock, draining }
+    }
+
+    /// Waits for the next; false once the process drains.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            () = told_to_end(self.draining.clone()) => false,
+            _ = self.clock.tick() => true,
         }
     }
 }

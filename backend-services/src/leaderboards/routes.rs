@@ -117,10 +117,7 @@ async fn top(
     Params(params): Params<TopParams>,
 ) -> Result<Json<Board>, ApiError> {
     let view = View::find(&app, &name, params.region)?;
-    let limit = params.limit.unwrap_or(ROWS_DEFAULT);
-    if !(1..=ROWS_MAX).contains(&limit) {
-        return Err(ApiError::invalid("invalid_limit", format!("limit must be 1 to {ROWS_MAX}")));
-    }
+    let limit = rows(params.limit)?;
     let unknown = || ApiError::invalid("invalid_cursor", "the cursor is not one of ours");
     let after = params.cursor.map(|text| cursor::decode(&text).ok_or_else(unknown)).transpose()?;
     let rows = app.stores().ranks.page(&view.id, after, limit).await?;
@@ -189,6 +186,15 @@ async fn among(
     }
     let rows = app.stores().ranks.among(&view.id, &players).await?;
     Ok(view.render(rows, None))
+}
+
+/// How many rows are asked for.
+pub(super) fn rows(limit: Option<u64>) -> Result<u64, ApiError> {
+    let limit = limit.unwrap_or(ROWS_DEFAULT);
+    if !(1..=ROWS_MAX).contains(&limit) {
+        return Err(ApiError::invalid("invalid_limit", format!("limit must be 1 to {ROWS_MAX}")));
+    }
+    Ok(limit)
 }
 
 /// The board of this name.

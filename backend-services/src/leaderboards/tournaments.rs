@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use super::routes::{View, find};
-use super::rules::{AMONG_MAX, ROWS_DEFAULT, ROWS_MAX};
+use super::routes::{View, find, rows};
+use super::rules::{AMONG_MAX, ROWS_MAX};
 use crate::accounts::tokens::Caller;
 use crate::api::{Board, Cohort, Problem, Season, SeasonList};
 use crate::app::App;
@@ -103,10 +103,7 @@ async fn archive(
     Params(params): Params<ArchiveParams>,
 ) -> Result<Json<Board>, ApiError> {
     let board = find(&app, &name)?;
-    let limit = params.limit.unwrap_or(ROWS_DEFAULT);
-    if !(1..=ROWS_MAX).contains(&limit) {
-        return Err(ApiError::invalid("invalid_limit", format!("limit must be 1 to {ROWS_MAX}")));
-    }
+    let limit = rows(params.limit)?;
     let id = BoardId::new(&board.rule.name, params.season);
     let rows = app.stores().db.archived_page(&id, params.after_rank.unwrap_or(0), limit).await?;
     Ok(View { board, id, region: None }.render(rows, None))
