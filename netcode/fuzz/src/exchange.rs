@@ -3,7 +3,7 @@
 
 use netcode_derive::{Input, Message};
 use netcode_snapshot::{
-    Ack, Control, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader, Telemetry, ViewTime,
+    Ack, Control, Fate, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader, Telemetry, ViewTime,
 };
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
@@ -83,8 +83,8 @@ pub fn input(input: &[u8]) -> u64 {
     assert_eq!((ticks.len(), ticks.last()), (packet.inputs.len(), Some(&packet.newest)));
     assert!(ticks.is_sorted());
     if let Some(ack) = packet.ack {
-        assert_eq!(ack.holds(ack.newest), Some(true));
-        assert_eq!(ack.advance(ack.newest.next()).newest, ack.newest.next());
+        assert!(matches!(ack.fate(ack.newest), Fate::Whole | Fate::Parts(_)));
+        assert_eq!(ack.advance(ack.newest.next(), Some(1)).newest, ack.newest.next());
     }
     let digest = stable(&packet, read, InputPacket::encode);
     let mut out = BitWriter::new();
@@ -209,11 +209,13 @@ pub fn header_seeds() -> Vec<Vec<u8>> {
         tick: Tick(500),
         baseline: Some(Tick(480)),
         complete: true,
+        part: Some(0),
         input_tick: Some(Tick(503)),
         input_margin: -30,
         late_inputs: 2,
     };
-    [full, SnapshotHeader::default()].iter().map(|header| written(|out| header.encode(out))).collect()
+    let later = SnapshotHeader { tick: Tick(9), part: Some(63), ..SnapshotHeader::default() };
+    [full, later, SnapshotHeader::default()].iter().map(|header| written(|out| header.encode(out))).collect()
 }
 
 /// One, several, and the most inputs; every form of acknowledgement.
@@ -221,7 +223,7 @@ pub fn header_seeds() -> Vec<Vec<u8>> {
 pub fn input_seeds() -> Vec<Vec<u8>> {
     let acks = [None, Some(u32::MAX), Some(u32::MAX - 5), Some(0x0f0f_0f0f)];
     let packet = |earlier: Option<u32>, count: usize| InputPacket {
-        ack: earlier.map(|earlier| Ack { newest: Tick(90), earlier }),
+        ack: earlier.map(|earlier| Ack::new(Tick(90), earlier)),
         view: ViewTime { tick: Tick(88), fraction: 128 },
         newest: Tick(99),
         inputs: (0..count)

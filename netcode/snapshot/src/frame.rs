@@ -13,9 +13,13 @@ use crate::{ComponentId, NetId, Replicate, Schema};
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
     tick: Tick,
+    /// Equal in two frames of one history: the same entities in the same rows. 0: not known.
+    layout: u32,
     rows: Vec<Row>,
     parts: Vec<Part>,
     values: Vec<u32>,
+    /// Of `parts` those that a row names: fewer where an entity was replaced or left.
+    named_parts: usize,
 }
 
 /// Adds components to one entity of a frame.
@@ -58,9 +62,11 @@ impl Frame {
     /// Makes it an empty world at `tick`; memory is kept.
     pub fn clear(&mut self, tick: Tick) {
         self.tick = tick;
+        self.layout = 0;
         self.rows.clear();
         self.parts.clear();
         self.values.clear();
+        self.named_parts = 0;
     }
 
     /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
@@ -193,22 +199,120 @@ impl Frame {
 
     /// Ends the entity whose parts begin at `first_part`.
     pub(crate) fn seal(&mut self, id: NetId, stamp: Tick, first_part: usize) {
+        self.named_parts += self.parts.len() - first_part;
         self.rows.push(Row { id, stamp, parts: (first_part as u32, self.parts.len() as u32) });
     }
 
-    /// Adds a run of this frame's rows, stamps and all, to the end of another frame. Parts and values of a run
-    /// lie side by side only where no sort moved a row, so each row is copied by itself.
-    pub(crate) fn copy_rows(&self, rows: &[Row], to: &mut Self) {
-        for row in rows {
-            let first_part = to.next_part();
-            for part in &self.parts[row.parts.0 as usize..row.parts.1 as usize] {
-                let (start, len) = (part.start as usize, part.len as usize);
-                let new_start = to.values.len() as u32;
-                to.values.extend_from_slice(&self.values[start..start + len]);
-                to.parts.push(Part { start: new_start, ..*part });
-            }
-            to.seal(row.id, row.stamp, first_part);
+    /// Makes it as `other` is, at another tick, and leaves out what no row names any more when that is much.
+    pub(crate) fn copy_from(&mut self, other: &Self, tick: Tick) {
+        self.clear(tick);
+        if other.parts.len() <= 2 * other.named_parts + 64 {
+            self.named_parts = other.named_parts;
+            self.rows.extend_from_slice(&other.rows);
+            self.parts.extend_from_slice(&other.parts);
+            self.values.extend_from_slice(&other.values);
+            return;
         }
+        for row in &other.rows {
+            self.copy_row(other, row);
+        }
+    }
+
+    /// How many entities there are once `gone` have left and those of `shown` are in.
+    pub(crate) fn len_with(&self, shown: &Self, gone: &[NetId]) -> usize {
+        let new = shown.rows.iter().filter(|row| !self.contains(row.id)).count();
+        let left = gone.iter().filter(|id| self.contains(**id)).count();
+        self.rows.len() + new - left
+    }
+
+    /// Takes in the entities of `shown` with their stamps, and lets go of `gone`; both ascend and have nobody in common.
+    pub(crate) fn apply(&mut self, shown: &Self, gone: &[NetId]) {
+        let mut guess = 0;
+        let mut is_same = gone.is_empty();
+        for row in &shown.rows {
+            let Some(place) = self.row_near(row.id, guess) else {
+                is_same = false;
+                continue;
+            };
+            guess = place + 1;
+            self.overwrite(place, shown, row);
+        }
+        if !is_same {
+            self.insert(shown, gone);
+        }
+    }
+
+    /// Puts `theirs` in the place of the entity in `place`: over its values where they have the same components.
+    fn overwrite(&mut self, place: usize, shown: &Self, theirs: &Row) {
+        let row = self.rows[place];
+        let (ours, new) = (self.parts_of(&row), shown.parts_of(theirs));
+        let same = ours.len() == new.len()
+            && ours.iter().zip(new).all(|(ours, new)| ours.component == new.component && ours.len == new.len);
+        if !same {
+            self.named_parts -= ours.len();
+            self.copy_row(shown, theirs);
+            let last = self.rows.pop().expect("it was just added");
+            self.rows[place] = last;
+            return;
+        }
+        for (index, new) in new.iter().enumerate() {
+            let start = self.parts[row.parts.0 as usize + index].start as usize;
+            let (from, len) = (new.start as usize, new.len as usize);
+            self.values[start..start + len].copy_from_slice(&shown.values[from..from + len]);
+        }
+        self.rows[place].stamp = theirs.stamp;
+    }
+
+    /// Adds the entities of `shown` that are not there, and removes `gone`.
+    fn insert(&mut self, shown: &Self, gone: &[NetId]) {
+        let mut gone = gone.iter().peekable();
+        let mut left = 0;
+        let parts = &self.parts;
+        self.rows.retain(|row| {
+            while gone.next_if(|id| **id < row.id).is_some() {}
+            let stays = gone.next_if(|id| **id == row.id).is_none();
+            left += if stays { 0 } else { parts[row.parts.0 as usize..row.parts.1 as usize].len() };
+            stays
+        });
+        self.named_parts -= left;
+        let old = self.rows.len();
+        for row in &shown.rows {
+            if self.rows[..old].binary_search_by_key(&row.id, |row| row.id).is_err() {
+                self.copy_row(shown, row);
+            }
+        }
+        // Two runs that ascend: a merge.
+        self.rows.sort_by_key(|row| row.id);
+    }
+
+    /// Adds a row of another frame, stamp and all, after the last.
+    fn copy_row(&mut self, from: &Self, row: &Row) {
+        let first_part = self.next_part();
+        for part in from.parts_of(row) {
+            let (start, len) = (part.start as usize, part.len as usize);
+            let new_start = self.values.len() as u32;
+            self.values.extend_from_slice(&from.values[start..start + len]);
+            self.parts.push(Part { start: new_start, ..*part });
+        }
+        self.seal(row.id, row.stamp, first_part);
+    }
+
+    fn parts_of(&self, row: &Row) -> &[Part] {
+        &self.parts[row.parts.0 as usize..row.parts.1 as usize]
+    }
+
+    pub(crate) fn layout(&self) -> u32 {
+        self.layout
+    }
+
+    pub(crate) fn set_layout(&mut self, layout: u32) {
+        self.layout = layout;
+    }
+
+    /// Whether both have the same entities, and so in the same rows.
+    pub(crate) fn same_entities(&self, other: &Self) -> bool {
+        self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(|(ours, theirs)| ours.id == theirs.id)
     }
 
     /// Stamps what is as it was in `before` with the stamp it had there.

@@ -10,6 +10,8 @@ use crate::{Frame, HISTORY_TICKS};
 pub struct History {
     frames: Vec<Option<Frame>>,
     newest: Option<Tick>,
+    /// How often the list of entities has changed.
+    layouts: u32,
 }
 
 impl History {
@@ -21,7 +23,7 @@ impl History {
     pub fn new(ticks: usize) -> Self {
         assert!(ticks >= 2, "a history spans at least two ticks");
         let ticks = ticks.next_power_of_two();
-        Self { frames: std::iter::repeat_with(|| None).take(ticks).collect(), newest: None }
+        Self { frames: std::iter::repeat_with(|| None).take(ticks).collect(), newest: None, layouts: 0 }
     }
 
     /// Takes the world at `tick`: `fill` pushes every entity into an empty frame, which is then sorted,
@@ -36,9 +38,14 @@ impl History {
         frame.clear(tick);
         fill(&mut frame);
         frame.finish();
-        if let Some(before) = self.newest() {
+        let before = self.newest();
+        if let Some(before) = before {
             frame.inherit_stamps(before);
         }
+        if !before.is_some_and(|before| before.same_entities(&frame)) {
+            self.layouts = self.layouts.wrapping_add(1).max(1);
+        }
+        frame.set_layout(self.layouts);
         self.newest = Some(tick);
         self.frames[place].insert(frame)
     }

@@ -74,26 +74,30 @@ mod field;
 mod frame;
 mod history;
 mod id;
+mod parts;
 mod receiver;
 mod record;
 mod replicate;
 mod schema;
+mod shared;
 #[doc(hidden)]
 pub mod support;
 mod view;
 
 pub use error::SnapshotError;
 pub use exchange::{
-    Ack, Control, InputPacket, MessageError, MessageSet, MessageSetBuilder, SnapshotHeader, Telemetry,
-    ViewTime,
+    Ack, Control, Fate, InputPacket, MessageError, MessageSet, MessageSetBuilder, Partial, SnapshotHeader,
+    Telemetry, ViewTime,
 };
 pub use field::{Field, FieldKind};
 pub use frame::{EntityWriter, Frame};
 pub use history::History;
 pub use id::{ComponentId, NetId};
+pub use parts::{Budget, Parts};
 pub use receiver::{Receiver, ReceiverLimits};
 pub use replicate::{Enumeration, Input, Message, Replicate};
 pub use schema::{Schema, SchemaBuilder};
+pub use shared::SharedBits;
 pub use view::{ClientView, Feedback, SnapshotStats};
 
 /// Greatest number of component types in a schema: presence is a 64-bit mask.
@@ -104,5 +108,7 @@ pub const COLUMNS_MAX: usize = 64;
 pub const ENTITIES_MAX: usize = 8192;
 /// Decoded frames a client keeps, counted in ticks; a baseline is never older than this less one.
 pub const RECEIVER_TICKS: usize = 64;
+/// Most messages that one snapshot is spread over.
+pub const PARTS_MAX: usize = 64;
 /// Frames a server keeps by default, counted in ticks.
 pub const HISTORY_TICKS: usize = 128;

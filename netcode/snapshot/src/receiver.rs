@@ -13,12 +13,35 @@ pub struct ReceiverLimits {
 }
 
 /// The frames a client decoded last, each in the place of its tick.
+///
+/// A snapshot may come in parts, in any order. The newest frame takes parts in until all are there, or until a part of a
+/// newer one comes: from then on it stays as it is, is acknowledged, and can be built on.
 #[derive(Debug)]
 pub struct Receiver {
     frames: Vec<Option<Frame>>,
-    scratch: Frame,
+    /// A frame that is not in use, and what one message says.
+    spare: Frame,
+    news: News,
+    open: Option<Open>,
     ack: Option<Ack>,
     limits: ReceiverLimits,
+}
+
+/// The newest frame, while parts of it may still come.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    tick: Tick,
+    parts: u64,
+    /// The number of the last part, once it has come.
+    last: Option<u8>,
+}
+
+/// One message's records.
+#[derive(Debug, Default)]
+struct News {
+    shown: Frame,
+    gone: Vec<NetId>,
+    is_last: bool,
 }
 
 impl Default for ReceiverLimits {
@@ -38,11 +61,12 @@ impl Receiver {
     #[must_use]
     pub fn new(limits: ReceiverLimits) -> Self {
         let frames = std::iter::repeat_with(|| None).take(RECEIVER_TICKS).collect();
-        Self { frames, scratch: Frame::default(), ack: None, limits }
+        Self { frames, spare: Frame::default(), news: News::default(), open: None, ack: None, limits }
     }
 
-    /// Takes one snapshot: what [`ClientView::encode`](crate::ClientView::encode) wrote. The new frame is the
-    /// newest frame with the snapshot's changes applied.
+    /// Takes one message: what [`ClientView::encode`](crate::ClientView::encode) wrote, or one part of what
+    /// [`ClientView::encode_parts`](crate::ClientView::encode_parts) did. The newest frame is then the one before it with
+    /// the message's changes applied. The header says `complete` once every part has come.
     ///
     /// # Errors
     /// See [`SnapshotError`]; nothing has changed then.
@@ -51,20 +75,17 @@ impl Receiver {
         schema: &Schema,
         from: &mut BitReader<'_>,
     ) -> Result<SnapshotHeader, SnapshotError> {
-        let header = SnapshotHeader::decode(from)?;
-        if self.ack.is_some_and(|ack| ack.newest >= header.tick) {
-            return Err(SnapshotError::Stale(header.tick));
-        }
-        let mut next = std::mem::take(&mut self.scratch);
-        let applied = self.apply(schema, header, from, &mut next);
-        if applied.is_ok() {
-            let dropped = self.frames[place(header.tick)].replace(next);
-            self.scratch = dropped.unwrap_or_default();
-            self.ack = Some(self.ack.map_or(Ack::only(header.tick), |ack| ack.advance(header.tick)));
-        } else {
-            self.scratch = next;
-        }
-        applied.map(|()| header)
+        let mut header = SnapshotHeader::decode(from)?;
+        self.check_new(header)?;
+        let mut news = std::mem::take(&mut self.news);
+        let applied =
+            self.read(schema, header, from, &mut news).and_then(|()| self.apply(header.tick, &news));
+        let is_last = news.is_last;
+        self.news = news;
+        applied?;
+        let is_whole = self.note(header, is_last);
+        header.complete &= is_whole;
+        Ok(header)
     }
 
     /// Which snapshots were decoded: goes into every [`InputPacket`](crate::InputPacket).
@@ -76,7 +97,7 @@ impl Receiver {
     /// The newest frame.
     #[must_use]
     pub fn latest(&self) -> Option<&Frame> {
-        self.frame(self.ack?.newest)
+        self.frame(self.newest()?)
     }
 
     /// The frame of a tick, when it was decoded and is still held.
@@ -87,71 +108,133 @@ impl Receiver {
 
     /// The frames still held, oldest first: what interpolation looks through.
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
-        let newest = self.ack.map_or(Tick(0), |ack| ack.newest);
+        let newest = self.newest().unwrap_or(Tick(0));
         (0..RECEIVER_TICKS as i32).rev().filter_map(move |age| {
             let tick = newest.0.checked_sub(age as u32)?;
             self.frame(Tick(tick))
         })
     }
 
-    fn apply(
+    fn newest(&self) -> Option<Tick> {
+        self.open.map(|open| open.tick).or(self.ack.map(|ack| ack.newest))
+    }
+
+    fn check_new(&self, header: SnapshotHeader) -> Result<(), SnapshotError> {
+        let stale = match (self.open, header.part) {
+            (Some(open), Some(part)) if open.tick == header.tick => open.parts >> part & 1 == 1,
+            _ => self.newest().is_some_and(|newest| newest >= header.tick),
+        };
+        if stale { Err(SnapshotError::Stale(header.tick)) } else { Ok(()) }
+    }
+
+    fn read(
         &self,
         schema: &Schema,
         header: SnapshotHeader,
         from: &mut BitReader<'_>,
-        next: &mut Frame,
+        news: &mut News,
     ) -> Result<(), SnapshotError> {
         let baseline = match header.baseline {
             Some(tick) => Some(self.frame(tick).ok_or(SnapshotError::UnknownBaseline(tick))?),
             None => None,
         };
-        next.clear(header.tick);
-        let mut kept = Kept { latest: self.latest(), place: 0 };
+        let News { shown, gone, is_last } = news;
+        shown.clear(header.tick);
+        gone.clear();
         let mut ids = IdReader::default();
+        let mut guess = 0;
         while let Some((id, action)) = ids.decode(from)? {
-            kept.copy_before(id, next);
-            self.hold_limit(next, 1)?;
-            let first_part = next.next_part();
+            if shown.len() + gone.len() >= 2 * self.limits.entities_max {
+                return Err(SnapshotError::TooManyEntities(self.limits.entities_max));
+            }
+            let first_part = shown.next_part();
             match action {
-                Action::Gone => continue,
-                Action::Whole => codec::decode_whole(schema, next, from)?,
+                Action::Gone => {
+                    gone.push(id);
+                    continue;
+                }
+                Action::Whole => codec::decode_whole(schema, shown, from)?,
                 Action::Change => {
-                    let before = baseline.and_then(|frame| frame.find(id));
-                    let before = before.ok_or(SnapshotError::UnknownEntity(id))?;
-                    codec::decode_change(schema, &before, next, from)?;
+                    let known = baseline.and_then(|frame| Some((frame, frame.row_near(id, guess)?)));
+                    let (frame, row) = known.ok_or(SnapshotError::UnknownEntity(id))?;
+                    guess = row + 1;
+                    codec::decode_change(schema, &frame.entity(&frame.rows()[row]), shown, from)?;
                 }
             }
-            next.seal(id, header.tick, first_part);
+            shown.seal(id, header.tick, first_part);
         }
-        kept.copy_rest(next);
-        self.hold_limit(next, 0)
+        *is_last = header.part.is_none() || from.read_bool()?;
+        self.check_parts(header, *is_last)
     }
 
-    fn hold_limit(&self, next: &Frame, more: usize) -> Result<(), SnapshotError> {
+    /// The parts of one snapshot must agree on which is the last.
+    fn check_parts(&self, header: SnapshotHeader, is_last: bool) -> Result<(), SnapshotError> {
+        let (Some(open), Some(part)) = (self.open.filter(|open| open.tick == header.tick), header.part)
+        else {
+            return Ok(());
+        };
+        let beyond = open.last.is_some_and(|last| part > last || is_last);
+        if beyond || is_last && open.parts >> part > 1 {
+            return Err(netcode_wire::WireError::Malformed("last part of a snapshot").into());
+        }
+        Ok(())
+    }
+
+    /// Puts the message's records into the frame of `tick`: the newest one, or the one that follows it.
+    fn apply(&mut self, tick: Tick, news: &News) -> Result<(), SnapshotError> {
         let limit = self.limits.entities_max;
-        if next.len() + more > limit { Err(SnapshotError::TooManyEntities(limit)) } else { Ok(()) }
+        let latest = self.latest();
+        if latest.map_or(0, Frame::len) + news.shown.len() > limit
+            && latest.map_or(news.shown.len(), |latest| latest.len_with(&news.shown, &news.gone)) > limit
+        {
+            return Err(SnapshotError::TooManyEntities(limit));
+        }
+        if latest.is_some_and(|latest| latest.tick() == tick) {
+            let frame = self.frames[place(tick)].as_mut().expect("it is the newest one");
+            frame.apply(&news.shown, &news.gone);
+            return Ok(());
+        }
+        let mut next = std::mem::take(&mut self.spare);
+        match self.latest() {
+            Some(latest) => next.copy_from(latest, tick),
+            None => next.clear(tick),
+        }
+        next.apply(&news.shown, &news.gone);
+        self.spare = self.frames[place(tick)].replace(next).unwrap_or_default();
+        Ok(())
     }
-}
 
-/// What the newest frame shows and the snapshot does not mention.
-struct Kept<'a> {
-    latest: Option<&'a Frame>,
-    place: usize,
-}
-
-impl Kept<'_> {
-    /// Copies the entities below `id`, and passes over `id` itself.
-    fn copy_before(&mut self, id: NetId, next: &mut Frame) {
-        let Some(latest) = self.latest else { return };
-        let rows = &latest.rows()[self.place..];
-        let below = rows.iter().take_while(|row| row.id < id).count();
-        latest.copy_rows(&rows[..below], next);
-        self.place += below + usize::from(rows.get(below).is_some_and(|row| row.id == id));
+    /// Notes that a message was taken; gives whether its snapshot is whole now.
+    fn note(&mut self, header: SnapshotHeader, is_last: bool) -> bool {
+        let tick = header.tick;
+        let mut open = match self.open.take() {
+            Some(open) if open.tick == tick => open,
+            before => {
+                before.into_iter().for_each(|before| self.acknowledge(before.tick, Some(before.parts)));
+                Open { tick, parts: 0, last: None }
+            }
+        };
+        let part = header.part.unwrap_or(0);
+        open.parts |= 1 << part;
+        open.last = if is_last { Some(part) } else { open.last };
+        // Bits 0 to `last`, all set.
+        let is_whole = open.last.is_some_and(|last| open.parts == u64::MAX >> (63 - last));
+        if is_whole {
+            self.acknowledge(tick, None);
+        } else {
+            self.open = Some(open);
+        }
+        is_whole
     }
 
-    fn copy_rest(&mut self, next: &mut Frame) {
-        let Some(latest) = self.latest else { return };
-        latest.copy_rows(&latest.rows()[self.place..], next);
+    /// Nothing more is decoded of the snapshot of `tick`; `parts` of it were, or all.
+    fn acknowledge(&mut self, tick: Tick, parts: Option<u64>) {
+        self.ack = Some(match (self.ack, parts) {
+            (Some(ack), _) => ack.advance(tick, parts),
+            (None, None) => Ack::only(tick),
+            // As if after one that is out of reach.
+            (None, Some(_)) => Ack::only(tick).advance(tick, parts),
+        });
     }
 }
 

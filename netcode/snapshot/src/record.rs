@@ -35,18 +35,29 @@ pub(crate) struct IdReader {
     next: u64,
 }
 
+impl Action {
+    /// Its bits, and how many.
+    pub(crate) const fn code(self) -> (u64, u32) {
+        match self {
+            Self::Change => (0b0, 1),
+            Self::Whole => (0b01, 2),
+            Self::Gone => (0b11, 2),
+        }
+    }
+}
+
 impl IdWriter {
-    pub(crate) fn encode(&mut self, id: NetId, action: Action, out: &mut BitWriter) {
+    /// The bits that name `id`, and how many; what happens to it follows.
+    #[inline]
+    pub(crate) fn head(&mut self, id: NetId) -> (u64, u32) {
         debug_assert!(u64::from(id.0) >= self.next, "ids ascend");
-        let (prefix, prefix_bits, value, bits) = code(u64::from(id.0) - self.next);
-        let (action, action_bits) = match action {
-            Action::Change => (0b0, 1),
-            Action::Whole => (0b01, 2),
-            Action::Gone => (0b11, 2),
-        };
-        let head = prefix | value << prefix_bits;
-        out.write_bits(head | action << (prefix_bits + bits), prefix_bits + bits + action_bits);
+        let skipped = u64::from(id.0) - self.next;
         self.next = u64::from(id.0) + 1;
+        if skipped == 0 {
+            return (0, 1);
+        }
+        let (prefix, prefix_bits, value, bits) = code(skipped);
+        (prefix | value << prefix_bits, prefix_bits + bits)
     }
 }
 
@@ -110,9 +121,9 @@ mod tests {
         let (mut writer, mut reader, mut before) = (IdWriter::default(), IdReader::default(), None);
         for (id, action) in ids.iter().zip(actions.iter().cycle()) {
             let start = out.bit_len();
-            writer.encode(*id, *action, &mut out);
-            let action_bits = if *action == Action::Change { 1 } else { 2 };
-            assert_eq!(out.bit_len() - start, id_bits(before, *id) + action_bits, "{id}");
+            let ((head, head_bits), (code, action_bits)) = (writer.head(*id), action.code());
+            out.write_bits(head | code << head_bits, head_bits + action_bits);
+            assert_eq!(out.bit_len() - start, id_bits(before, *id) + action_bits as usize, "{id}");
             before = Some(*id);
         }
         encode_end(&mut out);

@@ -171,7 +171,7 @@ fn a_lying_ack_harms_nobody_else() {
         let count = rng.u32(0..12);
         next(&schema, &mut history, &mut view, count, tick);
         for _ in 0..rng.u32(0..4) {
-            view.ack(Ack { newest: Tick(tick.saturating_sub(rng.u32(0..70))), earlier: rng.u32(..) });
+            view.ack(Ack::new(Tick(tick.saturating_sub(rng.u32(0..70))), rng.u32(..)));
         }
     }
 }

@@ -8,8 +8,8 @@ use fastrand::Rng;
 use glam::Vec2;
 use netcode_derive::Replicate;
 use netcode_snapshot::{
-    Ack, ClientView, ComponentId, EntityWriter, Feedback, Frame, History, NetId, Receiver, ReceiverLimits,
-    Schema, SnapshotError, SnapshotHeader,
+    Ack, Budget, ClientView, ComponentId, EntityWriter, Feedback, Frame, History, NetId, Parts, Receiver,
+    ReceiverLimits, Schema, SharedBits, SnapshotError, SnapshotHeader,
 };
 use netcode_wire::{BitReader, BitWriter, Tick};
 
@@ -176,6 +176,8 @@ struct Case {
     delay: u32,
     spread: u32,
     budget_bits: std::ops::Range<usize>,
+    /// Bytes of a part, when a snapshot comes in parts; the budget is that of all.
+    part_bytes: Option<usize>,
     /// Of the entities, how many are in view at a time.
     in_view: f64,
     /// Ticks without any acknowledgement, now and then.
@@ -193,6 +195,9 @@ struct Run {
     truth: BTreeMap<Tick, Frame>,
     world: World,
     view: ClientView,
+    bits: SharedBits,
+    parts: Parts,
+    parts_max: usize,
     receiver: Receiver,
     down: Way<Vec<u8>>,
     up: Way<Ack>,
@@ -215,6 +220,9 @@ impl Run {
             truth: BTreeMap::new(),
             world: World::new(seed, case.entities, case.churn),
             view: ClientView::new(),
+            bits: SharedBits::new(),
+            parts: Parts::new(),
+            parts_max: 0,
             receiver: Receiver::new(ReceiverLimits::default()),
             down: Way::new(seed ^ 1, case.loss, case.delay, case.spread),
             up: Way::new(seed ^ 2, case.loss, case.delay, case.spread),
@@ -250,8 +258,8 @@ impl Run {
             self.view.ack(ack);
         }
         // What was never sent is ignored.
-        self.view.ack(Ack { newest: Tick(self.now + 5), earlier: self.rng.u32(..) });
-        self.view.ack(Ack { newest: Tick(self.rng.u32(..)), earlier: u32::MAX });
+        self.view.ack(Ack::new(Tick(self.now + 5), self.rng.u32(..)));
+        self.view.ack(Ack::new(Tick(self.rng.u32(..)), u32::MAX));
     }
 
     fn send(&mut self, case: &Case) {
@@ -273,14 +281,45 @@ impl Run {
         self.rng.shuffle(&mut relevant);
         self.truth.insert(frame.tick(), frame);
         let budget = self.rng.usize(case.budget_bits.clone());
-        let mut out = BitWriter::new();
-        // A prefix in the same message must not disturb.
-        out.write_bits(5, 3);
         let feedback = Feedback { input_tick: Some(Tick(self.now)), input_margin: -7, late_inputs: 1 };
-        let stats = self.view.encode(&self.schema, &self.history, &relevant, feedback, budget, &mut out);
-        assert_eq!(stats.bits, out.bit_len() - 3);
-        assert!(stats.bits <= budget.max(130), "seed {}: {} of {budget} bits", case.seed, stats.bits);
-        self.down.push(self.now, out.into_bytes());
+        self.write(case, &relevant, feedback, budget);
+    }
+
+    /// Sends a snapshot; gives its bits.
+    fn write(&mut self, case: &Case, relevant: &[(NetId, f32)], feedback: Feedback, budget: usize) -> usize {
+        let Some(part_bytes) = case.part_bytes else {
+            let mut out = BitWriter::new();
+            // A prefix in the same message must not disturb.
+            out.write_bits(5, 3);
+            let stats = self.view.encode(&self.schema, &self.history, relevant, feedback, budget, &mut out);
+            assert_eq!((stats.bits, stats.parts), (out.bit_len() - 3, 1));
+            assert!(stats.bits <= budget.max(130), "seed {}: {} of {budget} bits", case.seed, stats.bits);
+            self.down.push(self.now, out.into_bytes());
+            return stats.bits;
+        };
+        let first_bytes = self.rng.usize(0..=part_bytes);
+        let budget = Budget { first_bytes, part_bytes, total_bytes: budget / 8 };
+        let shared = (&self.schema, &self.history, &mut self.bits);
+        let stats = self.view.encode_parts(shared, relevant, feedback, budget, &mut self.parts);
+        assert_eq!(stats.parts, self.parts.len());
+        self.parts_max = self.parts_max.max(stats.parts);
+        let bytes = self.parts.byte_len();
+        assert!(bytes <= budget.total_bytes.max(17), "seed {}: {bytes} of {budget:?}", case.seed);
+        for (index, part) in self.parts.iter().enumerate() {
+            let limit = if index == 0 { first_bytes.max(17) } else { part_bytes };
+            assert!(
+                part.len() <= limit,
+                "seed {}: {} bytes in part {index} of {budget:?}",
+                case.seed,
+                part.len()
+            );
+            // Three bits that say nothing, as before the other kind.
+            let mut out = BitWriter::new();
+            out.write_bits(5, 3);
+            out.write_bytes(part);
+            self.down.push(self.now, out.into_bytes());
+        }
+        stats.bits
     }
 
     fn take(&mut self, bytes: &[u8], seed: u64) {
@@ -289,13 +328,14 @@ impl Run {
         let before = self.receiver.ack();
         match self.receiver.decode(&self.schema, &mut from) {
             Ok(header) => {
-                assert!(from.remaining_bits() < 8, "seed {seed}: all bits are read");
-                assert_eq!((header.input_margin, header.late_inputs), (-7, 1));
+                assert!(from.remaining_bits() < 16, "seed {seed}: all bits are read");
+                let feedback = if header.has_feedback() { (-7, 1) } else { (0, 0) };
+                assert_eq!((header.input_margin, header.late_inputs), feedback);
                 self.decoded += 1;
                 self.hold_law(header, seed);
             }
             Err(SnapshotError::Stale(tick)) => {
-                assert!(before.is_some_and(|ack| ack.newest >= tick));
+                assert!(self.receiver.latest().is_some_and(|frame| frame.tick() >= tick));
                 assert_eq!(self.receiver.ack(), before);
             }
             Err(error) => panic!("seed {seed}: {error}"),
@@ -355,12 +395,8 @@ impl Run {
             let (world, schema) = (&self.world, &self.schema);
             let frame = self.history.extract(Tick(self.now), |frame| world.fill(schema, frame)).clone();
             self.truth.insert(frame.tick(), frame);
-            let mut out = BitWriter::new();
-            out.write_bits(5, 3);
             let feedback = Feedback { input_tick: None, input_margin: -7, late_inputs: 1 };
-            let budget = case.budget_bits.end.max(500);
-            bits = self.view.encode(&self.schema, &self.history, &relevant, feedback, budget, &mut out).bits;
-            self.down.push(self.now, out.into_bytes());
+            bits = self.write(case, &relevant, feedback, case.budget_bits.end.max(500));
             for bytes in self.down.poll(self.now) {
                 self.take(&bytes, case.seed);
             }
@@ -374,7 +410,7 @@ impl Run {
         let shown = self.receiver.latest().expect("something was decoded");
         let wanted: Vec<_> = relevant.iter().map(|(id, _)| *id).collect();
         assert_eq!(shown.entities().collect::<Vec<_>>(), wanted, "seed {}", case.seed);
-        assert!(bits <= 75, "seed {}: {bits} bits say that nothing changed", case.seed);
+        assert!(bits <= 76, "seed {}: {bits} bits say that nothing changed", case.seed);
         assert_eq!(self.view.entities(), wanted.len(), "seed {}: nothing is remembered for ever", case.seed);
     }
 }
@@ -395,6 +431,7 @@ const CALM: Case = Case {
     delay: 2,
     spread: 1,
     budget_bits: 9_000..9_001,
+    part_bytes: None,
     in_view: 0.7,
     silences: false,
     every: 1,
@@ -467,5 +504,41 @@ fn nothing_waits_for_ever() {
         let case = Case { seed, entities: 60, budget_bits: 700..701, loss: 0.1, churn: 0.005, ..CALM };
         let run = check(&Case { in_view: 1.0, ..case });
         assert!(run.age_max <= 60, "seed {seed}: waited {} ticks", run.age_max);
+    }
+}
+
+#[test]
+fn in_parts() {
+    let mut parts_max = 0;
+    for seed in 900..920 {
+        let case = Case { seed, entities: 80, churn: 0.05, part_bytes: Some(160), in_view: 0.9, ..CALM };
+        parts_max = check(&case).parts_max.max(parts_max);
+    }
+    assert!(parts_max >= 3, "{parts_max} parts");
+}
+
+#[test]
+fn in_parts_that_are_lost_and_overtake() {
+    for seed in 1000..1030 {
+        let case = Case { seed, entities: 80, churn: 0.1, loss: 0.2, delay: 2, spread: 3, ..CALM };
+        check(&Case { part_bytes: Some(130), budget_bits: 4_000..9_000, silences: seed % 2 == 0, ..case });
+    }
+}
+
+#[test]
+fn in_many_small_parts_on_a_slow_network() {
+    for seed in 1100..1115 {
+        let case = Case { seed, entities: 60, churn: 0.05, loss: 0.1, delay: 15, spread: 20, ..CALM };
+        check(&Case { part_bytes: Some(80), budget_bits: 0..6_000, silences: true, ..case });
+    }
+}
+
+#[test]
+fn in_parts_nothing_waits_for_ever() {
+    for seed in 1200..1210 {
+        // Room for about 25 of 60 in three parts; a tenth of the parts is lost.
+        let case = Case { seed, entities: 60, budget_bits: 2_880..2_881, loss: 0.1, churn: 0.005, ..CALM };
+        let run = check(&Case { in_view: 1.0, part_bytes: Some(120), spread: 0, ..case });
+        assert!(run.parts_max > 1 && run.age_max <= 60, "seed {seed}: waited {} ticks", run.age_max);
     }
 }

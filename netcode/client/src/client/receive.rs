@@ -49,7 +49,8 @@ impl<G: Game, S: ClientSession> Client<G, S> {
     }
 
     fn note_snapshot(&mut self, now: Time, header: SnapshotHeader) {
-        self.stats.snapshots_received += 1;
+        // A snapshot that comes in parts is one snapshot, and what it says of the inputs comes once.
+        self.stats.snapshots_received += u64::from(self.newest_snapshot != Some(header.tick));
         self.stats.late_inputs += u64::from(header.late_inputs);
         self.newest_snapshot = Some(header.tick);
         self.unreconciled = Some(header);

@@ -16,7 +16,7 @@ mod snapshot;
 mod telemetry;
 
 pub use control::Control;
-pub use input::{Ack, INPUTS_MAX, InputPacket, ViewTime};
+pub use input::{Ack, Fate, INPUTS_MAX, InputPacket, Partial, ViewTime};
 pub use message_set::{MessageError, MessageSet, MessageSetBuilder};
 pub use snapshot::SnapshotHeader;
 pub use telemetry::Telemetry;

@@ -1,17 +1,22 @@
-//! The head of every snapshot. Owns its bits; must never know the entities that follow.
+//! The head of every snapshot, and of every part of one that comes in several messages. Owns its bits; must never
+//! know the entities that follow.
 //!
 //! | bits | field |
 //! |---|---|
 //! | 32 | tick |
 //! | 1 + 6 | has baseline; `tick − baseline`, 1..=63 |
 //! | 1 | complete |
+//! | 1 + 6 | one of several parts; which, from 0 |
 //! | 1 + 8n | has input tick; `tick − input_tick` as a signed varint |
 //! | 12 | input margin, two's complement |
 //! | 1 + 8 | any late inputs; how many |
+//!
+//! The last three are in part 0 only. After its last record a part of several says in 1 bit whether it is the last one.
+//! Each part is a message of its own: it is decoded and acknowledged without the others.
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
-use crate::RECEIVER_TICKS;
+use crate::{PARTS_MAX, RECEIVER_TICKS};
 
 /// What a client learns with each snapshot beside the world itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,8 +25,11 @@ pub struct SnapshotHeader {
     pub tick: Tick,
     /// The frame that deltas are taken against: one that the client said it holds.
     pub baseline: Option<Tick>,
-    /// Whether everything that changed is in: then an entity not mentioned is as it was.
+    /// Whether everything that changed is in (all parts together): then an entity not mentioned is as it was. What
+    /// [`Receiver::decode`](crate::Receiver::decode) gives says it only once every part has come.
     pub complete: bool,
+    /// Which part of several this is; `None`: all of the snapshot.
+    pub part: Option<u8>,
     /// The last input of this client that was simulated.
     pub input_tick: Option<Tick>,
     /// How early the newest input arrived before it was due, in 1/16 ticks; negative: late. Held within
@@ -32,7 +40,7 @@ pub struct SnapshotHeader {
 }
 
 impl SnapshotHeader {
-    /// Writes 54 bits or more.
+    /// Writes 55 bits or more (48 for a later part).
     pub fn encode(&self, out: &mut BitWriter) {
         out.write_bits(u64::from(self.tick.0), 32);
         out.write_bool(self.baseline.is_some());
@@ -44,6 +52,14 @@ impl SnapshotHeader {
             out.write_bits(self.tick.since(baseline) as u64, AGE_BITS);
         }
         out.write_bool(self.complete);
+        out.write_bool(self.part.is_some());
+        if let Some(part) = self.part {
+            debug_assert!(usize::from(part) < PARTS_MAX, "the part has a number");
+            out.write_bits(u64::from(part), PART_BITS);
+        }
+        if !self.has_feedback() {
+            return;
+        }
         out.write_bool(self.input_tick.is_some());
         if let Some(input_tick) = self.input_tick {
             out.write_signed_varint(i64::from(self.tick.since(input_tick)));
@@ -56,6 +72,24 @@ impl SnapshotHeader {
         }
     }
 
+    /// How many bits `encode` writes.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        let optional = |is_there: bool, bits: u32| 1 + if is_there { bits as usize } else { 0 };
+        let head =
+            32 + optional(self.baseline.is_some(), AGE_BITS) + 1 + optional(self.part.is_some(), PART_BITS);
+        if !self.has_feedback() {
+            return head;
+        }
+        let age = self.input_tick.map_or(0, |input_tick| i64::from(self.tick.since(input_tick)));
+        // 7 bits of a zigzag in 8 of a varint.
+        let zigzag = ((age << 1) ^ (age >> 63)) as u64;
+        let varint = 8 * (64 - (zigzag | 1).leading_zeros()).div_ceil(7);
+        head + optional(self.input_tick.is_some(), varint)
+            + MARGIN_BITS as usize
+            + optional(self.late_inputs > 0, 8)
+    }
+
     /// Reads what `encode` wrote.
     ///
     /// # Errors
@@ -64,13 +98,24 @@ impl SnapshotHeader {
         let tick = Tick(from.read_bits(32)? as u32);
         let baseline = if from.read_bool()? { Some(earlier(tick, from.read_bits(AGE_BITS)?)?) } else { None };
         let complete = from.read_bool()?;
+        let part = if from.read_bool()? { Some(from.read_bits(PART_BITS)? as u8) } else { None };
+        let head = Self { tick, baseline, complete, part, ..Self::default() };
+        if !head.has_feedback() {
+            return Ok(head);
+        }
         let input_tick =
             if from.read_bool()? { Some(tick_near(tick, from.read_signed_varint()?)?) } else { None };
         // Sign extension from 12 bits: shifted to the top of 16 and back.
         let input_margin =
             ((from.read_bits(MARGIN_BITS)? as u16) << (16 - MARGIN_BITS)) as i16 >> (16 - MARGIN_BITS);
         let late_inputs = if from.read_bool()? { from.read_bits(8)? as u8 } else { 0 };
-        Ok(Self { tick, baseline, complete, input_tick, input_margin, late_inputs })
+        Ok(Self { input_tick, input_margin, late_inputs, ..head })
+    }
+
+    /// Whether it tells of the client's inputs: the whole snapshot or its part 0.
+    #[must_use]
+    pub fn has_feedback(&self) -> bool {
+        self.part.unwrap_or(0) == 0
     }
 }
 
@@ -88,6 +133,8 @@ pub(super) fn tick_near(tick: Tick, age: i64) -> Result<Tick, WireError> {
 }
 
 const AGE_BITS: u32 = 6;
+const PART_BITS: u32 = 6;
 const MARGIN_BITS: u32 = 12;
 const MARGIN_MAX: i16 = (1 << (MARGIN_BITS - 1)) - 1;
 const _: () = assert!(RECEIVER_TICKS == 1 << AGE_BITS, "every age of a held baseline can be written");
+const _: () = assert!(PARTS_MAX == 1 << PART_BITS, "every part can be written");

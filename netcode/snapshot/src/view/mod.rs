@@ -1,20 +1,32 @@
 //! One client's view of the world: what it must be told, and what of it fits. Must never know how snapshots
 //! travel, nor why an entity is relevant.
 //!
-//! A snapshot is a [`SnapshotHeader`], then records with ascending ids (`record.rs`), each with its columns
-//! (`codec.rs`). Everything that the client does not surely hold is in every snapshot until it does, as far as
-//! the budget goes: so a spawn, a change and a despawn are reliable in effect, and a lost snapshot costs one
-//! tick. When not everything fits, what has waited longest, weighed by its priority, goes first.
+//! A snapshot is one message or several, each a [`SnapshotHeader`], then records with ascending ids (`record.rs`), each
+//! with its columns (`codec.rs`, copied from `shared.rs`). Everything that the client does not surely hold is in every
+//! snapshot until it does, as far as the budget goes: so a spawn, a change and a despawn are reliable in effect, and a
+//! lost message costs its entities one tick. When not everything fits, what has waited longest, weighed by its priority,
+//! goes first.
+//!
+//! | step | file |
+//! |---|---|
+//! | who is in view, what the client holds of them | `columns.rs` |
+//! | what was acknowledged | `ledger.rs` |
+//! | news → the chosen ones | `select.rs` |
+//! | the chosen ones → messages | `write.rs` |
 
+mod columns;
 mod ledger;
 mod select;
+mod write;
 
 use netcode_wire::{BitWriter, Tick};
 
 use self::ledger::Ledger;
 use self::select::Selection;
-use crate::record::{Action, END_BITS, IdWriter, encode_end};
-use crate::{Ack, ENTITIES_MAX, Frame, History, NetId, Schema, SnapshotHeader, codec};
+use self::write::{PartsSink, Room, Sink, WriterSink};
+use crate::record::{END_BITS, IdWriter};
+use crate::shared::{Key, Source, Span};
+use crate::{Ack, Budget, ENTITIES_MAX, Frame, History, NetId, Parts, Schema, SharedBits, SnapshotHeader};
 
 /// What the server knows of one client's frames, and writes its snapshots from.
 #[derive(Debug)]
@@ -22,8 +34,12 @@ pub struct ClientView {
     ledger: Ledger,
     entities_max: usize,
     visible: Vec<(NetId, f32)>,
+    /// The list of entities that the ledger's rows are for.
+    layout: u32,
     candidates: Vec<Candidate>,
     selection: Selection,
+    /// For [`ClientView::encode`], which shares with nobody.
+    own_bits: Option<Box<SharedBits>>,
 }
 
 /// What a snapshot tells the client about its inputs: copied into the [`SnapshotHeader`].
@@ -40,8 +56,10 @@ pub struct Feedback {
 /// What one snapshot was made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SnapshotStats {
-    /// All bits, header included.
+    /// All bits, headers included.
     pub bits: usize,
+    /// Messages.
+    pub parts: usize,
     /// Entities written whole.
     pub spawns: usize,
     /// Entities written against an earlier state.
@@ -57,35 +75,11 @@ pub struct SnapshotStats {
 /// An entity that the client must be told of.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
-    /// Its index in the ledger.
-    entry: usize,
-    id: NetId,
-    news: News,
-    score: f32,
-}
-
-/// What there is to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum News {
-    /// Its row in the frame, against its row in the frame of a tick before.
-    Change {
-        row: usize,
-        base: Tick,
-        base_row: usize,
-    },
-    /// Its row in the frame, whole.
-    Whole {
-        row: usize,
-    },
-    Gone,
-}
-
-/// All that a record is written from.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    schema: &'a Schema,
-    history: &'a History,
-    frame: &'a Frame,
+    /// Its place in the ledger.
+    entry: u32,
+    /// What counts beside its score.
+    weight: f32,
+    span: Span,
 }
 
 impl ClientView {
@@ -99,12 +93,20 @@ impl ClientView {
     /// ([`ReceiverLimits`](crate::ReceiverLimits)).
     #[must_use]
     pub fn with_limit(entities_max: usize) -> Self {
-        let (visible, candidates) = (Vec::new(), Vec::new());
-        Self { ledger: Ledger::new(), entities_max, visible, candidates, selection: Selection::default() }
+        Self {
+            ledger: Ledger::new(),
+            entities_max,
+            visible: Vec::new(),
+            layout: 0,
+            candidates: Vec::new(),
+            selection: Selection::default(),
+            own_bits: None,
+        }
     }
 
-    /// Writes the snapshot of the newest frame in `history`, in at most `budget_bits` (but never less than a
-    /// header and an empty body: under 130 bits). To be called at most once a frame.
+    /// Writes the snapshot of the newest frame in `history` as one message, in at most `budget_bits` (but never less
+    /// than a header and an empty body: under 130 bits). To be called at most once a frame. For one client or two: many
+    /// share their bits with [`ClientView::encode_parts`].
     ///
     /// `relevant`: who this client may see, in any order (ascending is cheapest), with a priority each: what
     /// accumulates while an entity waits for room; 1 is ordinary, 1/64 to 64 count. An entity that is not
@@ -121,36 +123,33 @@ impl ClientView {
         budget_bits: usize,
         out: &mut BitWriter,
     ) -> SnapshotStats {
-        let frame = history.newest().expect("a frame is extracted before it is sent");
-        let source = Source { schema, history, frame };
-        self.ledger.begin(frame.tick());
-        let refused = self.observe(frame, relevant);
-        self.gather(source);
+        let mut bits = self.own_bits.take().unwrap_or_default();
+        let mut sink = WriterSink::new(out, budget_bits);
+        let stats = self.encode_into((schema, history, &mut bits), relevant, feedback, &mut sink);
+        self.own_bits = Some(bits);
+        stats
+    }
 
-        let Feedback { input_tick, input_margin, late_inputs } = feedback;
-        let baseline = self.ledger.baseline(frame.tick());
-        let (tick, complete) = (frame.tick(), refused == 0);
-        let header = SnapshotHeader { tick, baseline, complete, input_tick, input_margin, late_inputs };
-        let start = out.bit_len();
-        let budget_end = start + budget_bits;
-        header.encode(out);
-        let body = out.bit_len();
-        let mut deferred = 0;
-        if !write_records(source, &self.candidates, budget_end, out) {
-            out.truncate(start);
-            SnapshotHeader { complete: false, ..header }.encode(out);
-            debug_assert_eq!(out.bit_len(), body, "both headers have one length");
-            deferred = self.selection.choose(source, &mut self.candidates, budget_end.saturating_sub(body));
-            write_records(source, &self.candidates, usize::MAX, out);
-        }
-        let stats =
-            SnapshotStats { bits: out.bit_len() - start, deferred, refused, ..SnapshotStats::default() };
-        self.note(tick, stats)
+    /// As [`ClientView::encode`], as one message or several within `budget`, from bits that all clients share. `bits` is
+    /// always used with the same `history`; `parts` is overwritten and has one message at least.
+    ///
+    /// # Panics
+    /// When `history` is empty.
+    pub fn encode_parts(
+        &mut self,
+        (schema, history, bits): (&Schema, &History, &mut SharedBits),
+        relevant: &[(NetId, f32)],
+        feedback: Feedback,
+        budget: Budget,
+        parts: &mut Parts,
+    ) -> SnapshotStats {
+        parts.clear();
+        self.encode_into((schema, history, bits), relevant, feedback, &mut PartsSink::new(parts, budget))
     }
 
     /// Takes what the client says it decoded. What was never sent, or is older than what is known, is ignored.
     pub fn ack(&mut self, ack: Ack) {
-        self.ledger.acknowledge(ack);
+        self.ledger.acknowledge(&ack);
     }
 
     /// The newest snapshot that the client is known to hold.
@@ -162,68 +161,125 @@ impl ClientView {
     /// Number of entities that the client holds, may hold, or is about to.
     #[must_use]
     pub fn entities(&self) -> usize {
-        self.ledger.entries.len()
+        self.ledger.columns.len()
+    }
+
+    fn encode_into(
+        &mut self,
+        (schema, history, bits): (&Schema, &History, &mut SharedBits),
+        relevant: &[(NetId, f32)],
+        feedback: Feedback,
+        sink: &mut impl Sink,
+    ) -> SnapshotStats {
+        let frame = history.newest().expect("a frame is extracted before it is sent");
+        let tick = frame.tick();
+        bits.begin(tick);
+        self.ledger.begin(tick);
+        let refused = self.observe(frame, relevant);
+        let news_bits = self.gather(Source { schema, history, frame }, bits);
+
+        let Feedback { input_tick, input_margin, late_inputs } = feedback;
+        let baseline = self.ledger.baseline(tick);
+        let complete = refused == 0;
+        let mut header =
+            SnapshotHeader { tick, baseline, complete, part: None, input_tick, input_margin, late_inputs };
+        let mut deferred = 0;
+        let room = sink.room_bits(&header);
+        let is_split = news_bits + END_BITS > room.one_bits && room.parts_max > 1;
+        header.part = is_split.then_some(0);
+        let mut written = None;
+        if news_bits + END_BITS <= room.one_bits || is_split {
+            written = self.write(bits, header, sink);
+        }
+        let used = written.unwrap_or_else(|| {
+            header.complete = false;
+            deferred = self.choose(room, is_split);
+            self.write(bits, header, sink).expect("what was chosen fits")
+        });
+        let stats =
+            SnapshotStats { bits: used, parts: sink.parts(), deferred, refused, ..SnapshotStats::default() };
+        self.note(tick, bits, stats)
+    }
+
+    /// Leaves the candidates that fit; gives the number of the others.
+    fn choose(&mut self, room: Room, is_split: bool) -> usize {
+        let Self { ledger, candidates, selection, .. } = self;
+        let all = candidates.len();
+        let record_bits_max = room.record_bits_max();
+        let mut greatest = 0;
+        candidates.retain(|candidate| {
+            let bits = candidate.span.bits() as usize;
+            let fits = bits <= record_bits_max;
+            greatest = if fits { bits.max(greatest) } else { greatest };
+            fits
+        });
+        let room_bits = if is_split { room.all_bits(greatest) } else { room.one_bits - END_BITS };
+        selection.choose(candidates, (&ledger.columns.ids, &ledger.columns.scores), room_bits);
+        all - candidates.len()
     }
 
     /// Brings the ledger in line with who is in view; gives how many were refused.
     fn observe(&mut self, frame: &Frame, relevant: &[(NetId, f32)]) -> usize {
-        self.visible.clear();
-        self.visible.extend_from_slice(relevant);
-        if !self.visible.is_sorted_by_key(|(id, _)| *id) {
-            self.visible.sort_unstable_by_key(|(id, _)| *id);
+        if self.layout == frame.layout() && self.ledger.columns.gather_same(relevant) {
+            return 0;
         }
-        self.visible.dedup_by_key(|(id, _)| *id);
-        let mut rows = frame.rows().iter().peekable();
-        self.visible.retain(|(id, _)| {
-            while rows.next_if(|row| row.id < *id).is_some() {}
-            rows.next_if(|row| row.id == *id).is_some()
-        });
-        self.ledger.observe(frame.tick(), &self.visible, self.entities_max)
+        self.layout = frame.layout();
+        let mut visible = relevant;
+        if !relevant.is_sorted_by(|(one, _), (next, _)| one < next) {
+            self.visible.clear();
+            self.visible.extend_from_slice(relevant);
+            self.visible.sort_unstable_by_key(|(id, _)| *id);
+            self.visible.dedup_by_key(|(id, _)| *id);
+            visible = &self.visible;
+        }
+        let Ledger { columns, merged, .. } = &mut self.ledger;
+        let refused = merged.merge(columns, frame, visible, self.entities_max);
+        std::mem::swap(columns, merged);
+        refused
     }
 
-    /// Lists what the client does not surely hold as it is.
-    fn gather(&mut self, source: Source<'_>) {
+    /// Lists what the client does not surely hold as it is; gives its bits in one run.
+    fn gather(&mut self, source: Source<'_>, bits: &mut SharedBits) -> usize {
         let frame = source.frame;
-        let has_baseline = self.ledger.baseline(frame.tick()).is_some();
-        // Both frames hold nearly the same entities: the next one is next in both.
-        let (mut row, mut guess) = (0, 0);
+        let (now, rows) = (frame.tick(), frame.rows());
+        let has_baseline = self.ledger.baseline(now).is_some();
+        let columns = &mut self.ledger.columns;
         self.candidates.clear();
-        for (place, entry) in self.ledger.entries.iter_mut().enumerate() {
-            let news = if entry.leaving {
-                News::Gone
+        let (mut ids, mut total) = (IdWriter::default(), 0);
+        let (mut key, mut table) = (None, 0);
+        for place in 0..columns.len() {
+            let flags = columns.flags[place];
+            // What the client has never heard of, and what is gone, matters more than one more step of a motion.
+            let (span, weight) = if flags.leaving() {
+                (bits.gone(), 8.0)
             } else {
-                row += frame.rows()[row..].iter().take_while(|row| row.id < entry.id).count();
-                if entry.is_settled(frame.rows()[row].stamp) {
-                    entry.base = Some(frame.tick());
-                    entry.score = 0.0;
+                let row = columns.rows[place] as usize;
+                if columns.is_settled(place, rows[row].stamp) {
+                    columns.keep(place, now);
                     continue;
                 }
-                let base = entry.base.filter(|_| has_baseline);
-                let known = base
-                    .and_then(|base| Some((base, source.history.frame(base)?.row_near(entry.id, guess)?)));
-                guess = known.map_or(guess, |(_, base_row)| base_row) + 1;
-                known.map_or(News::Whole { row }, |(base, base_row)| News::Change { row, base, base_row })
+                let wanted = if has_baseline { Key::of(columns.bases[place]) } else { Key::WHOLE };
+                if key != Some(wanted) {
+                    (key, table) = (Some(wanted), bits.table(wanted, source));
+                }
+                (bits.record(table, row, source), if flags.sent() { 1.0 } else { 4.0 })
             };
-            // What the client has never heard of, and what is gone, matters more than one more step of a motion.
-            let weight = match news {
-                News::Gone => 8.0,
-                _ if !entry.sent => 4.0,
-                _ => 1.0,
-            };
-            self.candidates.push(Candidate { entry: place, id: entry.id, news, score: entry.score * weight });
+            total += ids.head(columns.ids[place]).1 as usize + span.bits() as usize;
+            self.candidates.push(Candidate { entry: place as u32, weight, span });
         }
+        total
     }
 
     /// Notes what the snapshot says, and counts it.
-    fn note(&mut self, tick: Tick, mut stats: SnapshotStats) -> SnapshotStats {
+    fn note(&mut self, tick: Tick, bits: &SharedBits, mut stats: SnapshotStats) -> SnapshotStats {
+        let columns = &mut self.ledger.columns;
         for candidate in &self.candidates {
-            self.ledger.note(tick, candidate.entry);
-            match candidate.news {
-                News::Change { .. } => stats.updates += 1,
-                News::Whole { .. } => stats.spawns += 1,
-                News::Gone => stats.despawns += 1,
-            }
+            let entry = candidate.entry as usize;
+            columns.note(entry, tick);
+            stats.updates += usize::from(bits.is_change(candidate.span));
+            stats.despawns += usize::from(columns.flags[entry].leaving());
         }
+        stats.spawns = self.candidates.len() - stats.updates - stats.despawns;
         stats
     }
 }
@@ -232,51 +288,4 @@ impl Default for ClientView {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl Candidate {
-    fn action(&self) -> Action {
-        match self.news {
-            News::Change { .. } => Action::Change,
-            News::Whole { .. } => Action::Whole,
-            News::Gone => Action::Gone,
-        }
-    }
-
-    fn action_bits(&self) -> usize {
-        if self.action() == Action::Change { 1 } else { 2 }
-    }
-
-    /// Writes what follows the head of the record. Depends on nothing but the entity and its base.
-    fn encode_columns<'a>(&self, source: Source<'a>, out: &mut BitWriter) {
-        let Source { schema, history, frame } = source;
-        let entity = |frame: &'a Frame, row: usize| frame.entity(&frame.rows()[row]);
-        match self.news {
-            News::Gone => {}
-            News::Whole { row } => codec::encode_whole(schema, &entity(frame, row), out),
-            News::Change { row, base, base_row } => {
-                let before = history.frame(base).expect("the base was in the history when it was chosen");
-                codec::encode_change(schema, &entity(frame, row), &entity(before, base_row), out);
-            }
-        }
-    }
-}
-
-/// Writes records and the end mark; false when they pass `budget_end` (what was written is to be undone then).
-fn write_records(
-    source: Source<'_>,
-    candidates: &[Candidate],
-    budget_end: usize,
-    out: &mut BitWriter,
-) -> bool {
-    let mut ids = IdWriter::default();
-    for candidate in candidates {
-        ids.encode(candidate.id, candidate.action(), out);
-        candidate.encode_columns(source, out);
-        if out.bit_len() + END_BITS > budget_end {
-            return false;
-        }
-    }
-    encode_end(out);
-    true
 }

@@ -1,76 +1,85 @@
 //! Which news go into a snapshot when not all of them fit. Owns the choice; must never know why something is
 //! news, nor who waits how long.
 
-use std::cmp::Reverse;
-
-use netcode_wire::BitWriter;
-
-use super::{Candidate, Source};
-use crate::record::{END_BITS, id_bits};
+use super::Candidate;
+use crate::NetId;
+use crate::record::id_bits;
 
 /// Chooses by score, filling the budget to the bit. Keeps its memory from one snapshot to the next.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    order: Vec<usize>,
-    chosen: Vec<usize>,
-    columns: BitWriter,
+    /// The greatest score first: its bits inverted, and the candidate.
+    order: Vec<u64>,
+    /// One bit a candidate.
+    chosen: Vec<u64>,
 }
 
 impl Selection {
-    /// Leaves in `candidates` (ascending by id) those of the greatest scores whose records fit together, with
-    /// the end mark, in `budget_bits`; gives the number of the others.
+    /// Leaves in `candidates` (ascending by id) those of the greatest scores whose records fit together in `budget_bits`.
+    /// `ids` and `scores` are by [`Candidate::entry`].
     pub(super) fn choose(
         &mut self,
-        source: Source<'_>,
         candidates: &mut Vec<Candidate>,
+        (ids, scores): (&[NetId], &[f32]),
         budget_bits: usize,
-    ) -> usize {
+    ) {
         self.order.clear();
-        self.order.extend(0..candidates.len());
-        // Scores are positive, so their bits order as they do; equal ones go by id, the same everywhere.
-        self.order.sort_unstable_by_key(|index| (Reverse(candidates[*index].score.to_bits()), *index));
+        self.order.extend(candidates.iter().enumerate().map(|(index, candidate)| {
+            // Scores are positive, so their bits order as they do; equal ones go by id, the same everywhere.
+            let score = scores[candidate.entry as usize] * candidate.weight;
+            u64::from(!score.to_bits()) << 32 | index as u64
+        }));
+        self.order.sort_unstable();
         self.chosen.clear();
-        let mut left = budget_bits.saturating_sub(END_BITS);
+        self.chosen.resize(candidates.len().div_ceil(64), 0);
+        let mut left = budget_bits;
         let mut misses = 0;
-        for &index in &self.order {
+        for place in 0..self.order.len() {
             if misses == MISSES_MAX || left < RECORD_BITS_MIN {
                 break;
             }
-            self.columns.clear();
-            candidates[index].encode_columns(source, &mut self.columns);
-            let place = self.chosen.partition_point(|chosen| *chosen < index);
-            let (grows, shrinks) = self.head_bits(candidates, index, place);
-            let grows = grows + self.columns.bit_len();
-            if grows <= left + shrinks {
-                left = left + shrinks - grows;
-                self.chosen.insert(place, index);
+            let index = self.order[place] as u32 as usize;
+            let id = |index: usize| ids[candidates[index].entry as usize];
+            let (before, after) = (self.before(index).map(id), self.after(index).map(id));
+            let own = id_bits(before, id(index)) + candidates[index].span.bits() as usize;
+            // What its head costs, less what it saves the next one's.
+            let next = |from, next| id_bits(from, next) as isize;
+            let moved = after.map_or(0, |after| next(Some(id(index)), after) - next(before, after));
+            let bits = own.saturating_add_signed(moved);
+            if bits <= left {
+                left -= bits;
+                self.chosen[index / 64] |= 1 << (index % 64);
             } else {
                 misses += 1;
             }
         }
-        let before = candidates.len();
-        self.keep_chosen(candidates);
-        before - candidates.len()
-    }
-
-    /// Bits that the head of the record costs at its place among the chosen, and those it saves the next one.
-    fn head_bits(&self, candidates: &[Candidate], index: usize, place: usize) -> (usize, usize) {
-        let candidate = &candidates[index];
-        let before = place.checked_sub(1).map(|place| candidates[self.chosen[place]].id);
-        let own = id_bits(before, candidate.id) + candidate.action_bits();
-        match self.chosen.get(place).map(|next| candidates[*next].id) {
-            Some(next) => (own + id_bits(Some(candidate.id), next), id_bits(before, next)),
-            None => (own, 0),
-        }
-    }
-
-    fn keep_chosen(&self, candidates: &mut Vec<Candidate>) {
-        let mut chosen = self.chosen.iter().peekable();
         let mut index = 0;
         candidates.retain(|_| {
             index += 1;
-            chosen.next_if(|chosen| **chosen == index - 1).is_some()
+            self.chosen[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
         });
+    }
+
+    /// The chosen one before `index`.
+    fn before(&self, index: usize) -> Option<usize> {
+        let (mut word, bit) = (index / 64, index % 64);
+        let mut bits = self.chosen[word] & ((1 << bit) - 1);
+        while bits == 0 {
+            word = word.checked_sub(1)?;
+            bits = self.chosen[word];
+        }
+        Some(word * 64 + 63 - bits.leading_zeros() as usize)
+    }
+
+    /// The chosen one after `index`, which is not chosen.
+    fn after(&self, index: usize) -> Option<usize> {
+        let (mut word, bit) = (index / 64, index % 64);
+        let mut bits = self.chosen[word] & (u64::MAX << bit);
+        while bits == 0 {
+            word += 1;
+            bits = *self.chosen.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
     }
 }
 

@@ -1,0 +1,260 @@
+//! What is known of each entity of one client, as columns: each step of a snapshot reads the few that it needs, in a
+//! loop without branches where it can. Owns the columns' meaning; must never know an acknowledgement's form.
+
+use std::ops::Range;
+
+use netcode_wire::Tick;
+
+use super::ledger::place;
+use crate::{Frame, NetId};
+
+/// One place an entity, ascending by id.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) ids: Vec<NetId>,
+    /// The base, plus one; 0: none.
+    pub(super) bases: Vec<u32>,
+    /// When it last came into view (or, while leaving, went out of it).
+    pub(super) since: Vec<Tick>,
+    pub(super) flags: Vec<Flags>,
+    /// Priority gathered since it was last sent.
+    pub(super) scores: Vec<f32>,
+    /// Which snapshots mention it, a bit for the place of each tick: as being there, and as being gone.
+    shown: Vec<u64>,
+    gone: Vec<u64>,
+    /// Its row in the newest frame, unless it is leaving.
+    pub(super) rows: Vec<u32>,
+    leaving: usize,
+    has_forgotten: bool,
+}
+
+/// Two facts of an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// Out of view: to be taken away.
+    pub(super) const fn leaving(self) -> bool {
+        self.0 & LEAVING != 0
+    }
+
+    /// Whether any snapshot ever mentioned it: then the client may hold it.
+    pub(super) const fn sent(self) -> bool {
+        self.0 & SENT != 0
+    }
+}
+
+impl Columns {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Takes `visible` in, with priorities, if it is exactly who was in view before; `rows` must still hold.
+    pub(super) fn gather_same(&mut self, visible: &[(NetId, f32)]) -> bool {
+        if self.leaving > 0 || visible.len() != self.ids.len() {
+            return false;
+        }
+        let different = self.ids.iter().zip(visible).fold(0, |bits, (ours, (id, _))| bits | (ours.0 ^ id.0));
+        if different == 0 {
+            let scores = self.scores.iter_mut().zip(visible);
+            scores.for_each(|(score, (_, priority))| *score += sane(*priority));
+        }
+        different == 0
+    }
+
+    /// Fills this from `before`, brought in line with who is in view at the tick of `frame`: `visible` ascending, without
+    /// doubles. Gives how many were refused because the client would hold more than `entities_max`.
+    pub(super) fn merge(
+        &mut self,
+        before: &Self,
+        frame: &Frame,
+        visible: &[(NetId, f32)],
+        entities_max: usize,
+    ) -> usize {
+        self.clear();
+        let now = frame.tick();
+        let rows = frame.rows();
+        let mut room = entities_max.saturating_sub(before.len());
+        let (mut refused, mut known, mut row) = (0, 0, 0);
+        for &(id, priority) in visible {
+            while rows.get(row).is_some_and(|row| row.id < id) {
+                row += 1;
+            }
+            if rows.get(row).is_none_or(|row| row.id != id) {
+                continue;
+            }
+            while known < before.len() && before.ids[known] < id {
+                self.push_out_of_view(before, known, now);
+                known += 1;
+            }
+            if known < before.len() && before.ids[known] == id {
+                self.push_in_view(before, known, now, priority, row as u32);
+                known += 1;
+            } else if room > 0 {
+                room -= 1;
+                self.push_new(id, now, priority, row as u32);
+            } else {
+                refused += 1;
+            }
+        }
+        (known..before.len()).for_each(|known| self.push_out_of_view(before, known, now));
+        refused
+    }
+
+    /// Whether the client shows (or will, by what it holds) the state that the entity has had since `stamp`.
+    #[inline]
+    pub(super) fn is_settled(&self, place: usize, stamp: Tick) -> bool {
+        self.bases[place] > stamp.max(self.since[place]).0 && !self.flags[place].leaving()
+    }
+
+    /// Moves the base of what is as it should be to `now`.
+    #[inline]
+    pub(super) fn keep(&mut self, place: usize, now: Tick) {
+        self.bases[place] = now.0.saturating_add(1);
+        self.scores[place] = 0.0;
+    }
+
+    /// Notes that the snapshot at `now` mentions the entity.
+    #[inline]
+    pub(super) fn note(&mut self, at: usize, now: Tick) {
+        self.scores[at] = 0.0;
+        let flags = &mut self.flags[at];
+        flags.0 |= SENT;
+        let mentions = if flags.leaving() { &mut self.gone[at] } else { &mut self.shown[at] };
+        *mentions |= 1 << place(now);
+    }
+
+    /// No snapshot at the place of `now` mentions anything.
+    pub(super) fn forget_mentions(&mut self, now: Tick) {
+        let kept = !(1 << place(now));
+        self.shown.iter_mut().for_each(|mentions| *mentions &= kept);
+        self.gone.iter_mut().for_each(|mentions| *mentions &= kept);
+    }
+
+    /// What the snapshot of `tick` says of the entities in `run` was decoded, or whether it was is not known.
+    pub(super) fn settle(&mut self, tick: Tick, run: Range<usize>, decoded: bool) {
+        let (bit, base) = (place(tick), tick.0.saturating_add(1));
+        let bases = &mut self.bases[run.clone()];
+        let shown = &self.shown[run.clone()];
+        let to = if decoded { base } else { 0 };
+        for (before, mentions) in bases.iter_mut().zip(shown) {
+            let news = mentions >> bit & 1 == 1 && *before < base;
+            *before = if news { to } else { *before };
+        }
+        let any = self.gone[run.clone()].iter().fold(0, |any, mentions| any | mentions);
+        if any >> bit & 1 == 0 {
+            return;
+        }
+        for at in run.filter(|at| self.gone[*at] >> bit & 1 == 1) {
+            if self.bases[at] >= base {
+                continue;
+            }
+            self.bases[at] = 0;
+            // Known to be away, with nothing on its way that brings it back: forgotten.
+            let flags = &mut self.flags[at];
+            if decoded && flags.leaving() && self.since[at] <= tick {
+                flags.0 &= !SENT;
+                self.has_forgotten = true;
+            }
+        }
+    }
+
+    /// Drops who is away and whom the client has forgotten.
+    pub(super) fn drop_forgotten(&mut self) {
+        if !std::mem::take(&mut self.has_forgotten) {
+            return;
+        }
+        let mut kept = 0;
+        for at in 0..self.len() {
+            if self.flags[at].leaving() && !self.flags[at].sent() {
+                continue;
+            }
+            self.ids[kept] = self.ids[at];
+            self.bases[kept] = self.bases[at];
+            self.since[kept] = self.since[at];
+            self.flags[kept] = self.flags[at];
+            self.scores[kept] = self.scores[at];
+            self.shown[kept] = self.shown[at];
+            self.gone[kept] = self.gone[at];
+            self.rows[kept] = self.rows[at];
+            kept += 1;
+        }
+        self.leaving -= self.len() - kept;
+        self.truncate(kept);
+    }
+
+    fn push_new(&mut self, id: NetId, now: Tick, priority: f32, row: u32) {
+        self.ids.push(id);
+        self.bases.push(0);
+        self.since.push(now);
+        self.flags.push(Flags::default());
+        self.scores.push(sane(priority));
+        self.shown.push(0);
+        self.gone.push(0);
+        self.rows.push(row);
+    }
+
+    fn push_in_view(&mut self, before: &Self, at: usize, now: Tick, priority: f32, row: u32) {
+        let was_leaving = before.flags[at].leaving();
+        self.copy(before, at, before.scores[at] + sane(priority), row);
+        if was_leaving {
+            let last = self.len() - 1;
+            self.flags[last].0 &= !LEAVING;
+            self.since[last] = now;
+        }
+    }
+
+    /// Nothing when the client cannot know of it.
+    fn push_out_of_view(&mut self, before: &Self, at: usize, now: Tick) {
+        let flags = before.flags[at];
+        if !flags.sent() {
+            return;
+        }
+        self.copy(before, at, before.scores[at] + 1.0, u32::MAX);
+        self.leaving += 1;
+        if !flags.leaving() {
+            let last = self.len() - 1;
+            self.flags[last].0 |= LEAVING;
+            self.since[last] = now;
+        }
+    }
+
+    #[inline]
+    fn copy(&mut self, before: &Self, at: usize, score: f32, row: u32) {
+        self.ids.push(before.ids[at]);
+        self.bases.push(before.bases[at]);
+        self.since.push(before.since[at]);
+        self.flags.push(before.flags[at]);
+        self.scores.push(score);
+        self.shown.push(before.shown[at]);
+        self.gone.push(before.gone[at]);
+        self.rows.push(row);
+    }
+
+    fn clear(&mut self) {
+        self.truncate(0);
+        (self.leaving, self.has_forgotten) = (0, false);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.ids.truncate(len);
+        self.bases.truncate(len);
+        self.since.truncate(len);
+        self.flags.truncate(len);
+        self.scores.truncate(len);
+        self.shown.truncate(len);
+        self.gone.truncate(len);
+        self.rows.truncate(len);
+    }
+}
+
+/// A priority that counts: positive, finite, so that every wait ends.
+fn sane(priority: f32) -> f32 {
+    // NaN fails the comparison and becomes the least.
+    if priority > PRIORITY_MIN { priority.min(PRIORITY_MAX) } else { PRIORITY_MIN }
+}
+
+const LEAVING: u8 = 1;
+const SENT: u8 = 2;
+const PRIORITY_MIN: f32 = 1.0 / 64.0;
+const PRIORITY_MAX: f32 = 64.0;
