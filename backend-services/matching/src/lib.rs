@@ -22,6 +22,7 @@ mod field;
 mod group;
 mod pool;
 mod prepared;
+mod ready;
 mod refill;
 mod roles;
 mod rules;
@@ -34,6 +35,7 @@ pub use estimate::Estimator;
 pub use explain::{Blocker, Change, Explanation};
 pub use pool::{EnqueueFault, Match, Pause, Pool, Stand};
 pub use prepared::TicketFault;
+pub use ready::{Answers, Reply, Verdict, judge, reply};
 pub use rules::{
     AGE_STEP_MS, Constraint, Limits, ModeRules, Relation, RoleSlots, RuleBook, RulesFault, Step,
 };

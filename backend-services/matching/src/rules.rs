@@ -48,6 +48,9 @@ pub struct ModeRules {
     /// How the rules loosen, in the order of time.
     #[serde(default)]
     pub expansion: Vec<Step>,
+    /// Seconds that the players of a match that was found have to say that they are ready; absent: nobody asks them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_check_s: Option<f64>,
 }
 
 /// What one attribute of all members of a match must be.
@@ -165,6 +168,11 @@ pub(crate) const GAP_MAX: f64 = 1e6;
 /// The longest way.
 pub(crate) const LATENCY_MAX_MS: u16 = 2000;
 
+/// A ready check that nobody could answer in time.
+const READY_CHECK_MIN_S: f64 = 0.1;
+/// A ready check that would keep others waiting.
+const READY_CHECK_MAX_S: f64 = 120.0;
+
 impl RuleBook {
     /// Reads and checks a book.
     ///
@@ -213,6 +221,7 @@ impl ModeRules {
             attributes: Vec::new(),
             roles: Vec::new(),
             expansion: Vec::new(),
+            ready_check_s: None,
         }
     }
 
@@ -270,6 +279,9 @@ impl ModeRules {
         between(self.skill_gap_per_s, 0.0, GAP_MAX, &key("skill_gap_per_s"))?;
         within(usize::from(self.latency_ms), 1, usize::from(LATENCY_MAX_MS), &key("latency_ms"))?;
         between(self.win_spread, 0.0, 1.0, &key("win_spread"))?;
+        if let Some(seconds) = self.ready_check_s {
+            between(seconds, READY_CHECK_MIN_S, READY_CHECK_MAX_S, &key("ready_check_s"))?;
+        }
         self.check_attributes(at)?;
         self.check_roles(at)?;
         self.check_expansion(at)
@@ -389,7 +401,7 @@ mod tests {
     #[test]
     fn a_fault_names_the_key_and_what_it_may_be() {
         type Change = fn(&mut ModeRules);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
             (|r| r.teams = 0, "modes[0].teams must be 1 to 64, not 0"),
             (|r| r.team_size = 17, "modes[0].team_size must be 1 to 16, not 17"),
             (|r| r.skill_gap = f64::NAN, "modes[0].skill_gap must be 0 to 1000000, not NaN"),
@@ -397,6 +409,7 @@ mod tests {
             (|r| r.win_spread = 1.5, "modes[0].win_spread must be 0 to 1, not 1.5"),
             (|r| r.regions.push("eu".to_owned()), "modes[0].regions[1] must be named once"),
             (|r| r.mode.clear(), "modes[0].mode must be 1 to 64 bytes without control characters"),
+            (|r| r.ready_check_s = Some(0.0), "modes[0].ready_check_s must be 0.1 to 120, not 0"),
             (|r| r.expansion[1].after_s = 4.0, "modes[0].expansion[1].after_s must be 5 to 86400, not 4"),
             (
                 |r| r.expansion[1].skill_gap = Some(15.0),
