@@ -11,6 +11,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod parties;
+
+pub use self::parties::{
+    Party, PartyHeartbeat, PartyInvite, PartyInvites, PartyJoin, PartyMember, PartyPlayer, PartyRequest,
+    PartyTicketRequest,
+};
+
 /// `POST /v1/auth/guest/register`
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -113,18 +120,48 @@ pub struct TicketRequest {
 
 /// Where a ticket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum TicketStatus {
     /// Waits for opponents, for a server, or for the player's running match to end.
     Queued,
     /// Deactivated: waits for its party to activate it.
     Inactive,
+    /// A match is found and its players are asked whether they are ready: `ready_check` says until when.
+    ReadyCheck,
     /// `match` says where to go.
     Matched,
     /// Nobody asked for it for too long.
     Expired,
     /// The player took it back.
     Cancelled,
+    /// A player declined a match, or did not answer in time: `reason` says which.
+    NotReady,
+}
+
+/// `POST /v1/matchmaking/tickets/{id}/ready`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadyAnswer {
+    /// False: no, and the whole ticket leaves the queue.
+    pub accept: bool,
+    /// Which check is answered; given, an answer that comes late cannot count for the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_id: Option<String>,
+}
+
+/// Whether the players of a match are ready.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReadyCheck {
+    /// A UUID, the same for all players of the match.
+    pub check_id: String,
+    /// Who has not accepted by then is out.
+    pub expires_in_ms: u64,
+    /// Whether the caller has accepted.
+    pub accepted: bool,
+    /// How many players have.
+    pub players_accepted: u32,
+    /// How many are asked.
+    pub players: u32,
 }
 
 /// A place in the queue, and the match once there is one.
@@ -139,9 +176,12 @@ pub struct Ticket {
     /// How much longer it will probably wait; absent when nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate_ms: Option<u64>,
-    /// Why it still waits, in one sentence; absent once it does not.
+    /// Why it still waits, or why it was not ready, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Present when `status` is `ready_check`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_check: Option<ReadyCheck>,
     /// Present when `status` is `matched`.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matched: Option<MatchAddress>,
@@ -346,6 +386,6 @@ redacted! {
     LoginRequest {}
     RefreshRequest {}
     Session { player_id, display_name, expires_in_s }
-    Ticket { ticket_id, status, waited_ms, estimate_ms, reason, matched }
+    Ticket { ticket_id, status, waited_ms, estimate_ms, reason, ready_check, matched }
     MatchAddress { match_id, server_address, websocket_url, expires_in_s }
 }

@@ -60,7 +60,8 @@ impl App {
             routes = routes.merge(crate::accounts::routes::routes());
         }
         if role.has(Role::Matchmaking) {
-            routes = routes.merge(crate::matchmaking::routes::routes());
+            routes =
+                routes.merge(crate::matchmaking::routes::routes()).merge(crate::parties::routes::routes());
         }
         if role.has(Role::Leaderboards) {
             routes = routes.merge(crate::leaderboards::routes::routes());

@@ -161,6 +161,10 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000, value_name = "N")]
     pub tickets_max: usize,
 
+    /// How parties last.
+    #[command(flatten)]
+    pub parties: crate::parties::Flags,
+
     /// Log-ins, registrations and refreshes at once from one address.
     #[arg(long, default_value_t = 512.0, value_name = "N", value_parser = positive)]
     pub auth_burst: f64,

@@ -18,6 +18,7 @@ pub mod leaderboards;
 pub mod matches;
 pub mod matchmaking;
 pub mod openapi;
+pub mod parties;
 pub mod ratings;
 mod run;
 pub mod store;

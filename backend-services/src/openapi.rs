@@ -37,6 +37,7 @@ pub fn document(role: Role) -> Document {
     }
     if role.has(Role::Matchmaking) {
         document.merge(crate::matchmaking::routes::Document::openapi());
+        document.merge(crate::parties::routes::Document::openapi());
     }
     if role.has(Role::Leaderboards) {
         document.merge(crate::leaderboards::routes::document());

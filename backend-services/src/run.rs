@@ -28,6 +28,7 @@ use crate::matches::rpc::Guard;
 use crate::matchmaking::desk::Desk;
 use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
+use crate::parties::Parties;
 use crate::store::{Db, MatchState, Stores};
 use crate::{autoscaling, leaderboards, matches, matchmaking, ratings, telemetry};
 
@@ -247,7 +248,8 @@ async fn matchmaker(args: &Args, stores: &Stores) -> anyhow::Result<Matchmaker> 
         None => Arc::new(EmbeddedQueue::open(stores.db.clone(), UnixMs::now()).await?),
     };
     let desk = Desk::new(queue, args.rules()?, args.tickets_max)?;
-    Ok(Matchmaker::new(desk, stores.db.clone(), servers, minter, settings))
+    let parties = Parties::new(stores.db.clone(), args.parties.limits());
+    Ok(Matchmaker::new(desk, parties, stores.db.clone(), servers, minter, settings))
 }
 
 async fn housekeeping(

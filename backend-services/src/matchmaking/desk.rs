@@ -3,7 +3,7 @@
 //!
 //! The copy may lag; whatever it leads to is checked again where it is written. One lock, never held over an await.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ const EVENTS_PAUSE: Duration = Duration::from_millis(250);
 struct Copy {
     pool: Pool,
     live: HashMap<TicketId, Entry>,
+    /// The tickets of each ready check.
+    checks: HashMap<MatchId, HashSet<TicketId>>,
     bells: HashMap<TicketId, Arc<Notify>>,
     estimator: Estimator,
 }
@@ -47,8 +49,13 @@ impl Desk {
     /// The rules make no sense.
     pub fn new(queue: Arc<dyn Queue>, rules: RuleBook, tickets_max: usize) -> Result<Self, RulesFault> {
         let pool = fresh(&rules, tickets_max)?;
-        let copy =
-            Copy { pool, live: HashMap::new(), bells: HashMap::new(), estimator: Estimator::default() };
+        let copy = Copy {
+            pool,
+            live: HashMap::new(),
+            checks: HashMap::new(),
+            bells: HashMap::new(),
+            estimator: Estimator::default(),
+        };
         Ok(Self(Arc::new(Parts { queue, rules, tickets_max, copy: Mutex::new(copy), news: Notify::new() })))
     }
 
@@ -125,6 +132,22 @@ impl Desk {
         copy.live.values().filter(|entry| wanted(&entry.state)).take(limit).cloned().collect()
     }
 
+    /// The tickets of one ready check, as far as this node knows.
+    pub(super) fn asked(&self, id: MatchId) -> Vec<Entry> {
+        self.lock().asked(id)
+    }
+
+    /// All ready checks that are going on.
+    pub(super) fn checks(&self) -> Vec<(MatchId, Vec<Entry>)> {
+        let copy = self.lock();
+        copy.checks.keys().map(|id| (*id, copy.asked(*id))).collect()
+    }
+
+    /// How many these are.
+    pub(super) fn checks_len(&self) -> usize {
+        self.lock().checks.len()
+    }
+
     /// What the queue says of a ticket, against what this node believed.
     pub(super) fn correct(&self, id: TicketId, entry: Option<Entry>) {
         let (record, state) = entry.map_or((None, State::Expired), |entry| (Some(entry.record), entry.state));
@@ -166,7 +189,7 @@ impl Desk {
         let (cursor, entries) = self.0.queue.snapshot().await?;
         let pool = fresh(&self.0.rules, self.0.tickets_max).map_err(|_| StoreError::Malformed("rules"))?;
         let mut copy = self.lock();
-        (copy.pool, copy.live) = (pool, HashMap::new());
+        (copy.pool, copy.live, copy.checks) = (pool, HashMap::new(), HashMap::new());
         for Entry { record, state } in entries {
             copy.apply(Event { id: record.ticket_id(), state, record: Some(record) }, UnixMs::now());
         }
@@ -180,8 +203,37 @@ impl Desk {
 }
 
 impl Copy {
+    fn asked(&self, id: MatchId) -> Vec<Entry> {
+        let tickets = self.checks.get(&id).into_iter().flatten();
+        tickets.filter_map(|ticket| self.live.get(ticket).cloned()).collect()
+    }
+
+    /// Keeps the lists of the ready checks; called before the ticket changes.
+    fn list(&mut self, id: TicketId, to: &State) {
+        let check = |state: &State| match state {
+            State::Asked(asked) => Some(asked.id),
+            _ => None,
+        };
+        let (old, new) = (self.live.get(&id).and_then(|entry| check(&entry.state)), check(to));
+        if old == new {
+            return;
+        }
+        if let Some(old) = old
+            && let Some(tickets) = self.checks.get_mut(&old)
+        {
+            tickets.remove(&id);
+            if tickets.is_empty() {
+                self.checks.remove(&old);
+            }
+        }
+        if let Some(new) = new {
+            self.checks.entry(new).or_default().insert(id);
+        }
+    }
+
     fn apply(&mut self, event: Event, now: UnixMs) {
         let Event { id, state, record } = event;
+        self.list(id, &state);
         if state.is_final() {
             self.pool.remove(pool_id(id));
             let gone = self.live.remove(&id);
@@ -212,7 +264,7 @@ fn stand(state: &State) -> Stand {
     match state {
         State::Queued => Stand::Waiting,
         State::Held => Stand::Paused(Pause::InMatch),
-        State::Starting(_) => Stand::Taken,
+        State::Asked(_) | State::Starting(_) => Stand::Taken,
         _ => Stand::Paused(Pause::Deactivated),
     }
 }

@@ -3,7 +3,9 @@
 
 mod browser_url;
 pub mod desk;
+mod party;
 pub mod queue;
+mod ready;
 pub mod routes;
 pub mod ticket;
 mod worker;
@@ -17,15 +19,17 @@ use tokio::sync::watch;
 
 use self::desk::Desk;
 use self::queue::{Entry, Put, Shifted};
+use self::ready::{has_accepted, not_ready};
 use self::ticket::{Member, Record, State};
 use crate::accounts::tokens::Caller;
 use crate::allocation::Servers;
 use crate::allocation::connect::{Minter, Sitting};
-use crate::api::TicketRequest;
+use crate::api::{ReadyCheck, TicketRequest};
 use crate::clock::UnixMs;
 use crate::http::problem::ApiError;
 use crate::ids::{MatchId, PlayerId, TicketId};
 use crate::matches::rules::newcomer;
+use crate::parties::Parties;
 use crate::store::Db;
 
 pub use self::browser_url::BrowserUrl;
@@ -71,8 +75,10 @@ pub struct View {
     pub waited: Duration,
     /// How much longer, probably.
     pub estimate: Option<Duration>,
-    /// Why it waits.
+    /// Why it waits, or was not ready.
     pub reason: Option<String>,
+    /// What its players are asked.
+    pub check: Option<ReadyCheck>,
 }
 
 /// The matchmaker of one process; cloning shares it.
@@ -80,6 +86,8 @@ pub struct View {
 pub struct Matchmaker {
     /// The tickets.
     pub desk: Desk,
+    /// Who plays together.
+    pub parties: Parties,
     db: Db,
     servers: Servers,
     minter: Arc<Minter>,
@@ -88,8 +96,15 @@ pub struct Matchmaker {
 
 impl Matchmaker {
     /// Over these parts.
-    pub fn new(desk: Desk, db: Db, servers: Servers, minter: Minter, settings: Settings) -> Self {
-        Self { desk, db, servers, minter: Arc::new(minter), settings: Arc::new(settings) }
+    pub fn new(
+        desk: Desk,
+        parties: Parties,
+        db: Db,
+        servers: Servers,
+        minter: Minter,
+        settings: Settings,
+    ) -> Self {
+        Self { desk, parties, db, servers, minter: Arc::new(minter), settings: Arc::new(settings) }
     }
 
     /// Where its servers come from.
@@ -108,6 +123,10 @@ impl Matchmaker {
     /// # Errors
     /// There is no such mode or no room, or the store failed.
     pub async fn enqueue(&self, caller: Caller, request: TicketRequest) -> Result<(View, bool), ApiError> {
+        if self.parties.mates(caller.player).await?.len() > 1 {
+            let detail = "you are in a party: its leader queues for all of you, or you leave it";
+            return Err(ApiError::conflict("in_party", detail));
+        }
         let member = self.member(caller.player, request.roles, &request.avoid).await?;
         self.enqueue_party(
             caller.player,
@@ -190,8 +209,8 @@ impl Matchmaker {
         })
     }
 
-    /// The caller's ticket, at once or when it stops being queued, `patience` at most; at once when `drain`
-    /// turns true.
+    /// The caller's ticket, at once or when it stops being queued or asks something of the caller, `patience` at most;
+    /// at once when `drain` turns true.
     ///
     /// # Errors
     /// It is not the caller's, or there is none.
@@ -204,14 +223,19 @@ impl Matchmaker {
     ) -> Result<View, ApiError> {
         let bell = self.desk.bell(id);
         let end = tokio::time::Instant::now() + patience;
-        // It also tells the queue that somebody still asks.
+        // It also tells the queue that somebody still asks, and the party that a member is there.
         self.desk.queue().touch(id, UnixMs::now()).await?;
+        if self.entry(caller.player, id).await?.record.members.len() > 1 {
+            self.parties.heard(caller.player).await?;
+        }
         loop {
             let rung = bell.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
             let entry = self.entry(caller.player, id).await?;
-            if entry.state.is_final() || tokio::time::Instant::now() >= end || *drain.borrow() {
+            let asked =
+                matches!(&entry.state, State::Asked(asked) if !has_accepted(caller.player, &entry, asked));
+            if asked || entry.state.is_final() || tokio::time::Instant::now() >= end || *drain.borrow() {
                 return self.view(id, caller.player, entry);
             }
             tokio::select! {
@@ -227,7 +251,11 @@ impl Matchmaker {
     /// # Errors
     /// It is not there, or in a match by now.
     pub async fn cancel(&self, caller: Caller, id: TicketId) -> Result<(), ApiError> {
-        self.change(caller, id, &State::Cancelled, &[State::Queued, State::Paused, State::Held]).await
+        self.entry(caller.player, id).await?;
+        if self.drop_ticket(id, &State::Cancelled).await? {
+            return Ok(());
+        }
+        Err(ApiError::conflict("already_matched", "the ticket is in a match by now"))
     }
 
     /// The caller's ticket looks for nobody until it is activated. It keeps its age.
@@ -333,12 +361,20 @@ impl Matchmaker {
             _ => desk::millis(now),
         };
         let waiting = !entry.state.is_final();
-        let reason = waiting.then(|| self.reason(id, &entry.state, now));
+        let reason = match &entry.state {
+            State::NotReady(why) => Some(not_ready(&entry.record, *why)),
+            state => waiting.then(|| self.reason(id, state, now)),
+        };
         Ok(View {
             id,
+            check: self.check_view(player, &entry),
             place: self.seat(player, &entry)?,
             waited: Duration::from_millis(until.since(entry.record.queued)),
-            estimate: if waiting { self.desk.estimate(&entry.record, now) } else { None },
+            estimate: if waiting && !matches!(entry.state, State::Asked(_)) {
+                self.desk.estimate(&entry.record, now)
+            } else {
+                None
+            },
             reason,
             state: entry.state,
         })
@@ -346,6 +382,10 @@ impl Matchmaker {
 
     /// Why a ticket waits. A ticket of this moment may not have come round to this node yet.
     fn reason(&self, id: TicketId, state: &State, now: UnixMs) -> String {
+        if matches!(state, State::Asked(_)) {
+            return "a match is found; it begins when all its players have said that they are ready"
+                .to_owned();
+        }
         let told = self.desk.explain(id, now).map(|told| told.sentence);
         told.unwrap_or_else(|| match state {
             State::Held => "your running match has not ended yet".to_owned(),

@@ -15,7 +15,7 @@ use super::ticket::State as Stand;
 use super::{Place, View};
 use crate::accounts::tokens::Caller;
 use crate::api::{
-    MatchAddress, Problem, Ticket, TicketChange, TicketExplanation, TicketRequest, TicketStatus,
+    MatchAddress, Problem, ReadyAnswer, Ticket, TicketChange, TicketExplanation, TicketRequest, TicketStatus,
 };
 use crate::app::App;
 use crate::http::Routes;
@@ -33,6 +33,7 @@ pub fn routes() -> Routes {
         .get("/v1/matchmaking/tickets/{id}", ticket)
         .delete("/v1/matchmaking/tickets/{id}", cancel)
         .get("/v1/matchmaking/tickets/{id}/explain", explain)
+        .post("/v1/matchmaking/tickets/{id}/ready", ready)
         .post("/v1/matchmaking/tickets/{id}/deactivate", deactivate)
         .post("/v1/matchmaking/tickets/{id}/activate", activate)
         .get("/v1/matchmaking/match", running_match)
@@ -40,7 +41,7 @@ pub fn routes() -> Routes {
 
 /// The document of these routes.
 #[derive(OpenApi)]
-#[openapi(paths(enqueue, ticket, cancel, explain, deactivate, activate, running_match))]
+#[openapi(paths(enqueue, ticket, cancel, explain, ready, deactivate, activate, running_match))]
 pub struct Document;
 
 /// How long to wait.
@@ -65,7 +66,7 @@ struct WaitParams {
         (status = 404, description = "ticket_not_found: it ended meanwhile; ask again", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "member_queued", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "in_party: its leader queues, member_queued", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body, unknown_mode, unknown_region, unknown_role, invalid_attribute, invalid_ticket", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "queue_full, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
@@ -155,6 +156,34 @@ async fn explain(
     Ok(Json(render_explanation(&told)))
 }
 
+/// Answers a ready check, for the caller alone. A ticket whose players all accept waits for the others; one no takes the
+/// whole ticket out of the queue, and the tickets of the others wait on as old as they are.
+#[utoipa::path(
+    post, path = "/v1/matchmaking/tickets/{id}/ready", tag = "matchmaking", security(("bearer" = [])),
+    params(("id" = String, Path, description = "the ticket's id")), request_body = ReadyAnswer,
+    responses(
+        (status = 200, description = "counted; the same answer again changes nothing", body = Ticket),
+        (status = 400, description = "malformed_path, malformed_json, unreadable_body", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "no_ready_check: nobody asks; ready_check_over: too late, or of another check; already_matched: too late to decline", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn ready(
+    State(app): State<App>,
+    caller: Caller,
+    Segment(id): Segment,
+    Body(answer): Body<ReadyAnswer>,
+) -> Result<Json<Ticket>, ApiError> {
+    let view = app.matchmaker()?.answer(caller, parse(&id)?, &answer).await?;
+    Ok(render(&app, &view))
+}
+
 /// The ticket looks for nobody until it is activated; it keeps its age.
 #[utoipa::path(
     post, path = "/v1/matchmaking/tickets/{id}/deactivate", tag = "matchmaking", security(("bearer" = [])),
@@ -224,9 +253,11 @@ pub(crate) fn render(app: &App, view: &View) -> Json<Ticket> {
     let status = match &view.state {
         Stand::Queued | Stand::Held | Stand::Starting(_) => TicketStatus::Queued,
         Stand::Paused => TicketStatus::Inactive,
+        Stand::Asked(_) => TicketStatus::ReadyCheck,
         Stand::Matched { .. } => TicketStatus::Matched,
         Stand::Expired => TicketStatus::Expired,
         Stand::Cancelled => TicketStatus::Cancelled,
+        Stand::NotReady(_) => TicketStatus::NotReady,
     };
     Json(Ticket {
         ticket_id: view.id.to_string(),
@@ -234,6 +265,7 @@ pub(crate) fn render(app: &App, view: &View) -> Json<Ticket> {
         waited_ms: millis(view.waited),
         estimate_ms: view.estimate.map(millis),
         reason: view.reason.clone(),
+        ready_check: view.check.clone(),
         matched: view.place.as_ref().map(|place| render_place(app, place)),
     })
 }

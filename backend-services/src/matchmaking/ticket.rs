@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use matching::{Attribute, Millis};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::UnixMs;
 use crate::ids::{MatchId, PlayerId, TicketId};
 
 /// One member of the party.
@@ -97,6 +98,8 @@ pub enum State {
     Paused,
     /// One of its players is still in a match.
     Held,
+    /// Its players are asked whether they are ready for a match.
+    Asked(Asked),
     /// In this match, which is being started.
     Starting(MatchId),
     /// In this match, here, in this team.
@@ -112,12 +115,45 @@ pub enum State {
     Cancelled,
     /// Nobody asked for it.
     Expired,
+    /// It was asked for a match and was not ready.
+    NotReady(NotReady),
+}
+
+/// A ready check, as one ticket of the match sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Which check: the same for all tickets of the match.
+    pub id: MatchId,
+    /// Who has not accepted by then is not ready.
+    pub deadline: UnixMs,
+    /// Players of the whole match.
+    pub players: u16,
+    /// The team that this ticket would play in.
+    pub team: u8,
+    /// Bit `i`: member `i` of the ticket has accepted.
+    pub accepted: u16,
+    /// Where it would be played, if the rules care.
+    pub region: Option<String>,
+}
+
+/// Why a ticket was not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// This player does not want the match.
+    Declined(PlayerId),
+    /// Not all have answered in time.
+    Silent,
 }
 
 impl State {
     /// Nothing comes after it.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Matched { .. } | Self::Cancelled | Self::Expired)
+        matches!(self, Self::Matched { .. } | Self::Cancelled | Self::Expired | Self::NotReady(_))
+    }
+
+    /// Its players may still take it back.
+    pub fn can_leave(&self) -> bool {
+        matches!(self, Self::Queued | Self::Paused | Self::Held | Self::Asked(_))
     }
 
     /// As stores write it.
@@ -126,10 +162,13 @@ impl State {
             Self::Queued => "queued".to_owned(),
             Self::Paused => "paused".to_owned(),
             Self::Held => "held".to_owned(),
+            Self::Asked(asked) => asked.to_text(),
             Self::Starting(id) => format!("starting {id}"),
             Self::Matched { id, address, team } => format!("matched {id} {address} {team}"),
             Self::Cancelled => "cancelled".to_owned(),
             Self::Expired => "expired".to_owned(),
+            Self::NotReady(NotReady::Declined(player)) => format!("unready {player}"),
+            Self::NotReady(NotReady::Silent) => "unready".to_owned(),
         }
     }
 
@@ -140,6 +179,7 @@ impl State {
             "queued" => Self::Queued,
             "paused" => Self::Paused,
             "held" => Self::Held,
+            "asked" => Self::Asked(Asked::from_text(text)?),
             "starting" => Self::Starting(words.next()?.parse().ok()?),
             "matched" => Self::Matched {
                 id: words.next()?.parse().ok()?,
@@ -148,7 +188,32 @@ impl State {
             },
             "cancelled" => Self::Cancelled,
             "expired" => Self::Expired,
+            "unready" => Self::NotReady(match words.next() {
+                Some(player) => NotReady::Declined(player.parse().ok()?),
+                None => NotReady::Silent,
+            }),
             _ => return None,
+        })
+    }
+}
+
+impl Asked {
+    fn to_text(&self) -> String {
+        let Self { id, deadline, players, team, accepted, region } = self;
+        let region = region.as_ref().map(|region| format!(" {region}")).unwrap_or_default();
+        format!("asked {id} {} {players} {team} {accepted:x}{region}", deadline.0)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        // The region is last: its name may have spaces.
+        let mut words = text.splitn(7, ' ').skip(1);
+        Some(Self {
+            id: words.next()?.parse().ok()?,
+            deadline: UnixMs(words.next()?.parse().ok()?),
+            players: words.next()?.parse().ok()?,
+            team: words.next()?.parse().ok()?,
+            accepted: u16::from_str_radix(words.next()?, 16).ok()?,
+            region: words.next().map(str::to_owned),
         })
     }
 }
@@ -161,11 +226,27 @@ mod tests {
     fn states_survive_their_text_form() {
         let id = MatchId::random();
         let matched = State::Matched { id, address: "127.0.0.1:7000".to_owned(), team: 3 };
-        for state in [State::Queued, State::Paused, State::Held, State::Starting(id), matched, State::Expired]
-        {
+        let deadline = UnixMs(1_800_000_000_000);
+        let asked = |region: Option<&str>| {
+            let region = region.map(str::to_owned);
+            State::Asked(Asked { id, deadline, players: 255, team: 63, accepted: 0x80f1, region })
+        };
+        let player = PlayerId::new(1 << 40).expect("an id");
+        for state in [
+            State::Queued,
+            State::Paused,
+            State::Held,
+            asked(None),
+            asked(Some("north west 2")),
+            State::Starting(id),
+            matched,
+            State::Expired,
+            State::NotReady(NotReady::Silent),
+            State::NotReady(NotReady::Declined(player)),
+        ] {
             assert_eq!(State::from_text(&state.to_text()), Some(state));
         }
-        for text in ["", "starting", "starting x", "matched 1", "lost"] {
+        for text in ["", "starting", "starting x", "matched 1", "lost", "asked 1", "unready 0"] {
             assert_eq!(State::from_text(text), None, "{text}");
         }
     }

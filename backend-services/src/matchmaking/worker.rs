@@ -7,13 +7,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use matching::Match;
+use matching::{Match, Verdict};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Matchmaker;
 use super::queue::{Entry, Lease, Shifted};
+use super::ready;
 use super::ticket::State;
 use crate::allocation::{Admission, AllocationFault, MatchSheet, SheetPlayer, Wanted};
 use crate::clock::UnixMs;
@@ -89,34 +90,89 @@ impl Worker {
             if self.lease.is_some() {
                 self.expire().await?;
                 self.recover().await?;
+                self.matchmaker.sweep_parties().await?;
             }
         }
         if self.lease.is_some() {
             self.release_freed().await?;
+            self.resolve(now).await?;
             self.form(now);
         }
         Ok(())
     }
 
     fn form(&mut self, now: Instant) {
-        let Some(lease) = &self.lease else { return };
+        let Some(lease) = self.lease.clone() else { return };
         if self.matchmaker.servers.room(now) == 0 {
             return;
         }
+        let mut questions =
+            self.matchmaker.servers.room(now).saturating_sub(self.matchmaker.desk.checks_len());
         for (found, entries) in self.matchmaker.desk.tick(UnixMs::now()) {
+            if let Some(patience) = self.matchmaker.ready_check(&found.mode) {
+                // Nobody is asked for a match that would find no server.
+                if questions == 0 {
+                    self.matchmaker.desk.give_back(&found);
+                    continue;
+                }
+                questions -= 1;
+                self.ask(lease.clone(), found, entries, patience);
+                continue;
+            }
             // A match for which there is no server waits with its tickets.
             let Some(admission) = self.matchmaker.servers.admit(now) else {
                 self.matchmaker.desk.give_back(&found);
                 continue;
             };
-            let (matchmaker, own, lease) = (self.matchmaker.clone(), self.own.clone(), lease.clone());
-            self.starting.spawn(async move {
-                let id = MatchId::random();
-                lock(&own).insert(id);
-                start(&matchmaker, &lease, admission, id, &found, &entries).await;
-                lock(&own).remove(&id);
-            });
+            self.starting.spawn(begin(
+                self.matchmaker.clone(),
+                self.own.clone(),
+                lease.clone(),
+                admission,
+                found,
+                entries,
+            ));
         }
+    }
+
+    /// Puts a match to its players.
+    fn ask(&mut self, lease: Lease, found: Match, entries: Vec<Entry>, patience: Duration) {
+        let matchmaker = self.matchmaker.clone();
+        self.starting.spawn(async move {
+            let asked = matchmaker.ask(&lease, &found, &entries, patience).await;
+            if let Err(error) = &asked {
+                tracing::warn!(%error, "players not asked");
+            }
+            if !matches!(asked, Ok(true)) {
+                matchmaker.desk.give_back(&found);
+            }
+        });
+    }
+
+    /// Does what the answers to ready checks come to.
+    async fn resolve(&mut self, now: Instant) -> Result<(), StoreError> {
+        let Some(lease) = self.lease.clone() else { return Ok(()) };
+        for (id, entries) in self.matchmaker.desk.checks() {
+            if lock(&self.own).contains(&id) {
+                continue;
+            }
+            match ready::verdict(&entries, UnixMs::now()) {
+                Verdict::Wait => {}
+                Verdict::Over { out, .. } => self.matchmaker.call_off(&lease, &entries, &out).await?,
+                Verdict::Start => {
+                    // They have accepted: they wait for a server together.
+                    let Some(admission) = self.matchmaker.servers.admit(now) else { continue };
+                    let Some(found) = ready::wanted(&entries) else { continue };
+                    lock(&self.own).insert(id);
+                    let (matchmaker, own, lease) = (self.matchmaker.clone(), self.own.clone(), lease.clone());
+                    self.starting.spawn(async move {
+                        begin(matchmaker, own.clone(), lease, admission, found, entries).await;
+                        lock(&own).remove(&id);
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Drops what nobody asks for.
@@ -187,6 +243,21 @@ impl Worker {
     }
 }
 
+/// Starts a match under an id of its own.
+async fn begin(
+    matchmaker: Matchmaker,
+    own: Own,
+    lease: Lease,
+    admission: Admission,
+    found: Match,
+    entries: Vec<Entry>,
+) {
+    let id = MatchId::random();
+    lock(&own).insert(id);
+    start(&matchmaker, &lease, admission, id, &found, &entries).await;
+    lock(&own).remove(&id);
+}
+
 /// Starts a match, or gives its tickets back.
 async fn start(
     matchmaker: &Matchmaker,
@@ -198,10 +269,15 @@ async fn start(
 ) {
     match take(matchmaker, lease, id, found, entries).await {
         Ok(true) => {}
-        Ok(false) => return matchmaker.desk.give_back(found),
-        Err(error) => {
-            tracing::warn!(%id, %error, "tickets not taken");
-            return matchmaker.desk.give_back(found);
+        taken => {
+            if let Err(error) = taken {
+                tracing::warn!(%id, %error, "tickets not taken");
+            }
+            // Tickets of a ready check are in no search that they could be given back to.
+            if entries.iter().all(|entry| entry.state == State::Queued) {
+                matchmaker.desk.give_back(found);
+            }
+            return;
         }
     }
     let busy = match try_start(matchmaker, id, admission, found, entries).await {
@@ -233,7 +309,7 @@ async fn start(
     }
 }
 
-/// Takes the tickets for this match, all or none.
+/// Takes the tickets for this match, all or none, if they are still those of their parties.
 async fn take(
     matchmaker: &Matchmaker,
     lease: &Lease,
@@ -241,22 +317,11 @@ async fn take(
     found: &Match,
     entries: &[Entry],
 ) -> Result<bool, StoreError> {
-    if entries.len() != found.tickets().count() {
+    if entries.len() != found.tickets().count() || !matchmaker.fit(entries).await? {
         return Ok(false);
     }
-    let to: Vec<(TicketId, State)> =
-        entries.iter().map(|entry| (entry.record.ticket_id(), State::Starting(id))).collect();
-    let queue = matchmaker.desk.queue();
-    match queue.shift(&to, &[State::Queued], Some(lease)).await? {
-        Shifted::Done => Ok(true),
-        Shifted::Fenced => Ok(false),
-        Shifted::Stale(stale) => {
-            for id in stale {
-                matchmaker.desk.correct(id, queue.entry(id).await?);
-            }
-            Ok(false)
-        }
-    }
+    let to = entries.iter().map(|entry| (entry.record.ticket_id(), State::Starting(id))).collect();
+    matchmaker.take(lease, entries, to).await
 }
 
 /// A match that runs but that nobody was told of is given up: its server ends when nobody comes.

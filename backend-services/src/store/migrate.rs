@@ -41,6 +41,7 @@ const VERSIONS: &[Version] = &[
     version!(2, "0002_boards"),
     version!(3, "0003_ratings"),
     version!(4, "0004_matchmaking"),
+    version!(5, "0005_parties"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ mod db;
 mod keys;
 mod matches;
 mod migrate;
+mod parties;
 mod ranking;
 mod ranks;
 mod tickets;
@@ -35,6 +36,7 @@ pub use keys::ServiceKey;
 pub use matches::{
     CountedMatch, Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow,
 };
+pub use parties::{PartyRow, PartyWrite};
 pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
 

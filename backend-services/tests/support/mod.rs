@@ -7,6 +7,7 @@ pub mod allocator;
 pub mod engines;
 pub mod journey;
 pub mod process;
+pub mod world;
 
 /// A device secret that no other call gives.
 pub fn secret() -> String {

@@ -43,7 +43,11 @@ impl EmbeddedQueue {
         let mut inner = Inner::default();
         for (id, body, state) in db.kept_tickets().await? {
             let id: TicketId = id.parse().map_err(|_| super::malformed())?;
-            let entry = read_entry(&body, &state)?;
+            let mut entry = read_entry(&body, &state)?;
+            if matches!(entry.state, State::Asked(_)) {
+                // Nobody could answer while we were away, so nobody is at fault.
+                entry.state = State::Queued;
+            }
             inner.by_player.extend(entry.record.members.iter().map(|member| (member.player, id)));
             // Whoever asked before the crash gets the whole time to come back.
             inner.live.insert(id, (entry, now));

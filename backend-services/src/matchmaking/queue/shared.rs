@@ -243,19 +243,25 @@ impl Queue for RedisQueue {
 
     async fn events(&self, after: &Cursor, patience: Duration) -> Result<(Cursor, Vec<Event>), StoreError> {
         type Answer = Option<Vec<(String, Vec<(String, Vec<String>)>)>>;
-        let mut command = redis::cmd("XREAD");
         // Shorter than the timeout of an answer.
-        let wait = patience.min(RESPONSE_TIMEOUT / 2).as_millis().max(1);
-        command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(u64::try_from(wait).unwrap_or(1));
-        command.arg("STREAMS").arg(KEYS[4]).arg(after);
-        let answer: Answer = command.query_async(&mut self.reader.clone()).await?;
-        let rows = answer.into_iter().flatten().flat_map(|(_, rows)| rows);
+        let mut wait = patience.min(RESPONSE_TIMEOUT / 2).as_millis().max(1);
         let (mut cursor, mut events) = (after.clone(), Vec::new());
-        for (number, fields) in rows {
-            cursor = number;
-            events.push(read_event(&fields)?);
+        loop {
+            let mut command = redis::cmd("XREAD");
+            command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(u64::try_from(wait).unwrap_or(1));
+            command.arg("STREAMS").arg(KEYS[4]).arg(&cursor);
+            let answer: Answer = command.query_async(&mut self.reader.clone()).await?;
+            let before = events.len();
+            for (number, fields) in answer.into_iter().flatten().flat_map(|(_, rows)| rows) {
+                cursor = number;
+                events.push(read_event(&fields)?);
+            }
+            // A full batch may end amid one change of several tickets, which nobody must see the half of.
+            if events.len() - before < BATCH {
+                return Ok((cursor, events));
+            }
+            wait = 1;
         }
-        Ok((cursor, events))
     }
 }
 

@@ -1,0 +1,3 @@
+DROP TABLE party_invites;
+DROP TABLE party_members;
+DROP TABLE parties;
