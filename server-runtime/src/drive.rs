@@ -221,13 +221,13 @@ impl<G: ServerGame> Driver<G> {
     fn receive(&mut self) -> usize {
         let (room, clock) = (&mut self.room, self.clock);
         self.carriers.receive_arrivals(&mut |arrival, bytes| {
-            room.handle_datagram(clock.at(arrival.at), arrival.from, bytes);
+            room.handle_arrival(clock.at(arrival.at), arrival.from, arrival.ecn, bytes);
         })
     }
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.room.poll_transmit() {
-            self.carriers.send(transmit.to, transmit.bytes);
+            self.carriers.send_marked(transmit.to, transmit.ecn, transmit.bytes);
         }
         self.carriers.flush();
     }

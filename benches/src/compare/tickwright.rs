@@ -102,7 +102,7 @@ impl<C: Carrier> Host for TickwrightHost<C> {
     fn receive(&mut self, accept: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
         let Self { server, carrier, clients, epoch, now, .. } = self;
         carrier.receive_arrivals(&mut |arrival, datagram| {
-            server.handle_datagram(time_of(arrival.at, *epoch), arrival.from, datagram);
+            server.handle_arrival(time_of(arrival.at, *epoch), arrival.from, arrival.ecn, datagram);
         });
         *now = time_since(*epoch);
         server.step(*now);
@@ -135,7 +135,7 @@ impl<C: Carrier> Host for TickwrightHost<C> {
         self.flushed = 0;
         // Handshakes, keep-alives, goodbyes.
         while let Some(transmit) = self.server.poll_transmit() {
-            self.carrier.send(transmit.to, transmit.bytes);
+            self.carrier.send_marked(transmit.to, transmit.ecn, transmit.bytes);
         }
         self.carrier.flush();
         Ok(())
@@ -193,7 +193,7 @@ impl Guest for TickwrightGuest {
     fn receive(&mut self, accept: &mut dyn FnMut(Class, &[u8])) -> anyhow::Result<()> {
         let Self { client, carrier, epoch } = self;
         carrier.receive_arrivals(&mut |arrival, datagram| {
-            client.handle_datagram(time_of(arrival.at, *epoch), arrival.from, datagram);
+            client.handle_arrival(time_of(arrival.at, *epoch), arrival.from, arrival.ecn, datagram);
         });
         client.step(time_since(*epoch));
         while let Some((channel, message)) = client.poll_message() {
@@ -217,7 +217,7 @@ impl Guest for TickwrightGuest {
     fn transmit(&mut self) -> anyhow::Result<()> {
         self.client.flush(time_since(self.epoch));
         while let Some(transmit) = self.client.poll_transmit() {
-            self.carrier.send(transmit.to, transmit.bytes);
+            self.carrier.send_marked(transmit.to, transmit.ecn, transmit.bytes);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use crate::{
     ChannelId, Client, ClientId, ClientState, Counters, LinkStats, SendError, Server, ServerEvent, Transmit,
@@ -25,6 +25,13 @@ pub trait ClientSession: fmt::Debug {
     /// Takes in a datagram, which may be decrypted in place. Whatever is wrong with it, nothing worse happens than
     /// that the session ends with a reason.
     fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]);
+
+    /// [`handle_datagram`](Self::handle_datagram) for who knows the datagram's congestion mark. A session that does not
+    /// answer marks leaves it at that.
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        let _ = ecn;
+        self.handle_datagram(now, from, datagram);
+    }
 
     /// Does what time alone makes due.
     fn step(&mut self, now: Time);
@@ -74,6 +81,13 @@ pub trait ClientSession: fmt::Debug {
 pub trait ServerSession: fmt::Debug {
     /// Takes in a datagram, which may be decrypted in place. Whatever is wrong with it, no other client notices.
     fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]);
+
+    /// [`handle_datagram`](Self::handle_datagram) for who knows the datagram's congestion mark. A session that does not
+    /// answer marks leaves it at that.
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        let _ = ecn;
+        self.handle_datagram(now, from, datagram);
+    }
 
     /// Does what time alone makes due.
     fn step(&mut self, now: Time);
@@ -139,6 +153,10 @@ impl ClientSession for Client {
         self.handle_datagram(now, from, datagram);
     }
 
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        self.handle_arrival(now, from, ecn, datagram);
+    }
+
     fn step(&mut self, now: Time) {
         self.step(now);
     }
@@ -183,6 +201,10 @@ impl ClientSession for Client {
 impl ServerSession for Server {
     fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
         self.handle_datagram(now, from, datagram);
+    }
+
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        self.handle_arrival(now, from, ecn, datagram);
     }
 
     fn step(&mut self, now: Time) {
@@ -252,6 +274,10 @@ impl ServerSession for Server {
 impl<S: ClientSession + ?Sized> ClientSession for Box<S> {
     fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
         (**self).handle_datagram(now, from, datagram);
+    }
+
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        (**self).handle_arrival(now, from, ecn, datagram);
     }
 
     fn step(&mut self, now: Time) {

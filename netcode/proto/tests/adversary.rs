@@ -226,7 +226,7 @@ fn a_client_that_breaks_the_rules_is_closed_and_only_that_one() {
     net.run(Duration::from_secs(1));
     let client = net.server.client_of_player(3).unwrap();
     // Authentic, and no body that any link writes: flags without `ACK`.
-    let answer = net.inject(client_address(evil as u16), &seal_as_client(&token, 5, 0xff, &[2]));
+    let answer = net.inject(client_address(evil as u16), &seal_as_client(&token, 5, 0xff, &[4]));
     assert_eq!(answer.len(), 10, "ten disconnects");
     net.run(Duration::from_millis(100));
     let reason = DisconnectReason::Misbehaved(LinkError::Malformed("body head"));

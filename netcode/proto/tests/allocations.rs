@@ -9,7 +9,7 @@ use netcode_proto::{
 };
 use netcode_wire::Time;
 
-const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true };
+const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true, ecn: true };
 
 /// Both ends and one buffer between them.
 struct Pair {

@@ -10,7 +10,7 @@ use netcode_proto::{ClientConfig, Extensions, ServerConfig};
 use netcode_token::PublicToken;
 use netcode_token::aead::PacketKey;
 
-const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true };
+const FULL: Extensions = Extensions { enabled: true, aes_hardware: true, path_mtu: true, ecn: true };
 
 /// A server and a client with these extensions.
 fn net_of(server: Extensions, client: Extensions) -> Net {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::figures::{Shared, shared};
+use crate::figures::{Manner, Shared, shared_with};
 use crate::laws::Violation;
 use crate::link_run::RunReport;
 use crate::profile::Profile;
@@ -23,7 +23,9 @@ pub fn run_bloat(seed: u64) -> Result<RunReport, Violation> {
         queue_ms: 2000.0,
         ..Profile::clean(rtt_ms)
     };
-    let got = shared(profile, rng.usize(50..1100), SPAN, seed)?;
+    let snapshot_bytes = rng.usize(50..1100);
+    let manner = Manner { ecn: seed & 4 != 0, ..Manner::default() };
+    let got = shared_with(profile.with_routers(), snapshot_bytes, SPAN, seed, manner)?;
     judge(&got, bps, rtt_ms)?;
     Ok(RunReport { span: SPAN, ..RunReport::default() })
 }

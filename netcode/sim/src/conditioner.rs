@@ -5,9 +5,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
-use crate::profile::{Burst, Profile};
+use crate::codel::{CoDel, Verdict};
+use crate::profile::{Aqm, Burst, Meddling, Profile};
 
 /// One direction of a path.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Conditioner {
     burst_is_bad: bool,
     /// When the bottleneck has sent all that waits at it.
     bottleneck_free: Time,
+    codel: CoDel,
     order: u64,
     waiting: BinaryHeap<Reverse<Waiting>>,
     spare: Vec<Vec<u8>>,
@@ -45,6 +47,8 @@ pub struct ConditionerStats {
     pub corrupted: u64,
     /// Packets longer than the path takes, gone without a word.
     pub oversized: u64,
+    /// Packets marked by the bottleneck, and dropped by it before it was full because they could not be marked.
+    pub managed: [u64; 2],
     /// The longest that a packet waited at the bottleneck, microseconds.
     pub queue_max_us: u64,
     /// What all packets waited there together, microseconds.
@@ -60,6 +64,7 @@ impl Conditioner {
             rng: fastrand::Rng::with_seed(seed),
             burst_is_bad: false,
             bottleneck_free: Time::ZERO,
+            codel: CoDel::default(),
             order: 0,
             waiting: BinaryHeap::new(),
             spare: Vec::new(),
@@ -86,6 +91,11 @@ impl Conditioner {
 
     /// Puts a packet onto the path. `addr` comes out with it.
     pub fn push(&mut self, now: Time, addr: SocketAddr, bytes: &[u8]) {
+        self.push_marked(now, addr, Ecn::NotCapable, bytes);
+    }
+
+    /// [`Conditioner::push`] of a packet whose IP header has this mark.
+    pub fn push_marked(&mut self, now: Time, addr: SocketAddr, ecn: Ecn, bytes: &[u8]) {
         self.stats.pushed += 1;
         self.stats.pushed_bytes += bytes.len() as u64;
         let holes = [self.profile.mtu_bytes, self.mtu_bytes];
@@ -94,29 +104,32 @@ impl Conditioner {
             return;
         }
         let lost = self.loses();
-        let Some(departs) = self.pass_bottleneck(now, bytes.len()) else {
-            self.stats.overflowed += 1;
-            return;
-        };
+        let Some((departs, ecn)) = self.pass_bottleneck(now, ecn, bytes.len()) else { return };
+        let ecn = meddle(self.profile.meddling, ecn);
         if lost {
             self.stats.lost += 1;
             return;
         }
-        self.enqueue(departs, addr, bytes);
+        self.enqueue(departs, (addr, ecn), bytes);
         if self.chance(self.profile.duplicate) {
             self.stats.duplicated += 1;
-            self.enqueue(departs, addr, bytes);
+            self.enqueue(departs, (addr, ecn), bytes);
         }
     }
 
     /// The next packet that is due at `now`, with the address it was pushed with.
     pub fn poll(&mut self, now: Time) -> Option<(SocketAddr, Vec<u8>)> {
+        self.poll_marked(now).map(|(addr, _, bytes)| (addr, bytes))
+    }
+
+    /// [`Conditioner::poll`], and the mark that the packet has by now.
+    pub fn poll_marked(&mut self, now: Time) -> Option<(SocketAddr, Ecn, Vec<u8>)> {
         if self.next_due()? > now {
             return None;
         }
         let Reverse(packet) = self.waiting.pop()?;
         self.stats.delivered += 1;
-        Some((packet.addr, packet.bytes))
+        Some((packet.addr, ecn_of(packet.ecn), packet.bytes))
     }
 
     /// Takes back a buffer that `poll` gave, so that long runs do not allocate.
@@ -157,22 +170,34 @@ impl Conditioner {
         self.burst_is_bad && self.chance(burst.loss)
     }
 
-    /// When the packet has left the bottleneck; `None` when the queue before it is full.
-    fn pass_bottleneck(&mut self, now: Time, len: usize) -> Option<Time> {
-        let Some(bps) = self.profile.bandwidth_bps else { return Some(now) };
+    /// When the packet has left the bottleneck, and with which mark; `None` when it was dropped there.
+    fn pass_bottleneck(&mut self, now: Time, mut ecn: Ecn, len: usize) -> Option<(Time, Ecn)> {
+        let Some(bps) = self.profile.bandwidth_bps else { return Some((now, ecn)) };
         let start = self.bottleneck_free.max(now);
         let queue_us = start.since(now).as_micros() as u64;
         if start.since(now).as_secs_f64() * 1e3 > self.profile.queue_ms {
+            self.stats.overflowed += 1;
             return None;
+        }
+        // The queue is first in, first out: what a packet will have waited when it leaves is known as it comes.
+        let managed =
+            self.profile.aqm == Aqm::CoDel && self.codel.judge(start, queue_us) == Verdict::Congested;
+        if managed && ecn == Ecn::NotCapable {
+            self.stats.managed[1] += 1;
+            return None;
+        }
+        if managed {
+            self.stats.managed[0] += 1;
+            ecn = Ecn::CongestionExperienced;
         }
         self.stats.queue_max_us = self.stats.queue_max_us.max(queue_us);
         self.stats.queue_total_us += queue_us;
         let bits = (len as u64 + IP_UDP_BYTES) * 8;
         self.bottleneck_free = start + micros(bits as f64 * 1e6 / bps as f64);
-        Some(self.bottleneck_free)
+        Some((self.bottleneck_free, ecn))
     }
 
-    fn enqueue(&mut self, departs: Time, addr: SocketAddr, bytes: &[u8]) {
+    fn enqueue(&mut self, departs: Time, (addr, ecn): (SocketAddr, Ecn), bytes: &[u8]) {
         if self.waiting.len() >= WAITING_MAX {
             self.stats.overflowed += 1;
             return;
@@ -192,7 +217,7 @@ impl Conditioner {
         }
         self.order += 1;
         let due = departs + micros(delay_ms.max(0.0) * 1e3);
-        self.waiting.push(Reverse(Waiting { due, order: self.order, addr, bytes: buffer }));
+        self.waiting.push(Reverse(Waiting { due, order: self.order, addr, ecn: ecn as u8, bytes: buffer }));
     }
 
     fn chance(&mut self, share: f64) -> bool {
@@ -206,7 +231,22 @@ struct Waiting {
     due: Time,
     order: u64,
     addr: SocketAddr,
+    ecn: u8,
     bytes: Vec<u8>,
+}
+
+fn ecn_of(number: u8) -> Ecn {
+    let all = [Ecn::NotCapable, Ecn::Ect1, Ecn::Ect0, Ecn::CongestionExperienced];
+    all[usize::from(number & 3)]
+}
+
+fn meddle(how: Meddling, ecn: Ecn) -> Ecn {
+    match (how, ecn) {
+        (_, Ecn::NotCapable) | (Meddling::Erase, _) => Ecn::NotCapable,
+        (Meddling::None, ecn) => ecn,
+        (Meddling::MarkAll, _) => Ecn::CongestionExperienced,
+        (Meddling::Remark, _) => Ecn::Ect1,
+    }
 }
 
 fn micros(micros: f64) -> std::time::Duration {

@@ -10,6 +10,22 @@ use crate::laws::Violation;
 use crate::link_pair::LinkPair;
 use crate::profile::Profile;
 
+/// How the ends of a run send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The datagrams of a flush one after the other at the rate of the send budget, instead of at once.
+    pub paced: bool,
+    /// Packets are marked as ECN-capable, and marks are answered.
+    pub ecn: bool,
+}
+
+impl Manner {
+    fn take(self, pair: &mut LinkPair) {
+        pair.set_paced(self.paced);
+        pair.set_ecn(self.ecn);
+    }
+}
+
 /// How long reliable messages took, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
@@ -67,17 +83,17 @@ pub struct Bulk {
 /// # Errors
 /// The law that was broken.
 pub fn bulk(profile: Profile, bytes: usize, seed: u64) -> Result<Bulk, Violation> {
-    bulk_with(profile, bytes, seed, false)
+    bulk_with(profile, bytes, seed, Manner::default())
 }
 
-/// [`bulk`], the datagrams of a flush one after the other at the rate of the send budget if `paced`.
+/// [`bulk`] in a manner.
 ///
 /// # Errors
 /// The law that was broken.
-pub fn bulk_with(profile: Profile, bytes: usize, seed: u64, paced: bool) -> Result<Bulk, Violation> {
+pub fn bulk_with(profile: Profile, bytes: usize, seed: u64, manner: Manner) -> Result<Bulk, Violation> {
     let channels = ChannelSet::standard().with_message_bytes_max(bytes);
     let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
-    pair.set_paced(paced);
+    manner.take(&mut pair);
     pair.run_for(Duration::from_millis(500))?;
     while pair.await_flush()? != 0 {
         pair.step()?;
@@ -110,6 +126,8 @@ pub struct Shared {
     pub queue_ms: [u64; 2],
     /// Share of the packets that were dropped at the full bottleneck.
     pub full_percent: f64,
+    /// Share of the packets that the bottleneck marked, and that it dropped because they could not be marked.
+    pub managed_percent: [f64; 2],
     /// Snapshots that the link dropped unsent.
     pub expired: u64,
 }
@@ -125,10 +143,10 @@ pub fn shared(
     span: Duration,
     seed: u64,
 ) -> Result<Shared, Violation> {
-    shared_with(profile, snapshot_bytes, span, seed, false)
+    shared_with(profile, snapshot_bytes, span, seed, Manner::default())
 }
 
-/// [`shared`], the datagrams of a flush one after the other at the rate of the send budget if `paced`.
+/// [`shared`] in a manner.
 ///
 /// # Errors
 /// The law that was broken.
@@ -137,12 +155,12 @@ pub fn shared_with(
     snapshot_bytes: usize,
     span: Duration,
     seed: u64,
-    paced: bool,
+    manner: Manner,
 ) -> Result<Shared, Violation> {
     // Queues of 2 MiB: no path here holds as much under way.
     let channels = ChannelSet::standard().with_message_bytes_max(1 << 20);
     let mut pair = LinkPair::new(&channels, &LinkConfig::default(), profile, 60, seed);
-    pair.set_paced(paced);
+    manner.take(&mut pair);
     let began = pair.now() + Duration::from_secs(5);
     let booked = |pair: &LinkPair, channel: ChannelId| pair.ledger(0).delivered_bytes(channel);
     let mut before = None;
@@ -170,6 +188,7 @@ pub fn shared_with(
         bytes_per_s: [0, 1].map(|which| (after[which] - before[which]) / seconds),
         queue_ms: [path.queue_max_us / 1000, path.queue_total_us / path.pushed.max(1) / 1000],
         full_percent: path.overflowed as f64 * 100.0 / path.pushed.max(1) as f64,
+        managed_percent: path.managed.map(|count| count as f64 * 100.0 / path.pushed.max(1) as f64),
         expired: pair.stats(0).messages_expired,
     })
 }

@@ -3,6 +3,7 @@
 
 mod bloat_run;
 mod cluster;
+mod codel;
 mod conditioner;
 mod figures;
 mod laws;
@@ -15,11 +16,11 @@ mod session_run;
 pub use bloat_run::run_bloat;
 pub use cluster::{Cluster, TIMEOUT_S};
 pub use conditioner::{Conditioner, ConditionerStats};
-pub use figures::{Bulk, Latency, Shared, bulk, bulk_with, reliable_latency, shared, shared_with};
+pub use figures::{Bulk, Latency, Manner, Shared, bulk, bulk_with, reliable_latency, shared, shared_with};
 pub use laws::{Ledger, Violation};
 pub use link_pair::LinkPair;
 pub use link_run::{RunReport, run_links};
-pub use profile::{Burst, Profile, ProfileError};
+pub use profile::{Aqm, Burst, Meddling, Profile, ProfileError};
 pub use seat::{Excuse, Seat};
 pub use session_run::run_sessions;
 

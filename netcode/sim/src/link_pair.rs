@@ -1,11 +1,12 @@
 //! Two links over two conditioners in virtual time. Owns when packets and flushes happen; judges every step by
 //! the laws. The packet number and a checksum stand in for the session's sealing.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use netcode_proto::{ChannelId, ChannelSet, Link, LinkConfig, LinkStats, SendError};
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use crate::conditioner::{Conditioner, ConditionerStats};
 use crate::laws::{Ledger, Violation};
@@ -22,6 +23,7 @@ pub struct LinkPair {
     scratch: Vec<u8>,
     /// Whether the ends spread the bodies of a flush over the time until the next one.
     paced: bool,
+    ecn: bool,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct End {
     /// Datagrams that left in the busiest flush.
     flush_packets_max: u64,
     body: Vec<u8>,
+    /// The numbers that came, as the session's replay window knows them.
+    seen: HashSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +69,7 @@ impl LinkPair {
             eliciting: 0,
             flush_packets_max: 0,
             body: Vec::new(),
+            seen: HashSet::new(),
         };
         let unreliable = channels.kinds().len() * channels.queue_bytes_max;
         let bounds = Bounds {
@@ -80,6 +85,7 @@ impl LinkPair {
             packet: Vec::new(),
             scratch: Vec::new(),
             paced: false,
+            ecn: false,
         }
     }
 
@@ -87,6 +93,12 @@ impl LinkPair {
     pub fn set_paced(&mut self, paced: bool) {
         self.paced = paced;
         self.ends.iter_mut().for_each(|end| end.link.set_spread(paced));
+    }
+
+    /// Whether both ends mark their packets and answer marks; before the first step.
+    pub fn set_ecn(&mut self, agreed: bool) {
+        self.ecn = agreed;
+        self.ends.iter_mut().for_each(|end| end.link.set_ecn(agreed));
     }
 
     /// Sends the next message of `len` bytes from `side` (0 or 1). A full channel is no breach.
@@ -240,16 +252,19 @@ impl LinkPair {
             self.now = self.now.max(due[which]);
             if which > 1 {
                 self.leave(which - 2, Link::poll_release);
-            } else if let Some((_, packet)) = self.paths[which].poll(self.now) {
-                self.arrive(1 - which, &packet)?;
+            } else if let Some((_, ecn, packet)) = self.paths[which].poll_marked(self.now) {
+                self.arrive(1 - which, ecn, &packet)?;
                 self.paths[which].recycle(packet);
             }
         }
     }
 
-    fn arrive(&mut self, side: usize, packet: &[u8]) -> Result<(), Violation> {
+    fn arrive(&mut self, side: usize, ecn: Ecn, packet: &[u8]) -> Result<(), Violation> {
         let Some((seq, elicits, body)) = open(packet) else { return Ok(()) };
         let end = &mut self.ends[side];
+        if self.ecn && end.is_fresh(seq) {
+            end.link.handle_mark(ecn);
+        }
         end.eliciting += u64::from(elicits);
         end.link.handle_body(self.now, seq, body).map_err(|error| Violation::Accused(error.to_string()))?;
         self.read(side)
@@ -290,13 +305,19 @@ impl LinkPair {
             end.body_bytes += end.body.len() as u64;
             end.next_seq += 1;
             packets += 1;
-            self.paths[side].push(self.now, ADDRS[1 - side], &self.packet);
+            let ecn = if end.link.marks_packets() { Ecn::Ect0 } else { Ecn::NotCapable };
+            self.paths[side].push_marked(self.now, ADDRS[1 - side], ecn, &self.packet);
         }
         packets
     }
 }
 
 impl End {
+    /// Whether no packet of this number came before.
+    fn is_fresh(&mut self, seq: u64) -> bool {
+        self.seen.insert(seq)
+    }
+
     fn judge(&self, bounds: Bounds) -> Result<(), Violation> {
         let stats = self.link.stats();
         let check = |what, bytes, bound| {

@@ -33,6 +33,7 @@ pub fn run_links(seed: u64) -> Result<RunReport, Violation> {
     let hz = [10, 20, 30, 60, 60, 60, 128][rng.usize(0..7)];
     let mut pair = LinkPair::new(&channels, &config, random_profile(&mut rng), hz, seed);
     pair.set_paced(seed & 2 != 0);
+    pair.set_ecn(seed & 4 != 0);
     let traffic = [Traffic::random(&mut rng), Traffic::random(&mut rng)];
     let end = Time::from_millis(rng.u64(10_000..30_000));
     let mut report = RunReport::default();
@@ -81,7 +82,6 @@ fn random_profile(rng: &mut fastrand::Rng) -> Profile {
     let burst = Burst { begin: rng.f64() * 0.02, end: 0.1 + rng.f64() * 0.9, loss: rng.f64() };
     let rtt_ms = rng.f64() * 400.0;
     Profile {
-        rtt_ms,
         jitter_ms: rtt_ms * rng.f64(),
         loss: rng.f64() * [0.0, 0.02, 0.3][rng.usize(0..3)],
         burst: rng.bool().then_some(burst),
@@ -90,8 +90,9 @@ fn random_profile(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(300_000..20_000_000)),
         queue_ms: 20.0 + rng.f64() * 500.0,
-        mtu_bytes: None,
+        ..Profile::clean(rtt_ms)
     }
+    .with_routers()
 }
 
 /// Cuts, stalls and changes of path, each for a while.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use netcode_sim::{
-    Profile, RunReport, Violation, bulk, bulk_with, kept_seeds, reliable_latency, run_bloat, run_links,
-    run_sessions, shared_with,
+    Aqm, Manner, Profile, RunReport, Violation, bulk, bulk_with, kept_seeds, reliable_latency, run_bloat,
+    run_links, run_sessions, shared_with,
 };
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
@@ -107,12 +107,16 @@ fn run(seed: u64) -> Result<RunReport, Violation> {
 fn print_figures(seed: u64) -> anyhow::Result<()> {
     let narrow = [("bloat", Profile::bloat()), ("bad", Profile::bad()), ("4g", Profile::mobile4g())];
     for (name, profile) in narrow {
-        for (how, paced) in [("bursts", false), ("paced", true)] {
-            println!(
-                "{name}, {how}: {:?}",
-                shared_with(profile, 1100, Duration::from_secs(35), seed, paced)?
-            );
-            println!("{name}, {how}: {:?}", bulk_with(profile, 1 << 20, seed, paced)?);
+        for (how, aqm, paced, ecn) in [
+            ("bursts", Aqm::Tail, false, false),
+            ("paced", Aqm::Tail, true, false),
+            ("paced, CoDel drops", Aqm::CoDel, true, false),
+            ("paced, CoDel marks", Aqm::CoDel, true, true),
+        ] {
+            let (path, manner) = (Profile { aqm, ..profile }, Manner { paced, ecn });
+            let shared = shared_with(path, 1100, Duration::from_secs(35), seed, manner)?;
+            println!("{name}, {how}: {shared:?}");
+            println!("{name}, {how}: {:?}", bulk_with(path, 1 << 20, seed, manner)?);
         }
     }
     println!(

@@ -14,6 +14,31 @@ pub struct Burst {
     pub loss: f64,
 }
 
+/// What a bottleneck does before its queue is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Aqm {
+    /// Nothing: the queue fills up, and then the newest are dropped.
+    #[default]
+    Tail,
+    /// CoDel (RFC 8289) with its defaults: once packets have waited for 5 ms for 100 ms, one after the other is marked if
+    /// its sender is ECN-capable, and dropped if not, at a rising rate.
+    CoDel,
+}
+
+/// What routers do to the ECN field (RFC 9000 §13.4.2 and its sources tell of all of them in the wild).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Meddling {
+    /// Nothing.
+    #[default]
+    None,
+    /// They clear it.
+    Erase,
+    /// They mark every capable packet, whatever the queue.
+    MarkAll,
+    /// They turn ECT(0) into ECT(1).
+    Remark,
+}
+
 /// A path, both directions alike. Shares are 0..=1; each direction delays by half of `rtt_ms`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Profile {
@@ -35,6 +60,10 @@ pub struct Profile {
     pub bandwidth_bps: Option<u64>,
     /// What waits at the bottleneck at most, milliseconds of its bandwidth; more is dropped.
     pub queue_ms: f64,
+    /// How the bottleneck manages its queue.
+    pub aqm: Aqm,
+    /// What routers do to the congestion marks of packets.
+    pub meddling: Meddling,
     /// A black hole: datagrams of more bytes than this vanish, and nobody is told.
     pub mtu_bytes: Option<usize>,
 }
@@ -53,8 +82,25 @@ impl Profile {
             corrupt: 0.0,
             bandwidth_bps: None,
             queue_ms: 200.0,
+            aqm: Aqm::Tail,
+            meddling: Meddling::None,
             mtu_bytes: None,
         }
+    }
+
+    /// What the routers on this path do, drawn from numbers that are drawn anyway: what a seed showed before they did
+    /// anything, it still shows.
+    #[must_use]
+    pub(crate) fn with_routers(self) -> Self {
+        let bits = self.rtt_ms.to_bits();
+        let aqm = if bits & 1 == 0 { Aqm::Tail } else { Aqm::CoDel };
+        let meddling = match bits >> 1 & 15 {
+            0 => Meddling::Erase,
+            1 => Meddling::MarkAll,
+            2 => Meddling::Remark,
+            _ => Meddling::None,
+        };
+        Self { aqm, meddling, ..self }
     }
 
     /// The same room.

@@ -266,7 +266,6 @@ fn path(rng: &mut fastrand::Rng) -> Profile {
     }
     let rtt_ms = rng.f64() * 300.0;
     Profile {
-        rtt_ms,
         jitter_ms: rtt_ms * rng.f64() * 0.5,
         loss: rng.f64() * 0.15,
         burst: rng.bool().then(|| Burst {
@@ -279,8 +278,9 @@ fn path(rng: &mut fastrand::Rng) -> Profile {
         corrupt: rng.f64() * 0.01,
         bandwidth_bps: rng.bool().then(|| rng.u64(500_000..20_000_000)),
         queue_ms: 50.0 + rng.f64() * 300.0,
-        mtu_bytes: None,
+        ..Profile::clean(rtt_ms)
     }
+    .with_routers()
 }
 
 /// A client whose session stands for so long has heard that it is extended, also in bad weather.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netcode_sim::{Profile, bulk, bulk_with, reliable_latency, shared, shared_with};
+use netcode_sim::{Aqm, Manner, Meddling, Profile, bulk, bulk_with, reliable_latency, shared, shared_with};
 
 #[test]
 fn a_lost_packet_costs_a_small_reliable_message_one_tick() {
@@ -102,9 +102,10 @@ fn pacing_lowers_the_queue_at_a_bottleneck_and_costs_nothing() {
         let (mut queue, mut bytes, mut took) = ([0, 0], [0, 0], [Duration::ZERO; 2]);
         for seed in 0..4 {
             for (which, paced) in [false, true].into_iter().enumerate() {
-                let shared =
-                    shared_with(profile, 1100, Duration::from_secs(25), seed, paced).expect("keeps the laws");
-                let bulk = bulk_with(profile, 1 << 20, seed, paced).expect("keeps the laws");
+                let manner = Manner { paced, ecn: false };
+                let shared = shared_with(profile, 1100, Duration::from_secs(25), seed, manner)
+                    .expect("keeps the laws");
+                let bulk = bulk_with(profile, 1 << 20, seed, manner).expect("keeps the laws");
                 queue[which] += shared.queue_ms[1] + bulk.queue_ms[1];
                 bytes[which] += shared.bytes_per_s[0] + shared.bytes_per_s[1];
                 took[which] += bulk.took;
@@ -114,5 +115,45 @@ fn pacing_lowers_the_queue_at_a_bottleneck_and_costs_nothing() {
         }
         assert!(queue[1] * 10 <= queue[0] * 9, "{queue:?} ms of mean wait");
         assert!(bytes[1] * 100 >= bytes[0] * 95 && took[1] * 100 <= took[0] * 110, "{bytes:?} {took:?}");
+    }
+}
+
+#[test]
+fn marks_keep_the_queue_short_and_lose_nothing() {
+    let span = Duration::from_secs(25);
+    for bps in [2_000_000, 4_000_000, 12_000_000] {
+        let path = |aqm| Profile { aqm, bandwidth_bps: Some(bps), ..Profile::bloat() };
+        let mut sums = [[0_u64; 2]; 3];
+        for seed in 0..4 {
+            let play = |aqm, ecn| {
+                shared_with(path(aqm), 1100, span, seed, Manner { paced: true, ecn }).expect("keeps the laws")
+            };
+            let all = [play(Aqm::Tail, false), play(Aqm::CoDel, false), play(Aqm::CoDel, true)];
+            for (sum, one) in sums.iter_mut().zip(&all) {
+                sum[0] += one.queue_ms[1];
+                sum[1] += one.bytes_per_s[0] + one.bytes_per_s[1];
+            }
+            // Without marks such a bottleneck speaks by dropping; with them it need not.
+            assert!(all[2].managed_percent[1] == 0.0 && all[2].managed_percent[0] > 0.0, "{all:?}");
+            assert!(all[2].full_percent == 0.0 && all[2].expired == 0, "{all:?}");
+            assert!(bps > 4_000_000 || all[1].managed_percent[1] > 0.0, "{all:?}");
+        }
+        println!("{bps} {sums:?}");
+        assert!(sums[2][0] * 100 <= sums[0][0] * 70, "{sums:?}: ms of mean wait, marks against none");
+        assert!(sums[2][1] * 100 >= sums[0][1] * 75, "{sums:?}: and most of the path is still used");
+    }
+}
+
+#[test]
+fn routers_that_meddle_with_marks_cost_nothing() {
+    let path = |meddling| Profile { meddling, ..Profile::bloat() };
+    for meddling in [Meddling::Erase, Meddling::Remark] {
+        let play = |meddling, ecn| {
+            let manner = Manner { paced: true, ecn };
+            shared_with(path(meddling), 1100, Duration::from_secs(25), 1, manner).expect("keeps the laws")
+        };
+        let (with, without) = (play(meddling, true), play(Meddling::None, false));
+        let sum = |one: &netcode_sim::Shared| one.bytes_per_s[0] + one.bytes_per_s[1];
+        assert!(sum(&with) * 100 >= sum(&without) * 97, "{with:?} {without:?}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Instant};
 
+use netcode_wire::Ecn;
+
 use crate::CarrierCounters;
 
 /// Moves datagrams. Nothing here blocks: what cannot be sent or held at once is dropped and counted, as a network
@@ -19,6 +21,13 @@ pub trait Carrier {
 
     /// Sends one datagram. Failure is not reported here, since a sent datagram promises nothing; it is counted.
     fn send(&mut self, to: SocketAddr, datagram: &[u8]);
+
+    /// [`Carrier::send`] with a mark for the routers on the way; a carrier that cannot set it sends without. Only
+    /// [`Ecn::Ect0`] is ever asked for, and only by a sender that answers the marks that come back (RFC 8311 §4).
+    fn send_marked(&mut self, to: SocketAddr, ecn: Ecn, datagram: &[u8]) {
+        let _ = ecn;
+        self.send(to, datagram);
+    }
 
     /// Pushes out what [`Carrier::send`] gathered, for carriers that batch. Call it once after each burst.
     fn flush(&mut self) {}
@@ -40,18 +49,4 @@ pub struct Arrival {
     pub at: Instant,
     /// What routers on the way said of congestion; [`Ecn::NotCapable`] where the carrier cannot tell.
     pub ecn: Ecn,
-}
-
-/// The two ECN bits of the IP header (RFC 3168 §5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ecn {
-    /// 00: the sender does not take part, or the carrier cannot read the bits.
-    #[default]
-    NotCapable,
-    /// 01: capable; with L4S (RFC 9331) the sender reacts to each mark.
-    Ect1,
-    /// 10: capable.
-    Ect0,
-    /// 11: a router on the way is congested. Where the sender was capable, the receiver tells it.
-    CongestionExperienced,
 }

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use netcode_wire::Ecn;
+
 use crate::{Arrival, Carrier, CarrierCounters, tunnel::is_tunnel};
 
 /// A carrier for the network (UDP) and, where there is one, a carrier of connections (WebSocket), whose peers have
@@ -56,8 +58,12 @@ impl<A: Carrier, B: Carrier> Carrier for Joined<A, B> {
     }
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.send_marked(to, Ecn::NotCapable, datagram);
+    }
+
+    fn send_marked(&mut self, to: SocketAddr, ecn: Ecn, datagram: &[u8]) {
         if !is_tunnel(&to) {
-            self.network.send(to, datagram);
+            self.network.send_marked(to, ecn, datagram);
         } else if let Some(connections) = &mut self.connections {
             connections.send(to, datagram);
         }

@@ -39,7 +39,7 @@ mod tunnel;
 #[cfg(feature = "websocket")]
 mod websocket;
 
-pub use carrier::{Arrival, Carrier, Ecn};
+pub use carrier::{Arrival, Carrier};
 pub use counters::CarrierCounters;
 pub use joined::Joined;
 #[cfg(feature = "laminar")]
@@ -48,6 +48,7 @@ pub use memory::{MemoryCarrier, MemoryHub};
 pub use native::{
     Abilities, IoMode, SendFrom, SocketOptions, TransportError, UdpCarrier, UdpThread, UdpThreadConfig,
 };
+pub use netcode_wire::Ecn;
 
 #[cfg(feature = "renet")]
 pub use renet::{RENET_CLIENTS_MAX, RenetClientSession, RenetServerSession};

@@ -8,14 +8,16 @@ use std::{
     time::Instant,
 };
 
-use crate::{Arrival, Carrier, CarrierCounters, DATAGRAM_BYTES_MAX, Ecn};
+use netcode_wire::Ecn;
+
+use crate::{Arrival, Carrier, CarrierCounters, DATAGRAM_BYTES_MAX};
 
 /// Datagrams that one memory carrier holds unread; the newest beyond that is dropped and counted.
 const QUEUE_DATAGRAMS_MAX: usize = 4096;
 
 #[derive(Debug, Default)]
 struct Inbox {
-    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
+    datagrams: VecDeque<(SocketAddr, Ecn, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
     dropped_full: u64,
 }
@@ -59,7 +61,7 @@ pub struct MemoryCarrier {
 }
 
 impl MemoryCarrier {
-    fn take(&self) -> Option<(SocketAddr, Vec<u8>)> {
+    fn take(&self) -> Option<(SocketAddr, Ecn, Vec<u8>)> {
         self.hub.lock().get_mut(&self.addr)?.datagrams.pop_front()
     }
 
@@ -75,10 +77,10 @@ impl Carrier for MemoryCarrier {
         let mut received = 0;
         let at = Instant::now();
         // The lock is not held while `accept` runs: it may well send.
-        while let Some((from, mut bytes)) = self.take() {
+        while let Some((from, ecn, mut bytes)) = self.take() {
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += bytes.len() as u64;
-            accept(&Arrival { from, at, ecn: Ecn::NotCapable }, &mut bytes);
+            accept(&Arrival { from, at, ecn }, &mut bytes);
             self.give_back(bytes);
             received += 1;
         }
@@ -86,6 +88,10 @@ impl Carrier for MemoryCarrier {
     }
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.send_marked(to, Ecn::NotCapable, datagram);
+    }
+
+    fn send_marked(&mut self, to: SocketAddr, ecn: Ecn, datagram: &[u8]) {
         if datagram.len() > DATAGRAM_BYTES_MAX {
             self.counters.dropped_oversize += 1;
             return;
@@ -98,7 +104,7 @@ impl Carrier for MemoryCarrier {
                 let mut bytes = inbox.spare.pop().unwrap_or_default();
                 bytes.clear();
                 bytes.extend_from_slice(datagram);
-                inbox.datagrams.push_back((self.addr, bytes));
+                inbox.datagrams.push_back((self.addr, ecn, bytes));
             }
         }
         self.counters.datagrams_sent += 1;

@@ -70,7 +70,7 @@ fn runs_to_one_peer_arrive_as_the_datagrams_they_were() {
 #[test]
 fn plain_mode_claims_nothing() {
     let plain = UdpCarrier::open_with(any_port(), options(IoMode::Plain)).unwrap().abilities();
-    assert!(!plain.batched && !plain.dont_fragment);
+    assert!(!plain.batched);
     assert_eq!((plain.send_segments_max, plain.receive_segments_max), (1, 1));
 }
 
@@ -78,29 +78,34 @@ fn plain_mode_claims_nothing() {
 #[test]
 fn marks_of_capability_are_seen_by_the_peer() {
     let mut receiver = threaded(IoMode::Auto);
-    let mut marking =
-        UdpCarrier::open_with(any_port(), SocketOptions { mark_ecn: true, ..Default::default() }).unwrap();
-    let mut silent = UdpCarrier::open(any_port()).unwrap();
-    marking.send(receiver.local_addr(), b"marked");
-    assert_eq!(collect(&mut receiver, 1)[0].0.ecn, Ecn::Ect0);
-    silent.send(receiver.local_addr(), b"not");
-    assert_eq!(collect(&mut receiver, 1)[0].0.ecn, Ecn::NotCapable);
+    for io in MODES {
+        let silent = SocketOptions { mark_ecn: false, io, ..Default::default() };
+        let mut silent = UdpCarrier::open_with(any_port(), silent).unwrap();
+        let mut marking = UdpCarrier::open_with(any_port(), options(io)).unwrap();
+        // The socket carries the mark: it must follow each datagram's wish, and nobody else's.
+        for (ecn, expected) in
+            [(Ecn::Ect0, Ecn::Ect0), (Ecn::NotCapable, Ecn::NotCapable), (Ecn::Ect0, Ecn::Ect0)]
+        {
+            marking.send_marked(receiver.local_addr(), ecn, b"perhaps");
+            assert_eq!(collect(&mut receiver, 1)[0].0.ecn, expected, "{io:?}");
+            silent.send_marked(receiver.local_addr(), ecn, b"never");
+            assert_eq!(collect(&mut receiver, 1)[0].0.ecn, Ecn::NotCapable, "{io:?}");
+        }
+        marking.send(receiver.local_addr(), b"not");
+        assert_eq!(collect(&mut receiver, 1)[0].0.ecn, Ecn::NotCapable);
+    }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn segmented_runs_are_marked_as_single_datagrams_are() {
-    for mark_ecn in [true, false] {
-        let socket = SocketOptions { mark_ecn, ..Default::default() };
-        let mut sender =
-            UdpThread::open(any_port(), UdpThreadConfig { socket, ..Default::default() }).unwrap();
-        let mut receiver = UdpCarrier::open(any_port()).unwrap();
-        (0..10).for_each(|_| sender.send(receiver.local_addr(), &[1; 500]));
-        sender.flush();
-        let expected = if mark_ecn { Ecn::Ect0 } else { Ecn::NotCapable };
-        let marks: Vec<_> = collect(&mut receiver, 10).iter().map(|(arrival, _)| arrival.ecn).collect();
-        assert_eq!(marks, [expected; 10]);
-    }
+    let mut sender = threaded(IoMode::Auto);
+    let mut receiver = UdpCarrier::open(any_port()).unwrap();
+    let wished: Vec<_> = (0..30).map(|n| if n / 7 % 2 == 0 { Ecn::Ect0 } else { Ecn::NotCapable }).collect();
+    wished.iter().for_each(|ecn| sender.send_marked(receiver.local_addr(), *ecn, &[1; 500]));
+    sender.flush();
+    let marks: Vec<_> = collect(&mut receiver, 30).iter().map(|(arrival, _)| arrival.ecn).collect();
+    assert_eq!(marks, wished);
 }
 
 #[cfg(target_os = "linux")]
@@ -108,12 +113,11 @@ fn segmented_runs_are_marked_as_single_datagrams_are() {
 fn marks_survive_on_a_socket_for_both_families() {
     let all = SocketAddr::from(([0u16; 8], 0));
     let Ok(mut receiver) = UdpCarrier::open(all) else { return };
-    let socket = SocketOptions { mark_ecn: true, ..Default::default() };
     for local in [any_port(), SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0))] {
         // A machine without IPv6 has no socket for both families either.
-        let mut marking = UdpThread::open(local, UdpThreadConfig { socket, ..Default::default() }).unwrap();
+        let mut marking = UdpThread::open(local, UdpThreadConfig::default()).unwrap();
         let to = SocketAddr::new(local.ip(), receiver.local_addr().port());
-        (0..10).for_each(|_| marking.send(to, &[1; 500]));
+        (0..10).for_each(|_| marking.send_marked(to, Ecn::Ect0, &[1; 500]));
         marking.flush();
         let marks: Vec<_> = collect(&mut receiver, 10).iter().map(|(arrival, _)| arrival.ecn).collect();
         assert_eq!(marks, [Ecn::Ect0; 10], "{local}");
@@ -148,9 +152,11 @@ fn arrivals_carry_the_kernels_stamp_not_the_time_of_reading() {
 #[test]
 fn what_the_path_cannot_carry_is_refused_not_fragmented() {
     // Loopback carries 65536 B: so the socket itself must refuse, and no fragment may arrive.
-    let receiver = UdpCarrier::open(any_port()).unwrap();
-    let mut sender = UdpCarrier::open(any_port()).unwrap();
-    assert!(sender.abilities().dont_fragment);
-    sender.send(receiver.local_addr(), &vec![0; 65_508]);
-    assert_eq!((sender.counters().dropped_path_mtu, sender.counters().datagrams_sent), (1, 0));
+    for io in MODES {
+        let receiver = UdpCarrier::open_with(any_port(), options(io)).unwrap();
+        let mut sender = UdpCarrier::open_with(any_port(), options(io)).unwrap();
+        assert!(sender.abilities().dont_fragment, "{io:?}");
+        sender.send(receiver.local_addr(), &vec![0; 65_508]);
+        assert_eq!((sender.counters().dropped_path_mtu, sender.counters().datagrams_sent), (1, 0), "{io:?}");
+    }
 }

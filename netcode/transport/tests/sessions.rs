@@ -88,7 +88,9 @@ impl Host {
 
     fn tick(&mut self) {
         let Self { clock, server, carriers, .. } = self;
-        carriers.receive(&mut |from, bytes| server.handle_datagram(clock.now(), from, bytes));
+        carriers.receive_arrivals(&mut |arrival, bytes| {
+            server.handle_arrival(clock.now(), arrival.from, arrival.ecn, bytes);
+        });
         let now = clock.now();
         server.step(now);
         while let Some(event) = server.poll_event() {
@@ -96,7 +98,7 @@ impl Host {
         }
         server.flush(now);
         while let Some(transmit) = server.poll_transmit() {
-            carriers.send(transmit.to, transmit.bytes);
+            carriers.send_marked(transmit.to, transmit.ecn, transmit.bytes);
         }
         carriers.flush();
     }
@@ -128,7 +130,9 @@ impl<C: Carrier> Guest<C> {
 
     fn tick(&mut self) {
         let Self { clock, client, carrier, .. } = self;
-        carrier.receive(&mut |from, bytes| client.handle_datagram(clock.now(), from, bytes));
+        carrier.receive_arrivals(&mut |arrival, bytes| {
+            client.handle_arrival(clock.now(), arrival.from, arrival.ecn, bytes);
+        });
         self.transmit();
     }
 
@@ -139,7 +143,7 @@ impl<C: Carrier> Guest<C> {
         self.client.flush(now);
         while let Some(transmit) = self.client.poll_transmit() {
             self.last_sent = transmit.bytes.to_vec();
-            self.carrier.send(transmit.to, transmit.bytes);
+            self.carrier.send_marked(transmit.to, transmit.ecn, transmit.bytes);
         }
         self.carrier.flush();
     }

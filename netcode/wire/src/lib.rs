@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod bits;
 pub mod bytes;
+mod ecn;
 mod error;
 pub mod quant;
 mod tick;
@@ -16,6 +17,7 @@ mod time;
 
 pub use bits::{BitReader, BitWriter};
 pub use bytes::{ByteReader, ByteWriter};
+pub use ecn::Ecn;
 pub use error::WireError;
 pub use tick::Tick;
 pub use time::Time;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use netcode_proto::{Bytes, ChannelId, ClientId, DisconnectReason, ServerEvent, ServerSession, channels};
 use netcode_snapshot::{Control, InputPacket, Telemetry};
 use netcode_token::Seat;
-use netcode_wire::{BitReader, Tick, Time, WireError};
+use netcode_wire::{BitReader, Ecn, Tick, Time, WireError};
 
 use super::players::{Sample, SeatState, TELEMETRY_MAX};
 use super::{Room, codes, inbound};
@@ -34,7 +34,12 @@ impl<G: ServerGame> Room<G> {
     /// Takes a datagram that arrived at `now`. Call it with the moment of arrival: round-trip times and input
     /// margins are measured by it.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        self.net.handle_datagram(now, from, datagram);
+        self.handle_arrival(now, from, Ecn::NotCapable, datagram);
+    }
+
+    /// [`Room::handle_datagram`] for who knows what routers marked in its IP header.
+    pub fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        self.net.handle_arrival(now, from, ecn, datagram);
         if let Some(client) = self.players.client_at(&from) {
             self.receive_from(now, client);
         }

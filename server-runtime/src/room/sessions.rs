@@ -7,7 +7,7 @@ use netcode_proto::{
     ServerSession, Transmit,
 };
 use netcode_token::{Key, aead::has_aes_hardware};
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use crate::drive::RunError;
 use crate::options::ServerOptions;
@@ -77,6 +77,10 @@ macro_rules! either {
 impl ServerSession for Sessions {
     fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
         either!(self, session => session.handle_datagram(now, from, datagram));
+    }
+
+    fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        either!(self, session => session.handle_arrival(now, from, ecn, datagram));
     }
 
     fn step(&mut self, now: Time) {

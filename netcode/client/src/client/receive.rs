@@ -7,7 +7,7 @@ use netcode_proto::{
     channels::{CONTROL, STATE},
 };
 use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
-use netcode_wire::{BitReader, Tick, Time};
+use netcode_wire::{BitReader, Ecn, Tick, Time};
 
 use super::{Client, MatchClock, TRIPS_MAX};
 use crate::{
@@ -20,7 +20,12 @@ use crate::{
 impl<G: Game, S: ClientSession> Client<G, S> {
     /// Takes a datagram in, decrypting it in place. `now` should be when it arrived, as exactly as is known.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        self.session.handle_datagram(now, from, datagram);
+        self.handle_arrival(now, from, Ecn::NotCapable, datagram);
+    }
+
+    /// [`Client::handle_datagram`] for who knows what routers marked in its IP header.
+    pub fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        self.session.handle_arrival(now, from, ecn, datagram);
         self.handle_messages(now);
     }
 

@@ -10,6 +10,7 @@ use netcode_wire::Time;
 use super::Link;
 use super::body::{self, ItemWriter};
 use super::lanes::Send;
+use super::marks::{self, MARKS_BYTES};
 use super::reliable_send::{REPEATS_ALONE_MAX, RepeatLimits};
 use super::span::{after, micros, since_us};
 
@@ -150,6 +151,7 @@ impl Link {
         let queued = self.lanes.waiting().fresh_bytes;
         let repeats = if self.repeats(now) { self.rules.config.redundancy_bytes } else { 0 };
         let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
+        let head = head + self.marks.owed().map_or(0, |_| MARKS_BYTES);
         let share = self.congestion.unreliable_bytes(self.lanes.waiting().cut != 0);
         let share = usize::try_from(share).unwrap_or(usize::MAX);
         budget_bytes.min(share).saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
@@ -185,6 +187,9 @@ impl Link {
 
     /// Writes the head; gives the newest packet that it tells of.
     fn write_head(&self, now: Time, out: &mut Vec<u8>) -> Option<u64> {
+        if let Some(tally) = self.marks.owed() {
+            marks::encode(tally, out);
+        }
         let Some((block, reach, newest)) = self.received.block(now) else {
             body::encode_no_acks(out);
             return None;

@@ -59,7 +59,7 @@ impl Default for LinkConfig {
     }
 }
 
-/// What a body holds at most beside one fragment's bytes: head and acknowledgements 38, fragment head 11.
+/// What a body holds at most beside one fragment's bytes: marks 4, head and acknowledgements 38, fragment head 11.
 pub const BODY_MARGIN_BYTES: usize = 64;
 /// What bodies may hold before anybody says more ([`Link::set_body_bytes`](super::Link::set_body_bytes)): the least
 /// that `poll_body` may be given then.

@@ -8,13 +8,19 @@
 //!   ignores jitter; Arun, Balakrishnan: "Copa", NSDI 2018, §2.1) exceeds the least known one by a threshold. The
 //!   rate falls to 0.85 of what was delivered meanwhile, and rises again only when the queue has drained.
 //! - *Otherwise* it rises by 8 % a response time (round trip + 100 ms), up to 1.5 × what is delivered, and only
-//!   while it is used up.
+//!   while it is used up: by bulk that had to wait or, without bulk, to three quarters.
+//! - *Marks* (ECN): a round in which a router marked anything lowers the rate to 0.85 of what was used: once a round trip
+//!   (RFC 3168 §6.1.2), and by less than a loss would, because a queue that marks is a short one (ABE, RFC 8511 §3.1).
+//!   Marks that go on in every packet while the rate is at its floor and no queue stands answer nothing that we do: they
+//!   are not believed any more (as RFC 9000 §13.4.2 has an end disable ECN).
 //! - *Loss* (§4.3): a round that loses more than [`LOSS_TOLERATED`] of its bytes lowers the rate by half of the
 //!   share that it lost. Less is taken for radio: games are played over it.
 //!
 //! Unlike there, a connection starts by doubling a window each round trip until the first sign of overuse: game
 //! links are idle at first, and a map must not take seconds. A queue that outlives several reductions is not ours:
 //! its delay becomes the new base, or a detour of the route would starve the link.
+//!
+//! Longer than 400 lines: the signs are judged in one place, because each means something only beside the others.
 //!
 //! Within the rate small and unreliable traffic goes first; bulk takes what is left, and at least
 //! `bulk_share_percent`. What is left to unreliable traffic, `unreliable_bytes` tells.
@@ -35,7 +41,7 @@ pub(super) struct Congestion {
     /// Bytes of bulk that may be under way.
     window: u64,
     /// Time between flushes.
-    interval_us: u64,
+    interval_us: u32,
     /// Everything, at the rate, with a burst.
     all: Bucket,
     /// Everything, at the rate, evenly: what is left of it is bulk's.
@@ -52,6 +58,10 @@ pub(super) struct Congestion {
     calm: u8,
     /// Rounds of overuse in a row.
     overused: u8,
+    /// Packets that a router marked, not answered yet.
+    marked: u32,
+    /// Rounds in a row in which marks answered nothing.
+    futile: u8,
 }
 
 /// What the configuration says, in bytes a second and bytes.
@@ -77,8 +87,10 @@ enum Phase {
 struct Round {
     since: Time,
     acked: u64,
+    packets: u32,
     lost: u64,
     was_full: bool,
+    has_bulk: bool,
 }
 
 impl Congestion {
@@ -103,6 +115,8 @@ impl Congestion {
             capacity: 0,
             calm: 0,
             overused: 0,
+            marked: 0,
+            futile: 0,
         };
         new.follow_window(&Rtt::default());
         new
@@ -114,12 +128,13 @@ impl Congestion {
         self.window = WINDOW_INITIAL;
         (self.standing, self.round) = (Standing::default(), Round { since: now, ..Round::default() });
         (self.delivered, self.capacity, self.calm, self.overused) = (0, 0, 0, 0);
+        (self.marked, self.futile) = (0, 0);
         self.follow_window(&Rtt::default());
     }
 
     /// A flush begins, `interval_us` after the one before.
     pub(super) fn on_flush(&mut self, interval_us: u64) {
-        self.interval_us = interval_us.min(INTERVAL_MAX_US);
+        self.interval_us = interval_us.min(INTERVAL_MAX_US) as u32;
     }
 
     /// Books `bytes` that leave now, `bulk_bytes` of which are pieces.
@@ -128,14 +143,15 @@ impl Congestion {
         self.all.take(now, all, bytes as u64);
         self.pace.take(now, even, bytes as u64);
         self.bulk.take(now, share, bulk_bytes as u64);
+        self.round.has_bulk |= bulk_bytes > 0;
     }
 
-    /// Books `bytes` of packets that the peer has. `sample_us` is the round trip of the newest of them; `was_full`
+    /// Books `packets` of `bytes` together that the peer has. `sample_us` is the round trip of the newest of them; `was_full`
     /// says whether the last flush left bulk behind for want of budget.
     pub(super) fn on_ack(
         &mut self,
         now: Time,
-        bytes: u64,
+        (packets, bytes): (u32, u64),
         sample_us: Option<u64>,
         was_full: bool,
         rtt: &mut Rtt,
@@ -146,6 +162,7 @@ impl Congestion {
         } else {
             self.round.acked += bytes;
         }
+        self.round.packets += packets;
         self.acked_at = now;
         self.round.was_full |= was_full;
         if let Some(sample_us) = sample_us {
@@ -164,6 +181,16 @@ impl Congestion {
     /// Books `bytes` of packets that the path lost.
     pub(super) fn on_loss(&mut self, bytes: u64) {
         self.round.lost += bytes;
+    }
+
+    /// Routers marked `packets` more of ours.
+    pub(super) fn on_marks(&mut self, packets: u32) {
+        self.marked = self.marked.saturating_add(packets);
+    }
+
+    /// Whether marks go on whatever we do, though nothing waits anywhere.
+    pub(super) fn are_marks_futile(&self) -> bool {
+        self.futile >= FUTILE_ROUNDS
     }
 
     /// The path went silent: start again from little.
@@ -191,7 +218,7 @@ impl Congestion {
         if self.interval_us == 0 {
             u64::MAX
         } else {
-            self.rate * self.interval_us / 1_000_000 * percent / 100
+            self.rate * u64::from(self.interval_us) / 1_000_000 * percent / 100
         }
     }
 
@@ -219,7 +246,8 @@ impl Congestion {
     fn start_on(&mut self, now: Time, bytes: u64, was_full: bool, rtt: &Rtt) {
         let above_least = |us: u64| us.saturating_sub(rtt.min_us());
         let queue_us = self.standing.min_of(STANDING_AT_START).map_or(0, above_least);
-        if queue_us > self.tolerated_us(rtt) {
+        let is_marked = std::mem::take(&mut self.marked) > 0;
+        if is_marked || queue_us > self.tolerated_us(rtt) {
             let elapsed_us = since_us(now, self.round.since);
             if elapsed_us >= MEASURE_MIN_US || self.delivered == 0 {
                 self.delivered = self.round.acked * 1_000_000 / elapsed_us.max(MEASURE_MIN_US);
@@ -239,16 +267,28 @@ impl Congestion {
     }
 
     fn judge(&mut self, elapsed_us: u64, rtt: &mut Rtt) {
-        let Round { acked, lost, was_full, .. } = self.round;
+        let Round { acked, packets, lost, was_full, has_bulk, .. } = self.round;
         let (before, sent) = (self.delivered, acked + lost);
         self.delivered = acked * 1_000_000 / elapsed_us.max(1);
         self.calm = self.calm.saturating_sub(1);
         let tolerated_us = self.tolerated_us(rtt);
         let queue_us = self.queue_us(rtt);
+        let marked = std::mem::take(&mut self.marked);
+        // Three in four: what is told and what is acknowledged need not fall into the same round.
+        let is_all = marked > 0 && u64::from(marked) * 4 >= u64::from(packets) * 3;
+        let is_least = self.rate * 4 <= self.limits.floor * 5;
+        let is_futile = is_all && is_least && queue_us * 2 <= tolerated_us;
+        self.futile = if is_futile { self.futile.saturating_add(1) } else { 0 };
         if queue_us > tolerated_us {
             return self.overuse(before, was_full, sent, rtt);
         }
         self.overused = 0;
+        if marked > 0 && self.calm == 0 {
+            // The queue is short: there is nothing to return to before the rate has felt its way up again.
+            self.capacity = 0;
+            let used = self.rate.min(self.delivered.max(before) * 3 / 2);
+            return self.fall_to(used * DECREASE_PERCENT / 100, rtt);
+        }
         if self.calm == 0 && sent >= ROUND_BYTES_MIN && lost * 100 > sent * LOSS_TOLERATED_PERCENT {
             let from = if self.phase == Phase::Starting { self.delivered.min(self.rate) } else { self.rate };
             return self.fall_to(from - from * lost / (2 * sent), rtt);
@@ -257,7 +297,9 @@ impl Congestion {
             self.phase = Phase::Rising;
             self.settle(self.rate.max(self.capacity * RETURN_PERCENT / 100), rtt);
         }
-        if self.phase == Phase::Rising && was_full {
+        // Bulk was left behind; or there is none, and what is told how much room there is has filled it.
+        let is_used_up = was_full || !has_bulk && self.delivered * 4 >= self.rate * 3;
+        if self.phase == Phase::Rising && is_used_up {
             let response_us = rtt.smoothed_us() + RESPONSE_US;
             let step = (self.rate * INCREASE_PERCENT / 100).max(PACKET_BYTES) * elapsed_us / response_us;
             let most = (self.delivered * 3 / 2 + STEADY_BYTES).max(self.rate);
@@ -307,7 +349,7 @@ impl Congestion {
 
     /// A standing queue up to this long is taken for noise, our own bursts and both ends' ticks.
     fn tolerated_us(&self, rtt: &Rtt) -> u64 {
-        (QUEUE_TOLERATED_US + self.interval_us).max(rtt.min_us() / 2)
+        (QUEUE_TOLERATED_US + u64::from(self.interval_us)).max(rtt.min_us() / 2)
     }
 
     fn all_flow(&self) -> Flow {
@@ -315,13 +357,13 @@ impl Congestion {
     }
 
     fn even_flow(&self) -> Flow {
-        let depth = self.rate * self.interval_us / 1_000_000 + 2 * PACKET_BYTES;
+        let depth = self.rate * u64::from(self.interval_us) / 1_000_000 + 2 * PACKET_BYTES;
         Flow { rate: self.rate, depth: depth.min(self.limits.burst) }
     }
 
     fn bulk_flow(&self) -> Flow {
         let rate = self.rate * self.limits.bulk_percent / 100;
-        let depth = rate * self.interval_us / 1_000_000 + 2 * PACKET_BYTES;
+        let depth = rate * u64::from(self.interval_us) / 1_000_000 + 2 * PACKET_BYTES;
         Flow { rate, depth: depth.min(self.limits.burst) }
     }
 }
@@ -330,19 +372,27 @@ impl Congestion {
 #[derive(Debug, Default)]
 struct Standing {
     samples_us: [u32; STANDING],
-    count: usize,
+    /// Samples so far, modulo 2^32: [`STANDING`] divides that.
+    count: u32,
+    /// Samples there are, at most [`STANDING`].
+    known: u8,
 }
 
 impl Standing {
     fn push(&mut self, sample_us: u64) {
-        self.samples_us[self.count % STANDING] = u32::try_from(sample_us).unwrap_or(u32::MAX);
-        self.count += 1;
+        self.samples_us[self.count as usize % STANDING] = u32::try_from(sample_us).unwrap_or(u32::MAX);
+        self.count = self.count.wrapping_add(1);
+        self.known = (self.known + 1).min(STANDING as u8);
     }
 
     /// The least of the last `of`; `None` before there are so many.
     fn min_of(&self, of: usize) -> Option<u64> {
-        let from = self.count.checked_sub(of)?;
-        (from..self.count).map(|at| u64::from(self.samples_us[at % STANDING])).min()
+        if usize::from(self.known) < of {
+            return None;
+        }
+        let back =
+            |back: usize| self.samples_us[self.count.wrapping_sub(1 + back as u32) as usize % STANDING];
+        (0..of).map(|steps| u64::from(back(steps))).min()
     }
 }
 
@@ -352,7 +402,7 @@ const WINDOW_INITIAL: u64 = 64 * PACKET_BYTES;
 const WINDOW_MIN: u64 = 8 * PACKET_BYTES;
 /// A full packet's body.
 const PACKET_BYTES: u64 = 1150;
-/// What the rate falls to, of what was delivered (β of the paper).
+/// What the rate falls to, of what was delivered (β of the paper, and β_ecn of RFC 8511).
 const DECREASE_PERCENT: u64 = 85;
 /// What the rate returns to once the queue has drained, of what the path was seen to carry.
 const RETURN_PERCENT: u64 = 95;
@@ -374,6 +424,8 @@ const STANDING: usize = 8;
 const STANDING_AT_START: usize = 5;
 /// Rounds of overuse in a row after which the queue is somebody else's.
 const OVERUSED_ROUNDS: u8 = 8;
+/// Rounds in a row in which everything was marked, at the least rate and without a queue, until marks mean nothing.
+const FUTILE_ROUNDS: u8 = 20;
 /// A round lasts at least three ticks at 60 Hz: acknowledgements come by ticks.
 const ROUND_MIN_US: u64 = 50_000;
 /// The shortest span that says what is delivered.
@@ -434,7 +486,7 @@ mod tests {
                 in_flight -= bytes;
                 late += if is_late { bytes } else { 0 };
                 path.sample(now, rtt_us);
-                congestion.on_ack(now, bytes, sample, true, &mut path);
+                congestion.on_ack(now, (1, bytes), sample, true, &mut path);
             }
             while congestion.may_send(now) && congestion.may_send_bulk(now, in_flight, 0) {
                 congestion.on_send(now, 1150, 1150);
@@ -467,7 +519,7 @@ mod tests {
     fn a_rate_that_is_not_used_does_not_grow() {
         let mut congestion = congestion(1 << 30, 1 << 20);
         for tick in 0..1000 {
-            congestion.on_ack(Time::from_millis(tick * 16), 500, Some(50_000), false, &mut rtt(50));
+            congestion.on_ack(Time::from_millis(tick * 16), (1, 500), Some(50_000), false, &mut rtt(50));
         }
         assert_eq!(congestion.window(), WINDOW_INITIAL);
     }
@@ -480,7 +532,7 @@ mod tests {
             for tick in 0..1000 {
                 congestion.on_loss(30_000 * lost / 100);
                 let bytes = 30_000 - 30_000 * lost / 100;
-                congestion.on_ack(Time::from_millis(tick * 16), bytes, Some(50_000), true, &mut path);
+                congestion.on_ack(Time::from_millis(tick * 16), (1, bytes), Some(50_000), true, &mut path);
             }
             assert_eq!(congestion.rate() <= 60_000, slows, "{lost} % lost: {}", congestion.rate());
         }
@@ -494,7 +546,7 @@ mod tests {
             let sample = if tick < 300 { 50_000 } else { 150_000 };
             let now = Time::from_millis(tick * 16);
             path.sample(now, sample);
-            congestion.on_ack(now, 400, Some(sample), false, &mut path);
+            congestion.on_ack(now, (1, 400), Some(sample), false, &mut path);
         }
         assert_eq!((congestion.queue_us(&path), path.min_us()), (0, 150_000));
         assert!(congestion.rate() >= 50_000, "the floor is more than it sends");

@@ -30,6 +30,14 @@ pub enum LinkError {
     /// The peer acknowledged a packet that was never sent to it.
     #[error("peer acknowledged packet {0}, which was never sent")]
     AckOfUnsent(u64),
+    /// The peer told of more congestion marks, or of more erased ones, than packets were sent to it.
+    #[error("peer told of {told} marks, but {sent} packets were sent")]
+    MarksOfUnsent {
+        /// What the peer has told so far.
+        told: u64,
+        /// Packets sent to it so far.
+        sent: u64,
+    },
     /// The peer used a channel that the set does not have.
     #[error("peer sent on channel {0}, which does not exist")]
     NoSuchChannel(u8),

@@ -5,6 +5,7 @@ use netcode_wire::{ByteReader, Time};
 
 use super::body::{self, AckBlock, Item};
 use super::lanes::{Lanes, Receive, Send};
+use super::marks::{MARKS, Tally};
 use super::sent::Carried;
 use super::span::after;
 use super::{Link, LinkError};
@@ -21,6 +22,9 @@ impl Link {
             return Ok(());
         }
         let mut reader = ByteReader::new(body);
+        if body.first() == Some(&MARKS) && self.marks.are_agreed() {
+            self.handle_marks(seq, &mut reader)?;
+        }
         if let Some(block) = body::decode_head(&mut reader)? {
             self.handle_acks(now, &block)?;
         }
@@ -72,11 +76,22 @@ impl Link {
         Some(after(sent_at, self.rtt.probe_us(self.rules.limits.ack_delay_us, self.flush.probes)))
     }
 
+    fn handle_marks(&mut self, seq: u64, reader: &mut ByteReader<'_>) -> Result<(), LinkError> {
+        reader.u8()?;
+        let tally = Tally::decode(reader)?;
+        let marked = self.marks.take(seq, tally, self.counters.packets_sent)?;
+        self.congestion.on_marks(marked);
+        Ok(())
+    }
+
     fn handle_acks(&mut self, now: Time, block: &AckBlock) -> Result<(), LinkError> {
         let Self { sent, lanes, .. } = self;
         let acked = sent.acknowledge(now, block, |one, seq| arrive(lanes, one, seq))?;
         if let Some(sample_us) = acked.sample_us {
             self.rtt.sample(now, sample_us);
+        }
+        if let Some(seq) = sent.newest_acked() {
+            self.marks.acknowledged(seq);
         }
         if let Some(told) = acked.told {
             self.received.settle(told);
@@ -86,7 +101,11 @@ impl Link {
             for _ in 0..acked.packets {
                 self.counters.loss -= self.counters.loss / LOSS_MEMORY;
             }
-            self.congestion.on_ack(now, acked.bytes, acked.sample_us, self.flush.wants_bulk, &mut self.rtt);
+            let Self { congestion, rtt, flush, .. } = self;
+            congestion.on_ack(now, (acked.packets, acked.bytes), acked.sample_us, flush.wants_bulk, rtt);
+            if self.congestion.are_marks_futile() {
+                self.marks.fail();
+            }
             self.detect_losses(now);
         }
         Ok(())

@@ -15,6 +15,7 @@ mod error;
 mod inbox;
 mod intake;
 mod lanes;
+mod marks;
 mod received;
 mod reliable_receive;
 mod reliable_send;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 pub use self::config::{BODY_BYTES_MIN, BODY_MARGIN_BYTES, LinkConfig};
 pub use self::error::{LinkError, SendError};
@@ -41,6 +42,7 @@ use self::compose::Flush;
 use self::congestion::Congestion;
 use self::inbox::Inbox;
 use self::lanes::{Lanes, Send};
+use self::marks::Marks;
 use self::received::Received;
 use self::rtt::Rtt;
 use self::sent::Sent;
@@ -59,6 +61,7 @@ pub struct Link {
     sent: Sent,
     rtt: Rtt,
     congestion: Congestion,
+    marks: Marks,
     inbox: Inbox,
     /// What `receive` lends from, once it was asked.
     slabs: Option<Box<Slabs>>,
@@ -87,6 +90,7 @@ impl Link {
             sent: Sent::default(),
             rtt: Rtt::default(),
             congestion: Congestion::new(&rules.config),
+            marks: Marks::default(),
             inbox: Inbox::default(),
             slabs: None,
             held: Held::default(),
@@ -115,6 +119,7 @@ impl Link {
     pub fn path_changed(&mut self, now: Time, seq: u64) {
         self.rtt = Rtt::default();
         self.congestion.restart(now);
+        self.marks.path_changed();
         self.sent.path_changed(seq);
         self.counters.loss = 0.0;
         self.flush.repeat_until = None;
@@ -191,6 +196,29 @@ impl Link {
     /// [`Link::receive`] with memory that several links share.
     pub(crate) fn receive_from(&mut self, slabs: &mut Slabs) -> Option<(ChannelId, Bytes)> {
         self.inbox.pop(slabs)
+    }
+
+    /// Whether both ends mark their packets and tell each other of the marks (ECN): from now on bodies may do so. Both ends
+    /// must say the same, before the first body that is sent after they agreed.
+    pub fn set_ecn(&mut self, agreed: bool) {
+        self.marks.agree(agreed);
+    }
+
+    /// Whether our packets are to be marked as capable, [`Ecn::Ect0`]: agreed on, and the path keeps marks.
+    #[must_use]
+    pub fn marks_packets(&self) -> bool {
+        self.marks.are_set()
+    }
+
+    /// A fresh and authentic packet of the peer, which agreed to mark, came with this; to be told before its body is.
+    pub fn handle_mark(&mut self, ecn: Ecn) {
+        let next = self.sent.next_seq();
+        self.marks.note(ecn, next);
+    }
+
+    /// A packet left that is none of [`Link::poll_body`].
+    pub fn note_aside(&mut self) {
+        self.marks.note_aside();
     }
 
     /// Books `bytes` that the session put around a body (prefix, sequence, tag) into the ledger's header.

@@ -213,6 +213,16 @@ impl Sent {
             .map(|packet| packet.at)
     }
 
+    /// Our next packet has at least this number.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.newest.map_or(0, |newest| newest + 1)
+    }
+
+    /// The greatest number of ours that the peer has acknowledged.
+    pub(super) fn newest_acked(&self) -> Option<u64> {
+        self.newest_acked.map(|(seq, _)| seq)
+    }
+
     pub(super) fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes
     }

@@ -72,6 +72,10 @@ pub struct LinkStats {
     pub delivered_bytes_per_s: u64,
     /// By how much the standing round trip exceeds the least one: the queue on the path, microseconds.
     pub queue_delay_us: u64,
+    /// Whether our packets are marked as ECN-capable: both ends take part, and the path keeps the marks.
+    pub ecn: bool,
+    /// Our packets that met a congested router, as the peer told it (CE).
+    pub packets_marked: u64,
     /// What a body may hold on the path as it is now.
     pub body_bytes_max: usize,
     /// Where the bytes went.
@@ -137,6 +141,8 @@ impl Link {
             budget_bytes_per_s: self.congestion.rate(),
             delivered_bytes_per_s: self.congestion.delivered(),
             queue_delay_us: known(self.congestion.queue_us(rtt)),
+            ecn: self.marks.are_set(),
+            packets_marked: self.marks.told_ce(),
             body_bytes_max: self.body_bytes,
             ledger,
         }

@@ -20,17 +20,21 @@ pub struct Extensions {
     /// Whether to find out how long a datagram the path takes (RFC 8899), and to answer who finds out. The socket must
     /// not let datagrams be fragmented: else what is found is not the path's. Used when both ends say so.
     pub path_mtu: bool,
+    /// Whether to ask for congestion marks ([`Transmit::ecn`](crate::Transmit::ecn)), to answer them, and to tell the
+    /// other end of those that came. Used when both ends say so; who sends without the mark, or cannot read it
+    /// (`handle_datagram`), loses nothing but the marks: the path is taken for one that erases them.
+    pub ecn: bool,
 }
 
 impl Extensions {
     /// Netcode 1.02 and nothing else.
-    pub const NONE: Self = Self { enabled: false, aes_hardware: false, path_mtu: false };
+    pub const NONE: Self = Self { enabled: false, aes_hardware: false, path_mtu: false, ecn: false };
 }
 
 impl Default for Extensions {
-    /// Connection ids, path MTU discovery, and the standard's cipher: nobody is asked what the processor can do.
+    /// Connection ids, path MTU discovery, congestion marks, and the standard's cipher: nobody is asked what the processor can do.
     fn default() -> Self {
-        Self { enabled: true, aes_hardware: false, path_mtu: true }
+        Self { enabled: true, aes_hardware: false, path_mtu: true, ecn: true }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use netcode_token::{TokenError, USER_DATA_LEN};
+use netcode_wire::Ecn;
 
 use crate::LinkError;
 
@@ -111,6 +112,8 @@ pub enum ConnectError {
 pub struct Transmit<'a> {
     /// Where to.
     pub to: SocketAddr,
+    /// The mark that its IP header should have: [`Ecn::Ect0`] where both ends answer to marks, otherwise none.
+    pub ecn: Ecn,
     /// What, at most [`crate::DATAGRAM_BYTES_MAX`] bytes.
     pub bytes: &'a [u8],
 }

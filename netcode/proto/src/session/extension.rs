@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | connection id |
 //! | 1 | cipher: 0 ChaCha20-Poly1305, 1 AES-256-GCM |
-//! | 1 | flags: bit 0, probes of the path's MTU are answered |
+//! | 1 | flags: bit 0, probes of the path's MTU are answered; bit 1, packets are marked and marks told |
 //! | 2 | zeros |
 //! | 16 | salt |
 
@@ -24,23 +24,30 @@ pub(crate) struct Offer {
     pub(crate) aes_hardware: bool,
     /// Probes of the path's MTU are answered, and longer datagrams taken.
     pub(crate) path_mtu: bool,
+    /// Packets are marked for congestion, and marks are told.
+    pub(crate) ecn: bool,
 }
 
 impl Offer {
     /// What an end with these settings offers.
     pub(crate) const fn of(extensions: Extensions) -> Self {
-        Self { aes_hardware: extensions.aes_hardware, path_mtu: extensions.path_mtu }
+        Self { aes_hardware: extensions.aes_hardware, path_mtu: extensions.path_mtu, ecn: extensions.ecn }
     }
 
-    pub(crate) const fn encode(self) -> u32 {
-        OFFER_MARK | if self.aes_hardware { OFFER_AES } else { 0 } | if self.path_mtu { OFFER_MTU } else { 0 }
+    pub(crate) fn encode(self) -> u32 {
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+        OFFER_MARK
+            | bit(self.aes_hardware, OFFER_AES)
+            | bit(self.path_mtu, OFFER_MTU)
+            | bit(self.ecn, OFFER_ECN)
     }
 
     /// The offer in a keep-alive's text; `None` when it makes none. Bits that are not ours yet are a newer client's.
     pub(crate) fn decode(keep_alive: &[u8]) -> Option<Self> {
         let word = u32::from_le_bytes(*keep_alive.last_chunk()?);
-        let (aes_hardware, path_mtu) = (word & OFFER_AES != 0, word & OFFER_MTU != 0);
-        (word & OFFER_MASK == OFFER_MARK).then_some(Self { aes_hardware, path_mtu })
+        let has = |bit| word & bit != 0;
+        let offer = Self { aes_hardware: has(OFFER_AES), path_mtu: has(OFFER_MTU), ecn: has(OFFER_ECN) };
+        (word & OFFER_MASK == OFFER_MARK).then_some(offer)
     }
 }
 
@@ -65,6 +72,8 @@ pub(crate) struct Accept {
     pub(crate) cipher: Cipher,
     /// Whether both ends answer probes of the path's MTU.
     pub(crate) path_mtu: bool,
+    /// Whether both ends mark their packets and tell of marks.
+    pub(crate) ecn: bool,
     /// Fresh for every session: no two sessions of one token ever seal under the same extended keys.
     pub(crate) salt: [u8; SALT_LEN],
 }
@@ -83,7 +92,9 @@ impl Accept {
             Cipher::ChaCha20Poly1305 => 0,
             Cipher::Aes256Gcm => 1,
         })?;
-        writer.slice(&[u8::from(self.path_mtu), 0, 0])?;
+        let mtu = if self.path_mtu { ACCEPT_MTU } else { 0 };
+        let ecn = if self.ecn { ACCEPT_ECN } else { 0 };
+        writer.slice(&[mtu | ecn, 0, 0])?;
         writer.slice(&self.salt)
     }
 
@@ -97,7 +108,8 @@ impl Accept {
             _ => return None,
         };
         let [flags, _, _] = input.array::<3>().ok()?;
-        Some(Self { id, cipher, path_mtu: flags & ACCEPT_MTU != 0, salt: input.array().ok()? })
+        let (path_mtu, ecn) = (flags & ACCEPT_MTU != 0, flags & ACCEPT_ECN != 0);
+        Some(Self { id, cipher, path_mtu, ecn, salt: input.array().ok()? })
     }
 
     /// The extended key of the direction whose key in the token is `secret`. Whatever was sealed before was sealed
@@ -119,7 +131,9 @@ const OFFER_MARK: u32 = 0x5457_0001;
 const OFFER_MASK: u32 = 0xffff_0001;
 const OFFER_AES: u32 = 2;
 const OFFER_MTU: u32 = 4;
+const OFFER_ECN: u32 = 8;
 const ACCEPT_MTU: u8 = 1;
+const ACCEPT_ECN: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -129,14 +143,16 @@ mod tests {
 
     #[test]
     fn a_plain_keep_alive_offers_nothing() {
+        const NONE: Offer = Offer { aes_hardware: false, path_mtu: false, ecn: false };
         let check = |text: [u8; 8], expected| assert_eq!(Offer::decode(&text), expected, "{text:?}");
         check([0; 8], None);
         check([7, 0, 0, 0, 64, 0, 0, 0], None);
         check([0xff; 8], None);
         check([0, 0, 0, 0, 0, 0, 0x57, 0x54], None);
-        check([0, 0, 0, 0, 1, 0, 0x57, 0x54], Some(Offer { aes_hardware: false, path_mtu: false }));
-        check([9, 9, 9, 9, 3, 0, 0x57, 0x54], Some(Offer { aes_hardware: true, path_mtu: false }));
-        check([0, 0, 0, 0, 0xfd, 0xff, 0x57, 0x54], Some(Offer { aes_hardware: false, path_mtu: true }));
+        check([0, 0, 0, 0, 1, 0, 0x57, 0x54], Some(NONE));
+        check([9, 9, 9, 9, 3, 0, 0x57, 0x54], Some(Offer { aes_hardware: true, ..NONE }));
+        check([0, 0, 0, 0, 9, 0, 0x57, 0x54], Some(Offer { ecn: true, ..NONE }));
+        check([0, 0, 0, 0, 0xf5, 0xff, 0x57, 0x54], Some(Offer { path_mtu: true, ..NONE }));
         assert_eq!(Offer::decode(&[]), None);
     }
 
@@ -146,6 +162,7 @@ mod tests {
             id: ConnectionId::from_bytes([9; 4]),
             cipher: Cipher::ChaCha20Poly1305,
             path_mtu: false,
+            ecn: false,
             salt: [1; SALT_LEN],
         };
         let (secret, other) = (Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
@@ -161,6 +178,7 @@ mod tests {
             tag(&moved, &secret),
             tag(&faster, &secret),
             tag(&Accept { path_mtu: true, ..base }, &secret),
+            tag(&Accept { ecn: true, ..base }, &secret),
             PacketKey::new(&secret).seal(0, b"", &mut [0; 8]),
         ];
         for (place, one) in tags.iter().enumerate() {
@@ -171,14 +189,14 @@ mod tests {
     proptest! {
         #[test]
         fn texts_survive_the_round_trip_and_random_ones_never_panic(
-            (id, aes, path_mtu, salt) in (any::<[u8; 4]>(), any::<bool>(), any::<bool>(), any::<[u8; SALT_LEN]>()),
+            (id, [aes, path_mtu, ecn], salt) in (any::<[u8; 4]>(), any::<[bool; 3]>(), any::<[u8; SALT_LEN]>()),
             bytes in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let cipher = if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
-            let accept = Accept { id: ConnectionId::from_bytes(id), cipher, path_mtu, salt };
+            let accept = Accept { id: ConnectionId::from_bytes(id), cipher, path_mtu, ecn, salt };
             prop_assert_eq!(Accept::decode(&accept.encode()), Some(accept));
             prop_assert_eq!(accept.id.to_bytes(), id);
-            let offer = Offer { aes_hardware: aes, path_mtu };
+            let offer = Offer { aes_hardware: aes, path_mtu, ecn };
             prop_assert_eq!(Offer::decode(&offer.encode().to_le_bytes()), Some(offer));
             let read = Accept::decode(&bytes);
             prop_assert_eq!(read.is_some(), bytes.len() >= ACCEPT_TEXT_LEN && bytes[4] < 2);

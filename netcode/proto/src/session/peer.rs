@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netcode_token::Key;
 use netcode_token::aead::PacketKey;
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use super::extension::{Accept, CONNECTION_ID_LEN};
 use super::mtu::{Fate, PathMtu};
@@ -144,6 +144,7 @@ impl Peer {
         self.received_at = now;
         if head.form.is_extended() {
             self.note_extended(now, wire, head.sequence);
+            self.link.handle_mark(wire.arrived);
         }
         Some(Opened { text, newest })
     }
@@ -196,6 +197,7 @@ impl Peer {
         self.extension = phase;
         if let Some(keys) = self.secrets.take() {
             let upgrade = Some((accept.key(&keys.seal), Form::Extended));
+            self.link.set_ecn(accept.ecn);
             self.extended = Some(Extended {
                 open: accept.key(&keys.open),
                 upgrade,
@@ -217,6 +219,7 @@ impl Peer {
             self.mtu.agree(now, after);
         }
         (self.seal, self.form) = (accept.key(&keys.seal), Form::Routed(accept.id));
+        self.link.set_ecn(accept.ecn);
         wire.counters.extended += 1;
         true
     }
@@ -229,9 +232,15 @@ impl Peer {
 
     /// [`Peer::send`] to where the session is not: it does not stand in for a keep-alive.
     pub(crate) fn send_aside(&mut self, wire: &mut Wire, to: SocketAddr, kind: PacketType, text: &[u8]) {
-        let bytes = wire.send(to, &self.seal, (kind, self.form), self.sequence, text);
+        let bytes = wire.send((to, self.mark()), &self.seal, (kind, self.form), self.sequence, text);
         self.link.note_overhead(bytes);
+        self.link.note_aside();
         self.sequence += 1;
+    }
+
+    /// The mark of all that leaves: the other end expects it on every extended packet.
+    fn mark(&self) -> Ecn {
+        if self.form.is_extended() && self.link.marks_packets() { Ecn::Ect0 } else { Ecn::NotCapable }
     }
 
     /// How long the next packet would be with a text of `text_len` bytes (a server's: without connection id).
@@ -263,7 +272,7 @@ impl Peer {
                 break;
             }
             debug_assert!((1..=body_bytes).contains(&wire.body.len()), "a link keeps to its budget");
-            let bytes = wire.send_body(to, &self.seal, self.form, self.sequence);
+            let bytes = wire.send_body((to, self.mark()), &self.seal, self.form, self.sequence);
             // Nothing was written when the outbox is full: then there is no overhead either.
             self.link.note_overhead(bytes.saturating_sub(wire.body.len()));
             self.sequence += 1;

@@ -101,13 +101,14 @@ mod tests {
     fn a_proof_takes_the_tokens_key_and_covers_the_fresh_part() {
         let (key, fresh) = (Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
         let request = Request::encode(7, 9, &[3; NONCE_LEN], &[4; PRIVATE_LEN]);
-        let bytes = Resume::encode(&request, &key, &fresh, Offer { aes_hardware: true, path_mtu: true });
+        let bytes =
+            Resume::encode(&request, &key, &fresh, Offer { aes_hardware: true, path_mtu: true, ecn: true });
         assert_eq!((bytes.len(), Resume::is_claimed(&bytes)), (1130, true));
         let offer = |bytes: &[u8], key: &Key| {
             let mut bytes = bytes.to_vec();
             Resume::decode(&mut bytes, 7).expect("well formed").offer(key)
         };
-        assert_eq!(offer(&bytes, &key), Some(Offer { aes_hardware: true, path_mtu: true }));
+        assert_eq!(offer(&bytes, &key), Some(Offer { aes_hardware: true, path_mtu: true, ecn: true }));
         assert_eq!(offer(&bytes, &Key::from_bytes([5; 32])), None);
         for place in REQUEST_BYTES..RESUME_LEN {
             let mut bent = bytes.to_vec();

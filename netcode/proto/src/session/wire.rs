@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use netcode_token::aead::PacketKey;
+use netcode_wire::Ecn;
 
 use super::outbox::Outbox;
 use super::packet::{Form, PacketType, Sealer};
@@ -15,6 +16,8 @@ pub(crate) struct Wire {
     pub(crate) counters: Counters,
     /// Where bodies are composed before they are sealed.
     pub(crate) body: Vec<u8>,
+    /// The mark of the datagram that is being taken in.
+    pub(crate) arrived: Ecn,
     outbox: Outbox,
 }
 
@@ -25,14 +28,15 @@ impl Wire {
             sealer: Sealer::new(protocol_id),
             counters: Counters::default(),
             body,
+            arrived: Ecn::NotCapable,
             outbox: Outbox::default(),
         }
     }
 
-    /// Seals `text` and queues it; gives the datagram's length.
+    /// Seals `text` and queues it to be sent with this mark; gives the datagram's length.
     pub(crate) fn send(
         &mut self,
-        to: SocketAddr,
+        to: (SocketAddr, Ecn),
         key: &PacketKey,
         shape: (PacketType, Form),
         sequence: u64,
@@ -43,7 +47,13 @@ impl Wire {
     }
 
     /// Seals what is in `body` as a payload and queues it; gives the datagram's length.
-    pub(crate) fn send_body(&mut self, to: SocketAddr, key: &PacketKey, form: Form, sequence: u64) -> usize {
+    pub(crate) fn send_body(
+        &mut self,
+        to: (SocketAddr, Ecn),
+        key: &PacketKey,
+        form: Form,
+        sequence: u64,
+    ) -> usize {
         let (sealer, body) = (&self.sealer, &self.body);
         let shape = (PacketType::Payload, form);
         let write = |out: &mut Vec<u8>| sealer.seal(out, key, shape, sequence, body);
@@ -52,15 +62,18 @@ impl Wire {
 
     /// Queues bytes as they are.
     pub(crate) fn send_clear(&mut self, to: SocketAddr, bytes: &[u8]) {
-        queue(&mut self.outbox, &mut self.counters, to, |out| out.extend_from_slice(bytes));
+        queue(&mut self.outbox, &mut self.counters, (to, Ecn::NotCapable), |out| {
+            out.extend_from_slice(bytes);
+        });
     }
 
     pub(crate) fn poll(&mut self) -> Option<Transmit<'_>> {
         self.outbox.poll()
     }
 
-    /// Counts a datagram that came in.
-    pub(crate) fn note_received(&mut self, bytes: usize) {
+    /// Counts a datagram that came in with this mark.
+    pub(crate) fn note_received(&mut self, ecn: Ecn, bytes: usize) {
+        self.arrived = ecn;
         self.counters.datagrams_in += 1;
         self.counters.bytes_in += bytes as u64;
     }
@@ -69,7 +82,7 @@ impl Wire {
 fn queue(
     outbox: &mut Outbox,
     counters: &mut Counters,
-    to: SocketAddr,
+    to: (SocketAddr, Ecn),
     write: impl FnOnce(&mut Vec<u8>),
 ) -> usize {
     let mut written = 0;

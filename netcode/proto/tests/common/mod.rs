@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use netcode_proto::{Client, ClientConfig, ClientState, Server, ServerConfig, ServerEvent};
+use netcode_proto::{Client, ClientConfig, ClientState, Server, ServerConfig, ServerEvent, Transmit};
 use netcode_token::aead::{Cipher, PacketKey};
 use netcode_token::{Key, PublicToken, Seat, TokenSpec, mint};
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 pub(crate) const PROTOCOL: u64 = 0x7769_636b;
 pub(crate) const UNIX: u64 = 1_700_000_000;
@@ -119,11 +119,15 @@ impl ExtendedKeys {
 pub(crate) struct Datagram {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
+    pub(crate) ecn: Ecn,
     pub(crate) bytes: Vec<u8>,
 }
 
 /// Decides what the network does to a datagram: true lets it through.
 pub(crate) type Filter = Box<dyn FnMut(&Datagram) -> bool>;
+
+/// What the network makes of a datagram's mark.
+pub(crate) type Router = Box<dyn FnMut(&Datagram) -> Ecn>;
 
 pub(crate) struct Net {
     pub(crate) now: Time,
@@ -137,6 +141,7 @@ pub(crate) struct Net {
     pub(crate) delay: Duration,
     pub(crate) jitter: Duration,
     pub(crate) filter: Filter,
+    pub(crate) router: Router,
     flying: Vec<(Time, Datagram)>,
     rng: fastrand::Rng,
 }
@@ -154,6 +159,7 @@ impl Net {
             delay: Duration::from_millis(20),
             jitter: Duration::ZERO,
             filter: Box::new(|_| true),
+            router: Box::new(|datagram| datagram.ecn),
             flying: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -269,11 +275,11 @@ impl Net {
         let due = self.flying.partition_point(|(due, _)| *due <= now);
         for (_, mut datagram) in self.flying.drain(..due) {
             if datagram.to == server_address() {
-                self.server.handle_datagram(now, datagram.from, &mut datagram.bytes);
+                self.server.handle_arrival(now, datagram.from, datagram.ecn, &mut datagram.bytes);
                 continue;
             }
             for (_, client) in self.clients.iter_mut().filter(|(address, _)| *address == datagram.to) {
-                client.handle_datagram(now, datagram.from, &mut datagram.bytes.clone());
+                client.handle_arrival(now, datagram.from, datagram.ecn, &mut datagram.bytes.clone());
             }
         }
     }
@@ -281,11 +287,13 @@ impl Net {
     pub(crate) fn collect(&mut self) {
         let mut sent = Vec::new();
         while let Some(transmit) = self.server.poll_transmit() {
-            sent.push(Datagram { from: server_address(), to: transmit.to, bytes: transmit.bytes.to_vec() });
+            let Transmit { to, ecn, bytes } = transmit;
+            sent.push(Datagram { from: server_address(), to, ecn, bytes: bytes.to_vec() });
         }
         for (from, client) in &mut self.clients {
             while let Some(transmit) = client.poll_transmit() {
-                sent.push(Datagram { from: *from, to: transmit.to, bytes: transmit.bytes.to_vec() });
+                let Transmit { to, ecn, bytes } = transmit;
+                sent.push(Datagram { from: *from, to, ecn, bytes: bytes.to_vec() });
             }
         }
         for datagram in sent {
@@ -295,7 +303,8 @@ impl Net {
                 let lost = self.rng.f32() < self.loss || !(self.filter)(&datagram);
                 let due = self.now + self.delay + self.jitter.mul_f32(self.rng.f32());
                 if !lost {
-                    self.flying.push((due, datagram.clone()));
+                    let ecn = (self.router)(&datagram);
+                    self.flying.push((due, Datagram { ecn, ..datagram.clone() }));
                 }
             }
         }

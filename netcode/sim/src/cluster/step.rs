@@ -50,7 +50,7 @@ impl Cluster {
             let Some(client) = client else { continue };
             client.release(self.now);
             while let Some(transmit) = client.poll_transmit() {
-                paths[0].push(self.now, *address, transmit.bytes);
+                paths[0].push_marked(self.now, *address, transmit.ecn, transmit.bytes);
             }
         }
     }
@@ -67,12 +67,14 @@ impl Cluster {
             });
             let Some((due, seat, path)) = due.min().filter(|(due, ..)| *due <= until) else { break };
             self.now = self.now.max(due);
-            let Some((address, mut bytes)) = self.seats[seat].paths[path].poll(self.now) else { continue };
+            let Some((address, ecn, mut bytes)) = self.seats[seat].paths[path].poll_marked(self.now) else {
+                continue;
+            };
             if path == 0 {
-                self.server.handle_datagram(self.now, address, &mut bytes);
+                self.server.handle_arrival(self.now, address, ecn, &mut bytes);
                 self.collect_from_server();
             } else if let Some(client) = &mut self.seats[seat].client {
-                client.handle_datagram(self.now, address, &mut bytes);
+                client.handle_arrival(self.now, address, ecn, &mut bytes);
             }
             self.seats[seat].paths[path].recycle(bytes);
             if path == 1 {
@@ -95,7 +97,7 @@ impl Cluster {
             if transmit.bytes[0] != 0 {
                 self.captured.push_back(transmit.bytes.to_vec());
             }
-            paths[0].push(self.now, *address, transmit.bytes);
+            paths[0].push_marked(self.now, *address, transmit.ecn, transmit.bytes);
         }
         self.captured.drain(..self.captured.len().saturating_sub(CAPTURED_MAX));
         match client.state() {
@@ -174,7 +176,7 @@ impl Cluster {
             if transmit.to == STRANGER {
                 self.stranger.got += transmit.bytes.len() as u64;
             } else if let Some(seat) = self.seats.iter_mut().find(|seat| seat.address == transmit.to) {
-                seat.paths[1].push(self.now, SERVER, transmit.bytes);
+                seat.paths[1].push_marked(self.now, SERVER, transmit.ecn, transmit.bytes);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use netcode_proto::{Counters, Transmit};
+use netcode_wire::Ecn;
 
 /// A queue of datagrams; the newest beyond [`DATAGRAMS_MAX`] are dropped and counted.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ impl Outgoing {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(done);
         }
-        Some(Transmit { to, bytes: &self.polled })
+        Some(Transmit { to, ecn: Ecn::NotCapable, bytes: &self.polled })
     }
 
     pub(crate) fn note_received(&mut self, bytes: usize) {

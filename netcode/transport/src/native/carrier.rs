@@ -3,6 +3,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
+use netcode_wire::Ecn;
+
 use super::{
     Abilities, SocketOptions, TransportError,
     socket::{Failure, NativeSocket, ReceiveBuffers},
@@ -79,7 +81,11 @@ impl Carrier for UdpCarrier {
     }
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
-        match self.socket.send(to, datagram) {
+        self.send_marked(to, Ecn::NotCapable, datagram);
+    }
+
+    fn send_marked(&mut self, to: SocketAddr, ecn: Ecn, datagram: &[u8]) {
+        match self.socket.send((to, ecn), datagram) {
             Ok(()) => self.counters.sent(1, datagram.len()),
             Err(error) => Failure::of(&error).count_unsent(&self.counters),
         }

@@ -61,6 +61,7 @@
 //! An idle carrier wakes once a second; a look at an empty socket costs 0.3 µs.
 
 mod carrier;
+mod header;
 mod options;
 mod socket;
 mod thread;

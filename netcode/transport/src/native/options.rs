@@ -34,7 +34,7 @@ pub enum IoMode {
     /// [`IoMode::Plain`].
     #[default]
     Auto,
-    /// One `recvfrom` and one `sendto` a datagram, nothing else: works wherever UDP does.
+    /// One `recvfrom` and one `sendto` a datagram, and "don't fragment" where the system lets us: works wherever UDP does.
     Plain,
 }
 
@@ -52,8 +52,8 @@ pub struct SocketOptions {
     pub receive_batch: usize,
     /// Which system calls to use.
     pub io: IoMode,
-    /// Marks everything sent as ECN-capable, ECT(0). Only for a sender that reacts to the marks that come back
-    /// (RFC 8311 §4): hence off by default.
+    /// Marks as ECN-capable what its sender asks to have marked ([`Carrier::send_marked`](crate::Carrier::send_marked)).
+    /// Off: nothing is ever marked, for a network that drops what is.
     pub mark_ecn: bool,
 }
 
@@ -65,7 +65,7 @@ impl Default for SocketOptions {
             send_buffer_bytes: 1 << 20,
             receive_batch: 4,
             io: IoMode::Auto,
-            mark_ecn: false,
+            mark_ecn: true,
         }
     }
 }
@@ -82,30 +82,8 @@ impl SocketOptions {
         // Deliberate: a smaller buffer than asked for is worse, not wrong.
         let _ = socket.set_recv_buffer_size(self.receive_buffer_bytes);
         let _ = socket.set_send_buffer_size(self.send_buffer_bytes);
-        if self.mark_ecn {
-            mark_ecn(&socket, addr).map_err(TransportError::Configure)?;
-        }
         socket.set_nonblocking(true).map_err(TransportError::Configure)?;
         socket.bind(&addr.into()).map_err(|source| TransportError::Bind { addr, source })?;
         Ok(socket.into())
     }
 }
-
-#[cfg(unix)]
-fn mark_ecn(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
-    if addr.is_ipv6() {
-        socket.set_tclass_v6(ECT0)?;
-        // Mapped IPv4 peers of a socket for both families; an IPv6-only one has none.
-        let _ = socket.set_tos_v4(ECT0);
-        return Ok(());
-    }
-    socket.set_tos_v4(ECT0)
-}
-
-#[cfg(not(unix))]
-fn mark_ecn(socket: &Socket, _: SocketAddr) -> io::Result<()> {
-    socket.set_tos_v4(ECT0)
-}
-
-/// RFC 3168 §5: the ECN field is the low two bits of the type of service; ECT(0) is 10.
-const ECT0: u32 = 0b10;

@@ -13,12 +13,16 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use netcode_wire::Ecn;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 
-use super::{IoMode, SocketOptions, TransportError};
+use super::{
+    IoMode, SocketOptions, TransportError,
+    header::{EcnField, forbid_fragments},
+};
 use crate::{
-    Arrival, DATAGRAM_BYTES_MAX, Ecn,
+    Arrival, DATAGRAM_BYTES_MAX,
     counters::{SharedCounters, count},
     parcels::Parcels,
 };
@@ -43,8 +47,8 @@ pub struct Abilities {
 pub(super) struct NativeSocket {
     socket: UdpSocket,
     state: Option<UdpSocketState>,
-    /// Said again for every run: its call would otherwise override what the socket is set to.
-    mark: Option<EcnCodepoint>,
+    ecn: EcnField,
+    dont_fragment: bool,
     /// The system refused a batched call: plain ones from now on.
     refused: AtomicBool,
 }
@@ -68,8 +72,12 @@ impl NativeSocket {
             }
             IoMode::Plain => None,
         };
-        let mark = options.mark_ecn.then_some(EcnCodepoint::Ect0);
-        Ok(Self { socket, state, mark, refused: AtomicBool::new(false) })
+        let dont_fragment = match &state {
+            Some(state) => !state.may_fragment(),
+            None => forbid_fragments(&socket, addr),
+        };
+        let ecn = EcnField::new(addr, options.mark_ecn);
+        Ok(Self { socket, state, ecn, dont_fragment, refused: AtomicBool::new(false) })
     }
 
     pub(super) fn udp(&self) -> &UdpSocket {
@@ -89,7 +97,7 @@ impl NativeSocket {
         Abilities {
             batched: batched.is_some(),
             // Socket options outlive a refused call.
-            dont_fragment: self.state.as_ref().is_some_and(|state| !state.may_fragment()),
+            dont_fragment: self.dont_fragment,
             send_segments_max: batched.map_or(1, UdpSocketState::max_gso_segments),
             receive_segments_max: batched.map_or(1, UdpSocketState::gro_segments),
         }
@@ -165,17 +173,19 @@ impl NativeSocket {
         }
     }
 
-    /// Sends one datagram.
+    /// Sends one datagram, marked as asked. One thread at a time sends.
     ///
     /// # Errors
     /// What the system said.
-    pub(super) fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, (to, ecn): (SocketAddr, Ecn), datagram: &[u8]) -> io::Result<()> {
+        self.ecn.set(&self.socket, ecn);
         // Deliberate: `sendto`, also in batched mode. For one datagram it is the cheapest call there is.
         self.socket.send_to(datagram, to).map(drop)
     }
 
-    /// Datagrams of `burst` from `start` on that one call can send: one peer, one length (the last may be shorter).
-    pub(super) fn run_len(&self, burst: &Parcels<SocketAddr>, start: usize) -> usize {
+    /// Datagrams of `burst` from `start` on that one call can send: one peer and mark, one length (the last may be
+    /// shorter).
+    pub(super) fn run_len(&self, burst: &Parcels<(SocketAddr, Ecn)>, start: usize) -> usize {
         let segments_max = self.batched().map_or(1, UdpSocketState::max_gso_segments);
         let (to, len) = (burst.head(start), burst.run(start..start + 1).len());
         let mut count = 1;
@@ -200,13 +210,19 @@ impl NativeSocket {
     ///
     /// # Errors
     /// What the system said. Then none of them was sent.
-    pub(super) fn send_run(&self, to: SocketAddr, bytes: &[u8], segment_bytes: usize) -> io::Result<()> {
+    pub(super) fn send_run(
+        &self,
+        (to, ecn): (SocketAddr, Ecn),
+        bytes: &[u8],
+        segment_bytes: usize,
+    ) -> io::Result<()> {
         let Some(state) = self.batched() else {
             return Err(ErrorKind::Unsupported.into());
         };
         let run = Transmit {
             destination: to,
-            ecn: self.mark,
+            // Its call overrides what the socket is set to.
+            ecn: (self.ecn.granted(ecn) == Ecn::Ect0).then_some(EcnCodepoint::Ect0),
             contents: bytes,
             segment_size: Some(segment_bytes),
             src_ip: None,
@@ -365,10 +381,10 @@ mod tests {
         NativeSocket::open(any_port(), &SocketOptions::default()).expect("loopback has free ports")
     }
 
-    fn burst(all: &[(u16, usize)]) -> Parcels<SocketAddr> {
+    fn burst(all: &[(u16, usize)]) -> Parcels<(SocketAddr, Ecn)> {
         let mut burst = Parcels::default();
         for (port, len) in all {
-            burst.push(SocketAddr::from(([10, 0, 0, 1], *port)), &vec![0; *len]);
+            burst.push((SocketAddr::from(([10, 0, 0, 1], *port)), Ecn::NotCapable), &vec![0; *len]);
         }
         burst
     }
@@ -391,6 +407,9 @@ mod tests {
         check(&[(1, 0), (1, 0)], 1);
         check(&[(1, 100), (1, 0)], 1);
         check(&[(1, 2000); 64], 65_507 / 2000);
+        let mut mixed = burst(&[(1, 100)]);
+        mixed.push((SocketAddr::from(([10, 0, 0, 1], 1)), Ecn::Ect0), &[0; 100]);
+        assert_eq!(socket.run_len(&mixed, 0), 1, "one call, one mark");
     }
 
     #[test]
@@ -411,7 +430,7 @@ mod tests {
         let mut buffers = a.buffers(8);
         a.note_refusal(&ErrorKind::Unsupported.into());
         assert_eq!((a.abilities().batched, a.abilities().send_segments_max), (false, 1));
-        b.send(a.local_addr().unwrap(), b"plain").unwrap();
+        b.send((a.local_addr().unwrap(), Ecn::NotCapable), b"plain").unwrap();
         a.wait_readable(Duration::from_secs(10));
         let mut got = Vec::new();
         a.receive_batch(&mut buffers, &SharedCounters::default(), &mut |_, bytes| {

@@ -24,6 +24,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use netcode_wire::Ecn;
+
 use super::{
     Abilities, SocketOptions, TransportError,
     socket::{Failure, NativeSocket, ReceiveBuffers},
@@ -81,7 +83,7 @@ pub struct UdpThread {
     receiver: Option<JoinHandle<()>>,
     sender: Option<JoinHandle<()>>,
     arrived: Parcels<Arrival>,
-    outgoing: Parcels<SocketAddr>,
+    outgoing: Parcels<(SocketAddr, Ecn)>,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,7 @@ struct Shared {
     /// Whoever holds it reads the socket: either the receiving thread or, at its tick, the tick thread.
     reader: Mutex<Reader>,
     inbox: Ring<Arrival>,
-    outbox: Ring<SocketAddr>,
+    outbox: Ring<(SocketAddr, Ecn)>,
     counters: SharedCounters,
     stopping: AtomicBool,
     gather: Duration,
@@ -180,7 +182,7 @@ impl UdpThread {
             _ => {}
         }
         // If this is lost, the end of its wait ends the thread a little later.
-        let _ = self.shared.socket.send(target, &[]);
+        let _ = self.shared.socket.udp().send_to(&[], target);
     }
 }
 
@@ -193,11 +195,15 @@ impl Carrier for UdpThread {
     }
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.send_marked(to, Ecn::NotCapable, datagram);
+    }
+
+    fn send_marked(&mut self, to: SocketAddr, ecn: Ecn, datagram: &[u8]) {
         if datagram.len() > DATAGRAM_BYTES_MAX {
             count(&self.shared.counters.dropped_oversize);
             return;
         }
-        self.outgoing.push(to, datagram);
+        self.outgoing.push((to, ecn), datagram);
         if self.outgoing.len() >= GATHER_MAX {
             self.flush();
         }
@@ -300,7 +306,7 @@ impl Shared {
         }
     }
 
-    fn send_burst(&self, burst: &Parcels<SocketAddr>) {
+    fn send_burst(&self, burst: &Parcels<(SocketAddr, Ecn)>) {
         let mut start = 0;
         while start < burst.len() {
             start += self.send_some(burst, start);
@@ -308,7 +314,7 @@ impl Shared {
     }
 
     /// Sends as much of `burst` from `start` on as one call takes, and returns how many datagrams that was.
-    fn send_some(&self, burst: &Parcels<SocketAddr>, start: usize) -> usize {
+    fn send_some(&self, burst: &Parcels<(SocketAddr, Ecn)>, start: usize) -> usize {
         let count = self.socket.run_len(burst, start);
         let bytes = burst.run(start..start + count);
         if count > 1 {
@@ -325,7 +331,7 @@ impl Shared {
         count
     }
 
-    fn send_one(&self, to: SocketAddr, datagram: &[u8]) {
+    fn send_one(&self, to: (SocketAddr, Ecn), datagram: &[u8]) {
         match self.patiently(|| self.socket.send(to, datagram)) {
             Ok(()) => self.counters.sent(1, datagram.len()),
             Err(failure) => failure.count_unsent(&self.counters),
@@ -377,7 +383,7 @@ mod tests {
         for n in 0..200u16 {
             // Four in a row to the carrier itself are one segmented send; what follows is sent one by one.
             let len = if n < 100 { 200 } else { 100 + usize::from(n) };
-            burst.push(carrier.local_addr(), &[7; 400][..len]);
+            burst.push((carrier.local_addr(), Ecn::Ect0), &[7; 400][..len]);
         }
         let mut taken = Parcels::default();
         let mut turn = || {

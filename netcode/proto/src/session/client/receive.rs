@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use netcode_token::aead::Cipher;
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use super::Client;
 use crate::session::DisconnectReason;
@@ -16,7 +16,12 @@ use crate::session::phase::{ClientCause, ClientPhase};
 impl Client {
     /// Takes in a datagram, opening it in place. Whatever is wrong with it is counted; nothing else happens.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
-        self.wire.note_received(datagram.len());
+        self.handle_arrival(now, from, Ecn::NotCapable, datagram);
+    }
+
+    /// As [`Client::handle_datagram`, for who can tell the mark that its IP header had: what routers say of congestion.
+    pub fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
+        self.wire.note_received(ecn, datagram.len());
         if from != self.server() {
             self.wire.counters.dropped_unknown += 1;
             return;
@@ -138,8 +143,9 @@ impl Client {
 
     /// The server's yes. One that it gave to an offer which we did not make is not honoured.
     fn handle_accept(&mut self, now: Time, accept: Option<Accept>) {
-        let offered = self.config.extensions.aes_hardware;
-        let accept = accept.filter(|accept| offered || accept.cipher != Cipher::Aes256Gcm);
+        let offered = self.config.extensions;
+        let accept = accept.filter(|accept| offered.aes_hardware || accept.cipher != Cipher::Aes256Gcm);
+        let accept = accept.filter(|accept| offered.ecn || !accept.ecn);
         let resumed = self.phase == ClientPhase::Requesting;
         let cause = if resumed { ClientCause::Resumed } else { ClientCause::Accept };
         let taken = accept.is_some_and(|accept| {

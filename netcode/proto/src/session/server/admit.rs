@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use netcode_token::aead::{PacketKey, TAG_LEN};
 use netcode_token::{Key, PrivateToken, USER_DATA_LEN, open_private};
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use super::Server;
 use super::table::Session;
@@ -141,7 +141,13 @@ impl Server {
         let text = self.challenger.seal(token.client_id, &token.user_data, &mark);
         let sequence = self.next_global_sequence();
         let key = PacketKey::new(&token.server_to_client);
-        self.wire.send(from, &key, (PacketType::Challenge, Form::Standard), sequence, &text);
+        self.wire.send(
+            (from, Ecn::NotCapable),
+            &key,
+            (PacketType::Challenge, Form::Standard),
+            sequence,
+            &text,
+        );
         let keys = SessionKeys { seal: token.server_to_client.clone(), open: token.client_to_server.clone() };
         let mut pending = Pending::new(now, token, mark, expire_unix_s, keys);
         if let Some(earlier) = self.pending.get(&from) {
@@ -223,7 +229,13 @@ impl Server {
 
     pub(super) fn deny(&mut self, to: SocketAddr, key: &Key) {
         let sequence = self.next_global_sequence();
-        self.wire.send(to, &PacketKey::new(key), (PacketType::Denied, Form::Standard), sequence, &[]);
+        self.wire.send(
+            (to, Ecn::NotCapable),
+            &PacketKey::new(key),
+            (PacketType::Denied, Form::Standard),
+            sequence,
+            &[],
+        );
         self.wire.counters.denied += 1;
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use super::Server;
 use crate::session::extension::Offer;
@@ -15,8 +15,13 @@ use crate::session::{ClientId, DisconnectReason};
 impl Server {
     /// Takes in a datagram, opening it in place. Whatever is wrong with it is counted; nothing else happens.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &mut [u8]) {
+        self.handle_arrival(now, from, Ecn::NotCapable, datagram);
+    }
+
+    /// As [`Server::handle_datagram`, for who can tell the mark that its IP header had: what routers say of congestion.
+    pub fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
         self.now = now;
-        self.wire.note_received(datagram.len());
+        self.wire.note_received(ecn, datagram.len());
         if Request::is_claimed(datagram) {
             self.handle_request(now, from, datagram);
             return;

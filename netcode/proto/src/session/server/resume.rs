@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use netcode_token::aead::PacketKey;
 use netcode_token::{Key, PrivateToken, open_private};
-use netcode_wire::Time;
+use netcode_wire::{Ecn, Time};
 
 use super::Server;
 use super::admit::{Pending, mark_of};
@@ -95,7 +95,7 @@ impl Server {
         let Some(attempt) = self.resuming.get_mut(&id) else { return };
         attempt.pending.repeat(now);
         let text = attempt.acceptance_at(from, &self.config.challenge_key).encode();
-        self.wire.send(from, &key, (PacketType::Accept, Form::Standard), sequence, &text);
+        self.wire.send((from, Ecn::NotCapable), &key, (PacketType::Accept, Form::Standard), sequence, &text);
     }
 
     /// The first extended packet of a client whose resumption was accepted: only who received the acceptance at `from`

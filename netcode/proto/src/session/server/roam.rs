@@ -57,6 +57,7 @@ impl Server {
             id: ConnectionId::from_bytes(*rest.first_chunk().expect("16 bytes begin with 4")),
             cipher: if aes { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 },
             path_mtu: offer.path_mtu && self.config.extensions.path_mtu,
+            ecn: offer.ecn && self.config.extensions.ecn,
             salt: *salt,
         }
     }
