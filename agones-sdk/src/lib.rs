@@ -14,6 +14,8 @@ mod game_server;
 pub mod proto;
 pub mod sidecar;
 mod state;
+mod text;
+mod uid;
 
 pub use self::backoff::Backoff;
 pub use self::fleet::fleet_main;

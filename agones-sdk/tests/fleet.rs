@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use agones_sdk::allocation::{AllocateError, AllocationRequest, AllocatorClient, GameServerSelector};
-use agones_sdk::fleet::{BufferPolicy, BufferSize, Census, Fleet, FleetConfig, FleetError, ServerReport};
+use agones_sdk::fleet::{
+    BufferPolicy, BufferSize, Census, Fleet, FleetConfig, FleetError, ServerReport, Template,
+};
 use agones_sdk::sidecar::HealthPolicy;
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,7 +23,7 @@ fn config(folder: &TempDir, buffer: u32, max: u32, flags: &[&str]) -> FleetConfi
     let mut command = vec![env!("CARGO_BIN_EXE_fake-server").to_owned(), "--port".into(), "{port}".into()];
     command.extend(flags.iter().map(|&flag| flag.to_owned()));
     FleetConfig {
-        policy: BufferPolicy { buffer: BufferSize::Count(buffer), min: 0, max },
+        autoscaler: BufferPolicy { buffer: BufferSize::Count(buffer), min: 0, max }.into(),
         grace: Duration::from_secs(5),
         ..FleetConfig::new("arena", command, folder.path())
     }
@@ -176,7 +178,9 @@ async fn a_server_that_cannot_start_is_tried_again_ever_more_slowly() {
 async fn selectors_narrow_the_choice() {
     let folder = TempDir::new().unwrap();
     let labels = vec![("tier".to_owned(), "gold".to_owned())];
-    let fleet = Fleet::start(FleetConfig { labels, ..config(&folder, 1, 1, &[]) }).await.unwrap();
+    let mut config = config(&folder, 1, 1, &[]);
+    config.template.labels = labels;
+    let fleet = Fleet::start(config).await.unwrap();
     until(&fleet, "a ready server", |census| census.ready == 1).await;
     let client = allocator(&fleet);
     let tier = |value: &str| GameServerSelector {
@@ -195,14 +199,17 @@ async fn a_fleet_that_cannot_be_is_refused_at_once() {
     let folder = TempDir::new().unwrap();
     let good = config(&folder, 1, 1, &[]);
     let refused = async |config: FleetConfig| Fleet::start(config).await.expect_err("refused");
-    let missing = FleetConfig { command: vec!["/no/such/program".into()], ..good.clone() };
+    let missing = FleetConfig { template: Template::new(vec!["/no/such/program".into()]), ..good.clone() };
     assert!(matches!(refused(missing).await, FleetError::NoProgram(_)));
-    assert!(matches!(refused(FleetConfig { command: vec![], ..good.clone() }).await, FleetError::NoCommand));
+    assert!(matches!(
+        refused(FleetConfig { template: Template::default(), ..good.clone() }).await,
+        FleetError::NoCommand
+    ));
     assert!(matches!(refused(FleetConfig { name: "No".into(), ..good.clone() }).await, FleetError::Name(_)));
     let unwritable = FleetConfig { state_dir: Path::new("/proc/nowhere").into(), ..good.clone() };
     assert!(matches!(refused(unwritable).await, FleetError::StateDir { .. }));
-    let policy = BufferPolicy { buffer: BufferSize::Count(0), min: 0, max: 1 };
-    assert!(matches!(refused(FleetConfig { policy, ..good.clone() }).await, FleetError::Policy(_)));
+    let autoscaler = BufferPolicy { buffer: BufferSize::Count(0), min: 0, max: 1 }.into();
+    assert!(matches!(refused(FleetConfig { autoscaler, ..good.clone() }).await, FleetError::Policy(_)));
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let listen = taken.local_addr().unwrap();
     assert!(matches!(refused(FleetConfig { listen, ..good }).await, FleetError::Listen { .. }));

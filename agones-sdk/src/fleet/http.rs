@@ -1,6 +1,7 @@
 //! Owns: the fleet's HTTP pages. Must never know: how anything on them came about.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State as Shares;
 use axum::routing::get;
@@ -8,7 +9,8 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::roster::{Roster, ServerReport};
+use super::report::ServerReport;
+use super::roster::Roster;
 
 type Ctx = Shares<Arc<Roster>>;
 
@@ -32,5 +34,8 @@ async fn healthz(Shares(roster): Ctx) -> Json<Value> {
     let mut page = json!(roster.census());
     page["status"] = json!(if roster.is_stopping() { "draining" } else { "ok" });
     page["fleet"] = json!(roster.config.name);
+    page["allocations"] = json!(roster.allocations.load(Ordering::Relaxed));
+    page["generation"] = json!(roster.generation().number);
+    page["autoscaler"] = roster.autoscaling();
     Json(page)
 }

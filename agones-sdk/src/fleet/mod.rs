@@ -4,7 +4,7 @@
 //! | who | answers |
 //! |---|---|
 //! | gRPC | `allocation.AllocationService/Allocate`, the real allocator's contract; the namespace is not looked at |
-//! | `GET /healthz` | `{"status":"ok"\|"draining","fleet","desired","starting","ready","reserved","allocated","crashes"}` |
+//! | `GET /healthz` | `{"status":"ok"\|"draining","fleet","desired","starting","ready","reserved","allocated","crashes","allocations","generation","autoscaler":{"applied","limited","passed_over":[],"fault"\|null}}` |
 //! | `GET /gameservers.json` | `[{"name","state","address","port","ports":[{"name","port"}],"labels":{},"annotations":{},"admin":"127.0.0.1:1"\|null,"pid"\|null,"restarts","started_unix_ms","health_pings","log","ready":{…}\|null}]` |
 //! | `GET /finals.json` | `[{"server","unix_ms","final":{…}}]`, the last 256, oldest first |
 //!
@@ -15,22 +15,32 @@
 //! `admin` is that line's, or else the annotation that the server has set under the key `admin`),
 //! `{"final":{…}}` in `/finals.json`.
 //!
+//! How many servers there should be is a FleetAutoscaler's word ([`scale`]): asked at every change, or at fixed
+//! intervals as on a cluster, within the fleet's own limits. A new template ([`Fleet::roll`]) replaces idle servers
+//! step by step; one that is in use stays until its match ends.
+//!
 //! A process that dies before Ready is started again in place with back-off, as a container would be; one that dies
 //! after Ready makes its server Unhealthy, which is replaced under another name.
 
 mod actions;
 mod crash;
+mod flags;
 mod http;
 mod main;
+mod order;
 mod output;
-mod policy;
 mod port;
 mod process;
+mod report;
+mod roll;
 mod roster;
 mod rpc;
+pub mod scale;
 mod select;
 mod server;
+mod size;
 mod supervisor;
+mod template;
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,10 +53,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::main::fleet_main;
-pub use self::policy::{BufferPolicy, BufferSize, Desired, PolicyError};
+pub use self::order::Scheduling;
+pub use self::report::{Census, ServerReport};
+pub use self::roll::{RollingUpdate, Share};
 use self::roster::Roster;
-pub use self::roster::{Census, ServerReport};
+pub use self::scale::{Autoscaler, BufferPolicy, BufferSize, Desired, PolicyError};
+pub use self::template::Template;
 use crate::command;
+use crate::proto::allocation::Priority;
 use crate::sidecar::HealthPolicy;
 
 /// What a fleet is started with.
@@ -54,14 +68,20 @@ use crate::sidecar::HealthPolicy;
 pub struct FleetConfig {
     /// The fleet's name: label `agones.dev/fleet` and the first part of its servers' names.
     pub name: String,
-    /// Program and arguments of a server; `{port}` and `{name}` are filled in.
-    pub command: Vec<String>,
-    /// More environment for the servers; `{port}` and `{name}` are filled in in the values.
-    pub env: Vec<(String, String)>,
-    /// More labels on every server.
-    pub labels: Vec<(String, String)>,
+    /// What a new server is like.
+    pub template: Template,
     /// How many servers there should be.
-    pub policy: BufferPolicy,
+    pub autoscaler: Autoscaler,
+    /// How many servers there are at the start, where the autoscaler is asked at intervals only.
+    pub replicas: u32,
+    /// What no autoscaler may go below or beyond.
+    pub limits: RangeInclusive<u32>,
+    /// In which order servers end when the fleet shrinks.
+    pub scheduling: Scheduling,
+    /// The same, by the room that is left in counters and lists.
+    pub priorities: Vec<Priority>,
+    /// How a new template replaces the servers of an older one.
+    pub rolling: RollingUpdate,
     /// Folder for the servers' logs; made if it is missing.
     pub state_dir: PathBuf,
     /// Where the allocator listens; port 0 chooses a free one.
@@ -82,10 +102,13 @@ impl FleetConfig {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             name: name.into(),
-            command,
-            env: Vec::new(),
-            labels: Vec::new(),
-            policy: BufferPolicy { buffer: BufferSize::Count(2), min: 0, max: 64 },
+            template: Template::new(command),
+            autoscaler: BufferPolicy { buffer: BufferSize::Count(2), min: 0, max: SERVERS_MAX }.into(),
+            replicas: 2,
+            limits: 0..=SERVERS_MAX,
+            scheduling: Scheduling::default(),
+            priorities: Vec::new(),
+            rolling: RollingUpdate::default(),
             state_dir: state_dir.into(),
             listen: any,
             http: any,
@@ -95,6 +118,9 @@ impl FleetConfig {
         }
     }
 }
+
+/// More servers than one machine is good for, unless somebody says otherwise.
+const SERVERS_MAX: u32 = 64;
 
 /// Below the ports that systems hand out to clients (Linux: from 32768), so that a client socket rarely takes a
 /// port between its choice and its use.
@@ -106,6 +132,12 @@ pub enum FleetError {
     /// The policy is none.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// No number of servers is in between.
+    #[error("min ({0}) must not be above max ({1})")]
+    Limits(u32, u32),
+    /// An update could never begin.
+    #[error("a rolling update needs a surge or unavailable servers, and both are 0")]
+    Rolling,
     /// There is nothing to start.
     #[error("command is empty")]
     NoCommand,
@@ -153,6 +185,7 @@ impl Fleet {
         let roster = Arc::new(Roster::new(config));
         let tasks = vec![
             tokio::spawn(supervisor::run(roster.clone())),
+            tokio::spawn(scale::rounds::run(roster.clone())),
             tokio::spawn(rpc::serve(roster.clone(), grpc_listener)),
             tokio::spawn(http::serve(roster.clone(), http_listener)),
         ];
@@ -179,6 +212,32 @@ impl Fleet {
         self.roster.reports()
     }
 
+    /// Follows another autoscaler from now on.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn autoscale(&self, autoscaler: Autoscaler) -> Result<(), PolicyError> {
+        autoscaler.validate()?;
+        self.roster.retell(autoscaler);
+        Ok(())
+    }
+
+    /// Makes new servers from another template from now on, and replaces the idle ones of older templates step by
+    /// step; a server in use stays as long as it is. The same template again changes nothing.
+    ///
+    /// # Errors
+    /// There is nothing to start.
+    pub fn roll(&self, template: Template) -> Result<(), FleetError> {
+        check_command(&template)?;
+        self.roster.roll(template);
+        Ok(())
+    }
+
+    /// What decided the fleet's size: `{"applied","limited","passed_over":[],"fault"|null}`.
+    pub fn autoscaling(&self) -> serde_json::Value {
+        self.roster.autoscaling()
+    }
+
     /// Ends every server (SIGTERM, then SIGKILL after the grace) and waits until no process and no port is left.
     pub async fn drain(&self) {
         self.roster.stop();
@@ -199,19 +258,28 @@ impl Drop for Fleet {
 }
 
 fn check(config: &FleetConfig) -> Result<(), FleetError> {
-    config.policy.validate()?;
+    config.autoscaler.validate()?;
+    if config.limits.is_empty() {
+        return Err(FleetError::Limits(*config.limits.start(), *config.limits.end()));
+    }
+    let none = Share(BufferSize::Count(0));
+    if (config.rolling.surge, config.rolling.unavailable) == (none, none) {
+        return Err(FleetError::Rolling);
+    }
     let name = &config.name;
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     // 63 letters fit a DNS label; a server's name adds a dash and five.
     if name.is_empty() || name.len() > 57 || !name.chars().all(letter) || name.starts_with('-') {
         return Err(FleetError::Name(name.clone()));
     }
-    let program = config.command.first().ok_or(FleetError::NoCommand)?;
-    if !process::is_program(program) {
-        return Err(FleetError::NoProgram(program.clone()));
-    }
+    check_command(&config.template)?;
     output::prepare(&config.state_dir)
         .map_err(|source| FleetError::StateDir { path: config.state_dir.clone(), source })
+}
+
+fn check_command(template: &Template) -> Result<(), FleetError> {
+    let program = template.command.first().ok_or(FleetError::NoCommand)?;
+    if process::is_program(program) { Ok(()) } else { Err(FleetError::NoProgram(program.clone())) }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), FleetError> {

@@ -1,14 +1,12 @@
-//! Owns: which servers an allocation fits and in which order they are taken (contract of the Agones allocator).
+//! Owns: which servers an allocation fits (contract of the Agones allocator).
 //! Must never know: how a server is taken, or that anybody else takes one too.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::proto::allocation::game_server_selector::GameServerState;
 use crate::proto::allocation::label_match_expressions::Operator;
 use crate::proto::allocation::{
     AllocationRequest, CounterSelector, GameServerSelector, LabelMatchExpressions, ListSelector, MetaPatch,
-    Priority, priority,
 };
 use crate::proto::sdk::GameServer;
 use crate::proto::sdk::game_server::Status;
@@ -44,34 +42,6 @@ pub(super) fn matches(selector: &GameServerSelector, server: &GameServer) -> boo
         && server.state() == Some(state)
         && selector.counters.iter().all(|(name, bounds)| counter_fits(status, name, bounds))
         && selector.lists.iter().all(|(name, bounds)| list_fits(status, name, bounds))
-}
-
-/// The packed order on one node: servers already allocated first, then the priorities, then the name.
-pub(super) fn packed(priorities: &[Priority], a: &GameServer, b: &GameServer) -> Ordering {
-    let idle = |server: &GameServer| server.state() != Some(State::Allocated);
-    idle(a).cmp(&idle(b)).then_with(|| by_priority(priorities, a, b)).then_with(|| a.name().cmp(b.name()))
-}
-
-/// By available capacity; a server that lacks the key comes last in either order.
-pub(super) fn by_priority(priorities: &[Priority], a: &GameServer, b: &GameServer) -> Ordering {
-    let orders = priorities.iter().map(|priority| match (available(priority, a), available(priority, b)) {
-        (None, None) => Ordering::Equal,
-        (None, Some(_)) => Ordering::Greater,
-        (Some(_), None) => Ordering::Less,
-        (Some(a), Some(b)) if priority.order() == priority::Order::Descending => b.cmp(&a),
-        (Some(a), Some(b)) => a.cmp(&b),
-    });
-    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-fn available(priority: &Priority, server: &GameServer) -> Option<i64> {
-    let status = server.status.as_ref()?;
-    match priority.r#type() {
-        priority::Type::Counter => {
-            status.counters.get(&priority.key).map(|counter| counter.capacity.saturating_sub(counter.count))
-        }
-        priority::Type::List => status.lists.get(&priority.key).map(capacity::available),
-    }
 }
 
 fn expression_holds(expression: &LabelMatchExpressions, labels: &BTreeMap<String, String>) -> bool {
@@ -181,26 +151,6 @@ mod tests {
         ));
         assert!(!matches(&list(ListSelector { contains_value: "q".into(), ..Default::default() }), &half));
         assert!(!matches(&list(ListSelector { max_available: 1, ..Default::default() }), &half));
-    }
-
-    #[test]
-    fn packed_takes_allocated_then_priority_then_name() {
-        let mut servers = [
-            server("d", State::Ready, &[], None),
-            server("c", State::Ready, &[], Some((1, 10))),
-            server("b", State::Ready, &[], Some((8, 10))),
-            server("a", State::Ready, &[], Some((1, 10))),
-            server("z", State::Allocated, &[], None),
-        ];
-        let mut priority = Priority { key: "rooms".into(), ..Default::default() };
-        let mut check = |priorities: &[Priority], expected: &str| {
-            servers.sort_by(|a, b| packed(priorities, a, b));
-            assert_eq!(servers.iter().map(GameServer::name).collect::<String>(), expected);
-        };
-        check(&[], "zabcd");
-        check(&[priority.clone()], "zbacd");
-        priority.set_order(priority::Order::Descending);
-        check(&[priority], "zacbd");
     }
 
     #[test]

@@ -10,11 +10,13 @@ use tokio::time::sleep;
 use super::output::{self, Said};
 use super::process::Process;
 use super::roster::{Details, Member, Roster};
-use super::{FleetConfig, crash, port};
+use super::template::{Generation, Template};
+use super::{crash, port};
 use crate::proto::sdk::GameServer;
 use crate::proto::sdk::game_server::status::{Address, Port};
 use crate::sidecar::{Sidecar, SidecarConfig, SidecarError, unix_now};
 use crate::state::State;
+use crate::uid;
 
 /// A server that has asked for its end may take this long to leave by itself before it gets SIGTERM.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,15 +45,21 @@ enum Outcome {
 }
 
 /// Creates a server under `name` and lives with it until it is gone, processes and all.
-pub(super) async fn live(roster: Arc<Roster>, name: String) -> Result<End, SidecarError> {
+pub(super) async fn live(
+    roster: Arc<Roster>,
+    name: String,
+    generation: Generation,
+) -> Result<End, SidecarError> {
     let config = &roster.config;
-    let object = game_server(config, &name);
+    let object = game_server(&config.name, &generation.template, &name);
     let sidecar = Sidecar::start(SidecarConfig::managed(object, config.health)).await;
-    let sidecar = sidecar.inspect_err(|_| roster.miscarry())?;
+    let sidecar = sidecar.inspect_err(|_| roster.miscarry(&generation))?;
     let member = Arc::new(Member {
         sidecar,
         log: config.state_dir.join(&name),
         name,
+        generation: generation.number,
+        template: generation.template,
         started: Instant::now(),
         started_unix: unix_now(),
         details: Mutex::new(Details::default()),
@@ -168,8 +176,8 @@ fn start_process(roster: &Arc<Roster>, member: &Arc<Member>) -> std::io::Result<
         server.status_mut().ports = vec![Port { name: "default".into(), port: i32::from(port) }];
     });
     let fill = |text: &String| text.replace("{port}", &port.to_string()).replace("{name}", &member.name);
-    let command: Vec<_> = config.command.iter().map(fill).collect();
-    let env = environment(config, member, fill);
+    let command: Vec<_> = member.template.command.iter().map(fill).collect();
+    let env = environment(member, fill);
     let (process, stdout, stderr) = Process::start(&command, &env)?;
     let mut outputs = JoinSet::new();
     let (path, roster, speaker) =
@@ -186,11 +194,7 @@ fn start_process(roster: &Arc<Roster>, member: &Arc<Member>) -> std::io::Result<
     Ok((process, outputs))
 }
 
-fn environment(
-    config: &FleetConfig,
-    member: &Member,
-    fill: impl Fn(&String) -> String,
-) -> Vec<(String, String)> {
+fn environment(member: &Member, fill: impl Fn(&String) -> String) -> Vec<(String, String)> {
     let sidecar = &member.sidecar;
     let own = [
         ("AGONES_SDK_GRPC_HOST", format!("http://{}", sidecar.grpc_addr().ip())),
@@ -199,24 +203,22 @@ fn environment(
         ("GAMESERVER_NAME", member.name.clone()),
         ("POD_NAMESPACE", "default".into()),
     ];
-    let given = config.env.iter().map(|(key, value)| (key.clone(), fill(value)));
+    let given = member.template.env.iter().map(|(key, value)| (key.clone(), fill(value)));
     given.chain(own.into_iter().map(|(key, value)| (key.to_owned(), value))).collect()
 }
 
-fn game_server(config: &FleetConfig, name: &str) -> GameServer {
+fn game_server(fleet: &str, template: &Template, name: &str) -> GameServer {
     let mut server = GameServer::default();
     let meta = server.meta_mut();
     name.clone_into(&mut meta.name);
     meta.namespace = "default".into();
-    // The form of a random UUID (RFC 9562, version 4), as Kubernetes gives.
-    let random = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{random:032x}");
-    meta.uid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    meta.uid = uid::random();
     meta.resource_version = "v1".into();
     meta.generation = 1;
     meta.creation_timestamp = i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX);
-    meta.labels = config.labels.iter().cloned().collect();
-    meta.labels.insert("agones.dev/fleet".into(), config.name.clone());
+    meta.labels = template.labels.iter().cloned().collect();
+    meta.labels.insert("agones.dev/fleet".into(), fleet.to_owned());
+    server.status = Some(template.status());
     let status = server.status_mut();
     State::Scheduled.name().clone_into(&mut status.state);
     status.address = "127.0.0.1".into();

@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::crash::CrashLoop;
+use super::roll;
 use super::roster::Roster;
 use super::server::{self, End};
 use crate::sidecar::SidecarError;
@@ -48,20 +49,22 @@ fn adjust(
     lives: &mut JoinSet<Result<End, SidecarError>>,
     crashes: &CrashLoop,
 ) -> Option<Instant> {
-    let census = roster.census();
-    let living = census.living();
-    if living > census.desired {
-        roster.retire(living - census.desired);
-        return None;
+    roster.ask_at_change();
+    let desired = roster.desired();
+    let (newest, old) = roster.counts();
+    let step = roll::step(desired, roster.config.rolling, newest, old);
+    if step.retire + step.retire_old > 0 {
+        roster.retire(step.retire, step.retire_old);
     }
-    if living < census.desired
+    if step.start > 0
         && let Some(open_at) = crashes.open_at().filter(|at| *at > Instant::now())
     {
         return Some(open_at);
     }
-    for _ in living..census.desired {
-        roster.expect();
-        lives.spawn(server::live(roster.clone(), new_name(roster)));
+    let generation = roster.generation();
+    for _ in 0..step.start {
+        roster.expect(&generation);
+        lives.spawn(server::live(roster.clone(), new_name(roster), generation.clone()));
     }
     None
 }

@@ -81,10 +81,11 @@ impl Place {
     async fn fleet(servers: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = FleetConfig::new("arena", fake_server::command(), folder.path());
-        config.labels = vec![("tier".to_owned(), "gold".to_owned())];
-        config.env = vec![(fake_server::SWITCH.to_owned(), "1".to_owned())];
+        config.template.labels = vec![("tier".to_owned(), "gold".to_owned())];
+        config.template.env = vec![(fake_server::SWITCH.to_owned(), "1".to_owned())];
         // As many as the test wants and never another: the buffer would bring up one for each that is taken.
-        config.policy = BufferPolicy { buffer: BufferSize::Count(servers), min: servers, max: servers };
+        config.autoscaler =
+            BufferPolicy { buffer: BufferSize::Count(servers), min: servers, max: servers }.into();
         let fleet = Fleet::start(config).await.expect("a fleet");
         while fleet.census().ready < servers {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! Owns: how many servers a fleet should have (Agones' Buffer policy), as a pure function.
+//! Owns: Agones' Buffer policy, as a pure function: so many servers beside the allocated ones.
 //! Must never know: which servers there are.
 
 use std::str::FromStr;
@@ -23,9 +23,9 @@ pub struct BufferPolicy {
     pub max: u32,
 }
 
-/// Why a policy is none.
+/// Why a buffer policy is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
+pub enum BufferError {
     /// Not a count above zero.
     #[error("buffer must be above 0")]
     EmptyBuffer,
@@ -72,23 +72,23 @@ pub struct Desired {
 
 impl BufferPolicy {
     /// Agones' own rules of validity.
-    pub fn validate(&self) -> Result<(), PolicyError> {
+    pub fn validate(&self) -> Result<(), BufferError> {
         let Self { buffer, min, max } = *self;
         match buffer {
-            BufferSize::Count(0) => return Err(PolicyError::EmptyBuffer),
+            BufferSize::Count(0) => return Err(BufferError::EmptyBuffer),
             BufferSize::Count(buffer) if max < buffer => {
-                return Err(PolicyError::MaxBelowBuffer { max, buffer });
+                return Err(BufferError::MaxBelowBuffer { max, buffer });
             }
             BufferSize::Count(buffer) if min != 0 && min < buffer => {
-                return Err(PolicyError::MinBelowBuffer { min, buffer });
+                return Err(BufferError::MinBelowBuffer { min, buffer });
             }
             BufferSize::Percent(percent) if !(1..=99).contains(&percent) => {
-                return Err(PolicyError::Percent(percent));
+                return Err(BufferError::Percent(percent));
             }
-            BufferSize::Percent(_) if min == 0 => return Err(PolicyError::MinForPercent),
+            BufferSize::Percent(_) if min == 0 => return Err(BufferError::MinForPercent),
             _ => {}
         }
-        if min > max { Err(PolicyError::MinAboveMax { min, max }) } else { Ok(()) }
+        if min > max { Err(BufferError::MinAboveMax { min, max }) } else { Ok(()) }
     }
 
     /// How many servers a fleet with so many allocated ones should have.
@@ -146,12 +146,12 @@ mod tests {
         let refused = |buffer: &str, min, max| {
             BufferPolicy { buffer: buffer.parse().unwrap(), min, max }.validate().unwrap_err()
         };
-        assert_eq!(refused("0", 0, 1), PolicyError::EmptyBuffer);
-        assert_eq!(refused("3", 0, 2), PolicyError::MaxBelowBuffer { max: 2, buffer: 3 });
-        assert_eq!(refused("3", 2, 9), PolicyError::MinBelowBuffer { min: 2, buffer: 3 });
-        assert_eq!(refused("3", 9, 5), PolicyError::MinAboveMax { min: 9, max: 5 });
-        assert_eq!(refused("100%", 1, 5), PolicyError::Percent(100));
-        assert_eq!(refused("10%", 0, 5), PolicyError::MinForPercent);
+        assert_eq!(refused("0", 0, 1), BufferError::EmptyBuffer);
+        assert_eq!(refused("3", 0, 2), BufferError::MaxBelowBuffer { max: 2, buffer: 3 });
+        assert_eq!(refused("3", 2, 9), BufferError::MinBelowBuffer { min: 2, buffer: 3 });
+        assert_eq!(refused("3", 9, 5), BufferError::MinAboveMax { min: 9, max: 5 });
+        assert_eq!(refused("100%", 1, 5), BufferError::Percent(100));
+        assert_eq!(refused("10%", 0, 5), BufferError::MinForPercent);
         assert!("many".parse::<BufferSize>().is_err() && "-1".parse::<BufferSize>().is_err());
     }
 }
