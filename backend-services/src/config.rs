@@ -119,6 +119,10 @@ pub struct Args {
     /// What game servers show to submit results. Needed for matchmaking.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub service_token: Option<Secret>,
+    /// Takes results that are not signed by their match's own server: for as long as servers run that know no
+    /// signatures.
+    #[arg(long)]
+    pub accept_unsigned_results: bool,
     /// Where browsers reach a game server by WebSocket, with {address}, {host} and {port} for the server's own:
     /// wss://play.example.com/{host}/{port}. Without it, matches are told without such a URL.
     #[arg(long, env = "TICKWRIGHT_WEBSOCKET_URL", value_name = "URL")]

@@ -24,7 +24,7 @@ use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
 use crate::leaderboards::rules::Boards;
 use crate::leaderboards::scribe::Scribe;
-use crate::matches::rpc::Guard;
+use crate::matches::rpc::{Guard, Unsigned};
 use crate::matchmaking::desk::Desk;
 use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
@@ -90,7 +90,9 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         let (scribe, writing) = Scribe::new(stores.clone(), draining.clone());
         background.spawn(writing);
         let model = Arc::new(ratings::model(args.ratings.as_deref())?);
-        let matches = matches::rpc::service(stores.clone(), app.boards().clone(), desk, model, guard.clone());
+        let unsigned = if args.accept_unsigned_results { Unsigned::Taken } else { Unsigned::Refused };
+        let (held, rules) = (stores.clone(), app.boards().clone());
+        let matches = matches::rpc::service(held, rules, desk, model, unsigned, guard.clone());
         let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));

@@ -12,14 +12,14 @@ use backend_services::clock::UnixMs;
 use backend_services::crypto::SecretHash;
 use backend_services::ids::{MatchId, PlayerId, SessionId};
 use backend_services::store::{
-    Account, Db, Family, Finished, FinishedMatch, LiveMatch, MatchState, NewAccount, OpenMatch, Outcome,
-    RatingRow, StoreError,
+    Account, Before, Db, Family, Finished, FinishedMatch, LiveMatch, MatchState, NewAccount, OpenMatch,
+    Outcome, RatingRow, Reported, StoreError,
 };
 use support::engines::{self, Engine};
 use tokio::task::JoinSet;
 
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
-const NEWCOMER: RatingRow = RatingRow { mu: 25.0, sigma: 8.0, matches: 0, played: UnixMs(0) };
+const NEWCOMER: RatingRow = RatingRow { mu: 25.0, sigma: 8.0, matches: 0, played: UnixMs(0), offset: None };
 
 /// The whole contract on one engine after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -260,6 +260,7 @@ async fn open(db: &Db, players: &[PlayerId]) -> Result<MatchId, Vec<PlayerId>> {
         players: players.iter().copied().zip(0..).collect(),
         opened: NOW,
         deadline: NOW.plus(DAY),
+        result_key: None,
     };
     db.open_match(&open).await.expect("an answer").map(|()| id)
 }
@@ -277,13 +278,13 @@ async fn live(db: &Db, player: PlayerId) -> Option<(LiveMatch, u8)> {
 /// Counts a result that gives everybody a point of rating.
 async fn finish(db: &Db, id: MatchId, players: &[PlayerId]) -> Finished {
     let all = players.to_vec();
-    let outcome = move |before: &[RatingRow]| {
+    let outcome = move |before: &Before| {
         let better =
             |row: &RatingRow| RatingRow { mu: row.mu + 1.0, matches: row.matches + 1, played: NOW, ..*row };
-        let ratings = all.iter().copied().zip(before.iter().map(better)).collect();
+        let ratings = all.iter().copied().zip(before.ratings.iter().map(better)).collect();
         Outcome { ratings, ..Outcome::default() }
     };
-    let finished: FinishedMatch =
-        db.finish_match(id, players, "{}", NOW, NEWCOMER, outcome).await.expect("an answer");
+    let reported = Reported { id, players, record: "{}", now: NOW };
+    let finished: FinishedMatch = db.finish_match(reported, NEWCOMER, outcome).await.expect("an answer");
     finished.verdict
 }

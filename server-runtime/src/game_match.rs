@@ -51,6 +51,9 @@ pub struct RosterEntry {
     /// Team.
     #[serde(default)]
     pub team: u8,
+    /// The same number for those who came as one party; 0 for who came alone, or where it is not told.
+    #[serde(default)]
+    pub party: u32,
 }
 
 /// What is asked of this server: the content of the allocation's `tickwright.dev/match` annotation.
@@ -159,6 +162,26 @@ impl Scoreboard {
         placed
     }
 
+    /// The same where players have teams: a team's place is by the sum of its players' scores, and it is each of its
+    /// players'. Best team first, and within it the best player.
+    pub fn team_standings(&self, team_of: impl Fn(PlayerId) -> u8) -> Vec<(u32, PlayerId, ScoreLine)> {
+        let mut sums: BTreeMap<u8, i64> = BTreeMap::new();
+        for (player, line) in &self.lines {
+            let sum = sums.entry(team_of(*player)).or_default();
+            *sum = sum.saturating_add(line.score);
+        }
+        let place_of = |team: u8| {
+            let ahead = sums.values().filter(|sum| **sum > sums[&team]).count();
+            u32::try_from(ahead + 1).expect("teams are numbered by eight bits")
+        };
+        let placed = self.lines.iter().map(|(player, line)| (place_of(team_of(*player)), *player, *line));
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_by_key(|(place, player, line)| {
+            (*place, team_of(*player), std::cmp::Reverse(line.score), *player)
+        });
+        placed
+    }
+
     /// Forgets everyone.
     pub fn clear(&mut self) {
         self.lines.clear();
@@ -234,6 +257,17 @@ mod tests {
         let places: Vec<_> =
             board.standings().into_iter().map(|(place, player, _)| (place, player.0)).collect();
         assert_eq!(places, [(1, 2), (2, 1), (2, 3), (4, 4)]);
+    }
+
+    #[test]
+    fn a_team_shares_the_place_of_its_sum() {
+        let mut board = Scoreboard::default();
+        for (player, score) in [(1, 9), (2, 0), (3, 5), (4, 5), (5, 4), (6, 5)] {
+            board.line(PlayerId(player)).score = score;
+        }
+        let team_of = |player: PlayerId| u8::try_from((player.0 - 1) / 2).unwrap();
+        let places: Vec<_> = board.team_standings(team_of).into_iter().map(|(p, id, _)| (p, id.0)).collect();
+        assert_eq!(places, [(1, 3), (1, 4), (2, 1), (2, 2), (2, 6), (2, 5)]);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use table::{HZ, SERVER, Table, UNIX_AT_ZERO_S, Walker, walking};
 const MATCH: u128 = 0xabc;
 
 fn spec(seconds: u32, players: &[u64]) -> MatchSpec {
-    let entry = |player: &u64| RosterEntry { player: *player, name: format!("player {player}"), team: 0 };
+    let entry =
+        |player: &u64| RosterEntry { player: *player, name: format!("player {player}"), team: 0, party: 0 };
     MatchSpec {
         match_id: MATCH,
         seconds,
@@ -41,6 +42,7 @@ fn a_match_runs_from_allocation_to_close() {
     let places: Vec<(u32, u64, i64)> =
         report.players.iter().map(|player| (player.placement, player.player.0, player.line.score)).collect();
     assert_eq!(places, [(1, 2, 1), (2, 1, 0)]);
+    assert!(report.players.iter().all(|player| player.team.is_none()), "nobody was told of teams");
     assert!(report.players.iter().all(|player| !player.quit && player.seconds_played > 1.9), "{report:?}");
     let length_us = report.ended_us - report.started_us;
     assert!((1_950_000..=2_050_000).contains(&length_us), "{length_us}");
@@ -69,6 +71,26 @@ fn a_match_starts_without_those_who_do_not_come() {
     let Some(Report::Ended(report)) = table.room.poll_report() else { panic!("no result") };
     let absent = report.players.iter().find(|player| player.player == PlayerId(2)).unwrap();
     assert!(absent.quit && absent.seconds_played == 0.0);
+}
+
+#[test]
+fn teams_and_parties_are_in_the_result() {
+    let mut spec = spec(1, &[1, 2, 3, 4]);
+    for (seat, entry) in (0_u8..).zip(&mut spec.players) {
+        (entry.team, entry.party) = (seat % 2, u32::from(seat % 2) * 3);
+    }
+    let mut table = Table::new(walking());
+    table.room.allocate(spec);
+    let places = [1, 2, 3, 4].map(|player| table.invite(player, MATCH));
+    for place in places {
+        table.seated(place);
+    }
+    table.guests[places[3]].input.shout = true;
+    table.until("ended", |table| table.room.phase() == Phase::Ended);
+    let Some(Report::Ended(report)) = table.room.poll_report() else { panic!("no result") };
+    let rows = report.players.iter().map(|row| (row.player.0, row.placement, row.team, row.party));
+    let expected = [(4, 1, Some(1), 3), (2, 1, Some(1), 3), (1, 2, Some(0), 0), (3, 2, Some(0), 0)];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
 
 #[test]

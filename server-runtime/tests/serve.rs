@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agones_sdk::State;
 use agones_sdk::sidecar::{Sidecar, SidecarConfig};
+use backend_proto::signature::{self, RESULT_KEY_ANNOTATION, ResultKey};
 use backend_proto::{
     MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest, SubmitResultReply,
 };
@@ -197,15 +198,19 @@ fn an_allocated_match_from_ready_to_shutdown() {
     let spec = format!(
         r#"{{"match_id":"{MATCH}","mode":"walk","seconds":1,"seed":"5","players":[{{"player":"41","name":"ann"}}]}}"#
     );
+    let key = ResultKey::generate();
     let annotate = |object: &mut agones_sdk::GameServer| {
         let meta = object.object_meta.get_or_insert_default();
         meta.annotations.insert("tickwright.dev/match".into(), spec);
+        meta.annotations.insert(RESULT_KEY_ANNOTATION.into(), key.to_text());
     };
     sidecar.claim(|_| true, annotate).expect("it was ready");
 
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
     let mut remote = Remote::connect(address, 41, server_runtime::parse_match_id(MATCH).unwrap());
     remote.play("joined", |client| client.predicted().is_some());
+    let http_text: String =
+        ["/status.json", "/metrics", "/"].map(|path| http(options.admin_port, path).1).concat();
     remote.play("sent home", |client| matches!(client.state(), ClientState::Disconnected(_)));
 
     server.join().unwrap().expect("a clean end");
@@ -217,6 +222,9 @@ fn an_allocated_match_from_ready_to_shutdown() {
         (41, 1, 1)
     );
     assert_eq!(results.len(), 1, "the refused try was tried again, once");
+    let said = signature::open(&key, result).expect("signed with the key that came with the allocation");
+    assert_eq!((&said.match_id, &said.players), (&result.match_id, &result.players));
+    assert!(!http_text.contains(&key.to_text()), "the key is on no page");
     assert_eq!(sidecar.state(), State::Shutdown);
     assert!(sidecar.health_pings() >= 1);
 }
@@ -243,9 +251,11 @@ fn a_result_outlives_its_server_in_the_spool() {
     let spec = format!(
         r#"{{"match_id":"{MATCH}","mode":"walk","seconds":1,"players":[{{"player":"41","name":"ann"}}]}}"#
     );
+    let key = ResultKey::generate();
     let annotate = |object: &mut agones_sdk::GameServer| {
         let meta = object.object_meta.get_or_insert_default();
         meta.annotations.insert("tickwright.dev/match".into(), spec);
+        meta.annotations.insert(RESULT_KEY_ANNOTATION.into(), key.to_text());
     };
     sidecar.claim(|_| true, annotate).expect("it was ready");
     let address = SocketAddr::from(([127, 0, 0, 1], first.port));
@@ -280,6 +290,7 @@ fn a_result_outlives_its_server_in_the_spool() {
     let results = backend.results.lock().unwrap();
     assert_eq!((results.len(), results[0].0.match_id.as_str()), (1, MATCH));
     assert_eq!((results[0].0.players[0].player_id, results[0].1.as_str()), (41, "Bearer secret"));
+    assert!(signature::open(&key, &results[0].0).is_ok(), "signed by the server that played it");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The gRPC contracts between game servers and the backend: `tickwright.match.v1` and `tickwright.boards.v1`,
-//! generated from `proto/`. Client and server halves; no logic, no transport choice.
+//! generated from `proto/`. Client and server halves, and the signature over a match's result, which both halves must
+//! make alike; no other logic, no transport choice.
 //!
 //! Every call carries the metadata `authorization: Bearer <service token>`, and is idempotent by match id or by
 //! the source that the server names.
+
+pub mod signature;
 
 /// Version 1 of the match service: messages, `matches_client` and `matches_server`.
 pub mod match_v1 {

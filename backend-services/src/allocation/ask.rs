@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use agones_sdk::allocation::{AllocationRequest, GameServerSelector, MetaPatch};
 
+use backend_proto::signature::{RESULT_KEY_ANNOTATION, ResultKey};
+
 use super::sheet::{MATCH_ANNOTATION, MatchSheet};
 use crate::ids::MatchId;
 
@@ -30,6 +32,8 @@ pub struct Wanted {
     pub id: MatchId,
     /// What its server is told.
     pub sheet: MatchSheet,
+    /// What the server signs the result with. In an annotation of its own: sheets are shown, keys are not.
+    pub result_key: Option<ResultKey>,
     /// Milliseconds to each region, one map for each player or party; empty if nobody measured.
     pub latencies: Vec<BTreeMap<String, u32>>,
     /// Nobody may play further away than this, milliseconds.
@@ -42,12 +46,16 @@ impl Wanted {
         let fleet = selection.fleet.iter().map(|fleet| (FLEET_LABEL.to_owned(), fleet.clone()));
         let match_labels = fleet.chain(selection.labels.clone()).collect();
         let sheet = serde_json::to_string(&self.sheet).expect("a sheet is plain JSON");
+        let mut annotations = BTreeMap::from([(MATCH_ANNOTATION.to_owned(), sheet)]);
+        if let Some(key) = &self.result_key {
+            annotations.insert(RESULT_KEY_ANNOTATION.to_owned(), key.to_text());
+        }
         AllocationRequest {
             namespace: selection.namespace.clone(),
             game_server_selectors: vec![GameServerSelector { match_labels, ..Default::default() }],
             metadata: Some(MetaPatch {
                 labels: [(MATCH_LABEL.to_owned(), self.id.to_string())].into(),
-                annotations: [(MATCH_ANNOTATION.to_owned(), sheet)].into(),
+                annotations,
             }),
             ..Default::default()
         }

@@ -29,4 +29,12 @@ pub struct SheetPlayer {
     pub name: String,
     /// Whom it plays with; where everybody plays for themselves, the seat.
     pub team: u8,
+    /// The same number for those who came as one party; 0 for who came alone.
+    #[serde(default, skip_serializing_if = "is_alone")]
+    pub party: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_alone(party: &u32) -> bool {
+    *party == 0
 }

@@ -93,6 +93,11 @@ pub struct BoardRule {
     /// What of a match's result it takes; without this it takes only scores that servers submit by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub takes: Option<Takes>,
+    /// It takes only results of this mode; without this those of all. Of the rating it shows the mode's own, and
+    /// without a mode the part that all modes share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "arena")]
+    pub mode: Option<String>,
     /// When it starts anew: five cron fields, UTC. Without this it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "0 0 * * 1")]
@@ -198,6 +203,9 @@ impl Board {
         }
         if rule.keep == Keep::Best && matches!(rule.takes, Some(Takes::Rating)) && rule.by_region {
             return fault("ratings are not kept by region");
+        }
+        if rule.mode.is_some() && rule.takes.is_none() {
+            return fault("a mode goes with `takes`: scores by name have none");
         }
         let Some(calendar) = Calendar::of(rule.season.as_deref()) else {
             return fault("season must be five cron fields that come true now and then");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backend_proto::{MatchResult, PlayerResult};
 use rating::Rating;
 
-use super::rules::{Checked, came, seconds};
+use super::rules::{Checked, came, in_mode, seconds};
 use crate::clock::UnixMs;
 use crate::ids::PlayerId;
 use crate::leaderboards::rules::{Board, Boards, ScoreFault, Takes};
@@ -30,10 +30,11 @@ pub fn check(boards: &Boards, checked: &Checked, result: &MatchResult) -> Result
     {
         board.in_region(&result.region, UnixMs(0))?;
     }
-    earnings(boards, checked, result, &[], UnixMs(0)).map(drop)
+    earnings(boards, checked, result, None, &[], UnixMs(0)).map(drop)
 }
 
-/// What everybody who came earned on the boards that are open. `ratings` are those after the match.
+/// What everybody who came earned on the boards of this mode that are open; on all boards where the mode is not
+/// known. `ratings` are those after the match.
 ///
 /// # Errors
 /// As [`check`].
@@ -41,12 +42,17 @@ pub fn earnings(
     boards: &Boards,
     checked: &Checked,
     result: &MatchResult,
+    mode: Option<&str>,
     ratings: &[(PlayerId, RatingRow)],
     now: UnixMs,
 ) -> Result<Earnings, ScoreFault> {
     let source: Arc<str> = checked.id.to_string().into();
     let mut earnings = Earnings::default();
-    for board in boards.iter() {
+    let of_mode = |board: &&Board| match (&board.rule.mode, mode) {
+        (Some(own), Some(played)) => own == played,
+        _ => true,
+    };
+    for board in boards.iter().filter(of_mode) {
         for (player, entry) in checked.players.iter().zip(&result.players).filter(|(_, entry)| came(entry)) {
             let after = ratings.iter().find(|(rated, _)| rated == player).map(|(_, row)| row);
             let Some(score) = taken(board, entry, after) else { continue };
@@ -69,7 +75,8 @@ fn taken(board: &Board, entry: &PlayerResult, after: Option<&RatingRow>) -> Opti
         Takes::Wins => i64::from(entry.placement == 1),
         Takes::Rating => {
             let after = after?;
-            let rating = Rating { mu: after.mu, sigma: after.sigma };
+            let shared = Rating { mu: after.mu, sigma: after.sigma };
+            let rating = if board.rule.mode.is_some() { in_mode(after) } else { shared };
             (rating.conservative() * 100.0).round() as i64
         }
     })
@@ -80,6 +87,7 @@ mod tests {
     use super::*;
     use crate::ids::MatchId;
     use crate::matches::rules;
+    use crate::store::OffsetRow;
 
     fn result(region: &str) -> MatchResult {
         let entry = |player_id, score, seconds_played, placement| PlayerResult {
@@ -102,6 +110,8 @@ mod tests {
             { "name": "points", "keep": "best", "takes": "score", "by_region": true,
               "review": { "per_second_above": 100.0 } },
             { "name": "rating", "keep": "set", "takes": "rating" },
+            { "name": "ctf-rating", "keep": "set", "takes": "rating", "mode": "ctf" },
+            { "name": "duels", "keep": "incr", "takes": "wins", "mode": "duel" },
             { "name": "wins", "keep": "incr", "takes": "wins" },
             { "name": "over", "keep": "best", "takes": "score", "closes_unix_ms": 5 },
             { "name": "named", "keep": "best" }
@@ -113,8 +123,15 @@ mod tests {
     fn who_came_earns_on_open_boards_and_the_incredible_waits() {
         let result = result("eu");
         let checked = rules::check(&result).expect("sound");
-        let rated = RatingRow { mu: 30.0, sigma: 5.0, matches: 1, played: UnixMs(9) };
-        let earned = earnings(&boards(), &checked, &result, &[(checked.players[0], rated)], UnixMs(9));
+        let rated = RatingRow {
+            mu: 30.0,
+            sigma: 4.0,
+            matches: 1,
+            played: UnixMs(9),
+            offset: Some(OffsetRow { mu: 2.0, sigma: 3.0, matches: 1 }),
+        };
+        let earned =
+            earnings(&boards(), &checked, &result, Some("ctf"), &[(checked.players[0], rated)], UnixMs(9));
         let earned = earned.expect("in range");
         let rows: Vec<(&str, u64, i64)> = earned
             .scores
@@ -123,7 +140,14 @@ mod tests {
             .collect();
         assert_eq!(
             rows,
-            [("points", 1, 90), ("points@eu", 1, 90), ("rating", 1, 1500), ("wins", 1, 1), ("wins", 3, 0)]
+            [
+                ("points", 1, 90),
+                ("points@eu", 1, 90),
+                ("rating", 1, 1800),
+                ("ctf-rating", 1, 1700),
+                ("wins", 1, 1),
+                ("wins", 3, 0)
+            ]
         );
         let held: Vec<(&str, u64)> =
             earned.held.iter().map(|held| (&*held.write.board.name, held.write.player.as_u64())).collect();

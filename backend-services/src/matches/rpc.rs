@@ -1,22 +1,27 @@
-//! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id.
+//! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id, and counts only as
+//! the word of its match's own server: the service token says that a game server speaks, the signature which one.
 
 use std::sync::Arc;
 
+use backend_proto::signature::{self, REFUSAL_CODE, SignatureFault};
 use backend_proto::{
     AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest,
     SubmitResultReply, Withheld,
 };
 use rating::TrueSkill2;
+use tonic::metadata::MetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use super::earnings::{self, earnings};
+use super::record;
 use super::rules::{self, newcomer};
 use crate::clock::UnixMs;
 use crate::crypto::equal_secrets;
+use crate::ids::MatchId;
 use crate::leaderboards::rules::Boards;
 use crate::matchmaking::desk::Desk;
-use crate::store::{Finished, HeldScore, RatingRow, StoreError, Stores};
+use crate::store::{Before, Finished, HeldScore, Outcome, Reported, StoreError, Stores};
 
 /// A result may have so many bytes; 255 players need some 15 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +34,16 @@ pub struct MatchService {
     boards: Boards,
     desk: Desk,
     model: Arc<TrueSkill2>,
+    unsigned: Unsigned,
+}
+
+/// What becomes of results without a signature, of matches that have a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsigned {
+    /// They do not count.
+    Refused,
+    /// They count: for as long as servers run that know no signatures.
+    Taken,
 }
 
 /// Lets only holders of the service token through.
@@ -50,9 +65,10 @@ pub fn service(
     boards: Boards,
     desk: Desk,
     model: Arc<TrueSkill2>,
+    unsigned: Unsigned,
     guard: Guard,
 ) -> InterceptedService<MatchesServer<MatchService>, Guard> {
-    let server = MatchesServer::new(MatchService { stores, boards, desk, model });
+    let server = MatchesServer::new(MatchService { stores, boards, desk, model, unsigned });
     InterceptedService::new(server.max_decoding_message_size(MESSAGE_BYTES_MAX), guard)
 }
 
@@ -72,25 +88,25 @@ impl Matches for MatchService {
         &self,
         request: Request<MatchResult>,
     ) -> Result<Response<SubmitResultReply>, Status> {
-        let result = request.into_inner();
+        let result = self.vouched(request.into_inner()).await?;
         let checked = rules::check(&result).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         earnings::check(&self.boards, &checked, &result)
             .map_err(|fault| Status::invalid_argument(fault.to_string()))?;
-        let (record, now) = (record(&result), UnixMs::now());
+        let (record, now) = (record::write(&result), UnixMs::now());
         let mut held = Vec::new();
-        let outcome = |before: &[RatingRow]| {
-            let mut outcome = rules::outcome(&self.model, &checked, &result.players, before, now);
+        let outcome = |before: &Before| {
+            let Before { mode, at, ratings } = before;
+            let ratings = rules::rate(&self.model, &checked, mode, &result.players, ratings, *at);
             // Ratings fit every board and the rest was checked above: there is no fault left.
-            let earned = earnings(&self.boards, &checked, &result, &outcome.ratings, now).unwrap_or_default();
+            let earned = earnings(&self.boards, &checked, &result, Some(mode), &ratings, *at);
+            let earned = earned.unwrap_or_default();
             held.clone_from(&earned.held);
-            (outcome.scores, outcome.held) = (earned.scores, earned.held);
-            outcome
+            Outcome { ratings, scores: earned.scores, held: earned.held }
         };
         let db = &self.stores.db;
-        let finished = db
-            .finish_match(checked.id, &checked.players, &record, now, newcomer(), outcome)
-            .await
-            .map_err(|error| failed(&error))?;
+        let reported = Reported { id: checked.id, players: &checked.players, record: &record, now };
+        let finished =
+            db.finish_match(reported, newcomer(), outcome).await.map_err(|error| failed(&error))?;
         match finished.verdict {
             Finished::Counted => {
                 tracing::info!(id = %checked.id, server = result.server, withheld = held.len(), "match result counted");
@@ -118,6 +134,7 @@ impl Matches for MatchService {
     ) -> Result<Response<ReportLostReply>, Status> {
         let report = request.into_inner();
         let id = report.match_id.parse().map_err(|_| Status::invalid_argument("match_id is not a UUID"))?;
+        self.vouch_loss(id, &report).await?;
         let changed =
             self.stores.db.give_up_match(id, UnixMs::now()).await.map_err(|error| failed(&error))?;
         if changed {
@@ -128,6 +145,41 @@ impl Matches for MatchService {
         }
         Ok(Response::new(ReportLostReply { changed }))
     }
+}
+
+impl MatchService {
+    /// The result as its match's own server said it.
+    async fn vouched(&self, result: MatchResult) -> Result<MatchResult, Status> {
+        let id = result.match_id.parse();
+        let id = id.map_err(|_| Status::invalid_argument(rules::ResultFault::MatchId.to_string()))?;
+        let key = self.stores.db.result_key(id).await.map_err(|error| failed(&error))?;
+        let Some(key) = key else { return Ok(result) };
+        match signature::open(&key, &result) {
+            Ok(said) => Ok(said),
+            Err(SignatureFault::Missing) if self.unsigned == Unsigned::Taken => Ok(result),
+            Err(fault) => Err(disbelieved(id, fault)),
+        }
+    }
+
+    async fn vouch_loss(&self, id: MatchId, report: &ReportLostRequest) -> Result<(), Status> {
+        let key = self.stores.db.result_key(id).await.map_err(|error| failed(&error))?;
+        match key.map_or(Ok(()), |key| signature::check_lost(&key, report)) {
+            Err(SignatureFault::Missing) if self.unsigned == Unsigned::Taken => Ok(()),
+            checked => checked.map_err(|fault| disbelieved(id, fault)),
+        }
+    }
+}
+
+/// Without a signature the same result may count later, once the operator lets it; with a wrong one it never will.
+fn disbelieved(id: MatchId, fault: SignatureFault) -> Status {
+    tracing::warn!(%id, why = fault.code(), "a word on a match that is not its server's");
+    metrics::counter!("matches_disbelieved_total", "why" => fault.code()).increment(1);
+    let mut status = match fault {
+        SignatureFault::Missing => Status::permission_denied(fault.to_string()),
+        SignatureFault::Wrong => Status::invalid_argument(fault.to_string()),
+    };
+    status.metadata_mut().insert(REFUSAL_CODE, MetadataValue::from_static(fault.code()));
+    status
 }
 
 /// What the server is told of scores that wait; their copies for regions go without saying.
@@ -144,19 +196,4 @@ fn withheld(held: &[HeldScore]) -> Vec<Withheld> {
 fn failed(error: &StoreError) -> Status {
     tracing::error!(%error, "store failed");
     Status::unavailable("the store cannot be reached; try again")
-}
-
-/// The result as it is kept, for replays of the log.
-fn record(result: &MatchResult) -> String {
-    let player = |entry: &backend_proto::PlayerResult| {
-        serde_json::json!({
-            "player_id": entry.player_id, "score": entry.score, "kills": entry.kills, "deaths": entry.deaths,
-            "placement": entry.placement, "seconds_played": entry.seconds_played, "quit": entry.quit,
-        })
-    };
-    serde_json::json!({
-        "server": result.server, "region": result.region, "started_unix_ms": result.started_unix_ms, "ended_unix_ms": result.ended_unix_ms,
-        "players": result.players.iter().map(player).collect::<Vec<_>>(),
-    })
-    .to_string()
 }

@@ -117,6 +117,7 @@ mod tests {
     fn game(server: Option<&str>, deadline: i64) -> LiveMatch {
         LiveMatch {
             id: MatchId::random(),
+            mode: "duel".to_owned(),
             state: MatchState::Running,
             server: server.map(str::to_owned),
             address: None,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use matching::{Explanation, Millis};
+use rating::Rating;
 use tokio::sync::watch;
 
 use self::desk::Desk;
@@ -28,7 +29,7 @@ use crate::api::{ReadyCheck, TicketRequest};
 use crate::clock::UnixMs;
 use crate::http::problem::ApiError;
 use crate::ids::{MatchId, PlayerId, TicketId};
-use crate::matches::rules::newcomer;
+use crate::matches::rules::{in_mode, newcomer};
 use crate::parties::Parties;
 use crate::store::Db;
 
@@ -143,11 +144,14 @@ impl Matchmaker {
     pub async fn enqueue_party(
         &self,
         caller: PlayerId,
-        members: Vec<Member>,
+        mut members: Vec<Member>,
         request: TicketRequest,
     ) -> Result<(View, bool), ApiError> {
         if self.desk.rules().position(&request.mode).is_none() {
             return Err(ApiError::invalid("unknown_mode", "there is no mode of this name"));
+        }
+        for member in &mut members {
+            self.rate(member, &request.mode).await?;
         }
         let now = UnixMs::now();
         let id = TicketId::random();
@@ -181,7 +185,7 @@ impl Matchmaker {
         }
     }
 
-    /// A player as a ticket names one.
+    /// A player as a ticket names one; the rating is that of the mode once there is a ticket.
     ///
     /// # Errors
     /// The account is gone, an id is none, or the store failed.
@@ -193,7 +197,7 @@ impl Matchmaker {
     ) -> Result<Member, ApiError> {
         let account = self.db.account(player).await?;
         let account = account.ok_or_else(|| ApiError::unauthorized("account_gone", "the account is gone"))?;
-        let rating = self.db.rating(player).await?.unwrap_or_else(newcomer);
+        let Rating { mu, sigma } = Rating::NEWCOMER;
         let id = |text: &String| {
             let id: Result<PlayerId, _> = text.parse();
             id.map(PlayerId::as_u64)
@@ -202,11 +206,19 @@ impl Matchmaker {
         Ok(Member {
             player: player.as_u64(),
             name: account.display_name,
-            mu: rating.mu,
-            sigma: rating.sigma,
+            mu,
+            sigma,
             roles,
             avoid: avoid.iter().map(id).collect::<Result<_, _>>()?,
         })
+    }
+
+    async fn rate(&self, member: &mut Member, mode: &str) -> Result<(), ApiError> {
+        let Some(player) = PlayerId::new(member.player) else { return Ok(()) };
+        if let Some(row) = self.db.rating_in(player, mode).await? {
+            Rating { mu: member.mu, sigma: member.sigma } = in_mode(&row);
+        }
+        Ok(())
     }
 
     /// The caller's ticket, at once or when it stops being queued or asks something of the caller, `patience` at most;
@@ -311,8 +323,8 @@ impl Matchmaker {
         let (live, team) = self.db.live_match_of(caller.player).await?.ok_or_else(none)?;
         let address: SocketAddr = live.address.and_then(|text| text.parse().ok()).ok_or_else(none)?;
         let account = self.db.account(caller.player).await?.ok_or_else(none)?;
-        let rating = self.db.rating(caller.player).await?.unwrap_or_else(newcomer);
-        let (player, mu) = (caller.player, rating.mu);
+        let rating = self.db.rating_in(caller.player, &live.mode).await?.unwrap_or_else(newcomer);
+        let (player, mu) = (caller.player, in_mode(&rating).mu);
         let sitting = Sitting { id: live.id, player, display_name: &account.display_name, team, mu };
         self.place(&sitting, address)
     }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use backend_proto::signature::ResultKey;
 use matching::{Match, Verdict};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use super::Matchmaker;
 use super::queue::{Entry, Lease, Shifted};
 use super::ready;
-use super::ticket::State;
+use super::ticket::{Member, State};
 use crate::allocation::{Admission, AllocationFault, MatchSheet, SheetPlayer, Wanted};
 use crate::clock::UnixMs;
 use crate::crypto::random_u64;
@@ -339,13 +340,20 @@ async fn try_start(
 ) -> Result<String, StartFault> {
     let opened = UnixMs::now();
     let seats = seats(found, entries);
-    let players = seats.iter().map(|(player, team, _)| (*player, *team)).collect();
-    let open =
-        OpenMatch { id, mode: found.mode.clone(), players, opened, deadline: opened.plus(ALLOCATING_MAX) };
+    let players = seats.iter().map(|seat| (seat.player, seat.team)).collect();
+    let key = ResultKey::generate();
+    let open = OpenMatch {
+        id,
+        mode: found.mode.clone(),
+        players,
+        opened,
+        deadline: opened.plus(ALLOCATING_MAX),
+        result_key: Some(key.clone()),
+    };
     matchmaker.db.open_match(&open).await?.map_err(StartFault::Busy)?;
 
-    let server =
-        matchmaker.servers.allocate(admission, &wanted(matchmaker, id, found, &seats, entries)).await?;
+    let wanted = Wanted { result_key: Some(key), ..wanted(matchmaker, id, found, &seats, entries) };
+    let server = matchmaker.servers.allocate(admission, &wanted).await?;
     let settings = &matchmaker.settings;
     let length = Duration::from_secs(u64::from(settings.match_seconds)) + settings.match_grace;
     let deadline = UnixMs::now().plus(length);
@@ -354,8 +362,8 @@ async fn try_start(
         return Err(StartFault::GivenUp);
     }
     let matched = |entry: &Entry| {
-        let own = seats.iter().find(|(player, _, _)| entry.record.has(*player));
-        let team = own.map_or(0, |(_, team, _)| *team);
+        let own = seats.iter().find(|seat| entry.record.has(seat.player));
+        let team = own.map_or(0, |seat| seat.team);
         (entry.record.ticket_id(), State::Matched { id, address: address.clone(), team })
     };
     let to: Vec<(TicketId, State)> = entries.iter().map(matched).collect();
@@ -370,30 +378,40 @@ async fn try_start(
     Ok(server.name)
 }
 
-/// Who plays in which team, under which name, team by team.
-fn seats(found: &Match, entries: &[Entry]) -> Vec<(PlayerId, u8, String)> {
-    let of =
-        |id: &matching::TicketId| entries.iter().find(|entry| entry.record.ticket_id().as_u128() == id.0);
-    let members = (0_u8..).zip(&found.teams).flat_map(|(team, tickets)| {
-        let members = tickets.iter().filter_map(of).flat_map(|entry| &entry.record.members);
-        members.map(move |member| (member, team))
-    });
-    members
-        .filter_map(|(member, team)| Some((PlayerId::new(member.player)?, team, member.name.clone())))
-        .collect()
+/// A place in a match that is being started.
+struct Seat {
+    player: PlayerId,
+    name: String,
+    team: u8,
+    /// The same number for those who came as one party; 0 for who came alone.
+    party: u32,
 }
 
-fn wanted(
-    matchmaker: &Matchmaker,
-    id: MatchId,
-    found: &Match,
-    seats: &[(PlayerId, u8, String)],
-    entries: &[Entry],
-) -> Wanted {
-    let player = |(player, team, name): &(PlayerId, u8, String)| SheetPlayer {
-        player: player.as_u64(),
-        name: name.clone(),
-        team: *team,
+/// Who plays with whom, team by team.
+fn seats(found: &Match, entries: &[Entry]) -> Vec<Seat> {
+    let of =
+        |id: &matching::TicketId| entries.iter().position(|entry| entry.record.ticket_id().as_u128() == id.0);
+    let mut seats = Vec::new();
+    for (team, tickets) in (0_u8..).zip(&found.teams) {
+        for ticket in tickets.iter().filter_map(of) {
+            let members = &entries[ticket].record.members;
+            let number = u32::try_from(ticket + 1).unwrap_or(u32::MAX);
+            let party = if members.len() > 1 { number } else { 0 };
+            let seat = |member: &Member| {
+                Some(Seat { player: PlayerId::new(member.player)?, name: member.name.clone(), team, party })
+            };
+            seats.extend(members.iter().filter_map(seat));
+        }
+    }
+    seats
+}
+
+fn wanted(matchmaker: &Matchmaker, id: MatchId, found: &Match, seats: &[Seat], entries: &[Entry]) -> Wanted {
+    let player = |seat: &Seat| SheetPlayer {
+        player: seat.player.as_u64(),
+        name: seat.name.clone(),
+        team: seat.team,
+        party: seat.party,
     };
     let sheet = MatchSheet {
         match_id: id.to_string(),
@@ -408,7 +426,8 @@ fn wanted(
         let near = entry.record.latencies.iter().filter(|(region, _)| chosen(region));
         near.map(|(region, ms)| (region.clone(), u32::from(*ms))).collect()
     };
-    Wanted { id, sheet, latencies: entries.iter().map(ways).collect(), latency_max_ms: None }
+    let latencies = entries.iter().map(ways).collect();
+    Wanted { id, sheet, result_key: None, latencies, latency_max_ms: None }
 }
 
 fn lock(own: &Own) -> std::sync::MutexGuard<'_, HashSet<MatchId>> {

@@ -6,12 +6,11 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use backend_proto::PlayerResult;
 use clap::{Args, Parser, Subcommand};
 use rating::{Descent, Effort, Forecast, Ledger, Match, Parameters, learn};
-use serde::Deserialize;
 
 use crate::config::{Secret, first_paragraph};
+use crate::matches::record;
 use crate::matches::rules::rated_match;
 use crate::store::{CountedMatch, Db, Stores};
 
@@ -71,9 +70,9 @@ struct Learn {
     /// Leaves every extra off: only TrueSkill's own numbers are learned.
     #[arg(long)]
     plain: bool,
-    /// Keeps a skill for each mode beside the one that they share. The backend itself keeps one skill for all.
+    /// One skill for all modes, and nothing beside it for each.
     #[arg(long)]
-    modes_apart: bool,
+    modes_together: bool,
 }
 
 #[derive(Debug, Args)]
@@ -145,41 +144,14 @@ async fn write_log(db: &Db, out: &mut impl Write) -> anyhow::Result<usize> {
     }
 }
 
-/// A result as it was kept.
-#[derive(Deserialize)]
-struct Kept {
-    players: Vec<KeptPlayer>,
-}
-
-#[derive(Deserialize)]
-struct KeptPlayer {
-    player_id: u64,
-    kills: u32,
-    deaths: u32,
-    placement: u32,
-    seconds_played: Option<f32>,
-    quit: bool,
-}
-
 fn logged(counted: &CountedMatch) -> anyhow::Result<Match> {
-    let kept: Kept = serde_json::from_str(&counted.result)?;
-    let entry = |player: KeptPlayer| PlayerResult {
-        player_id: player.player_id,
-        kills: player.kills,
-        deaths: player.deaths,
-        placement: player.placement,
-        // What was no number was kept as null.
-        seconds_played: player.seconds_played.unwrap_or_default(),
-        quit: player.quit,
-        ..PlayerResult::default()
-    };
-    let entries: Vec<PlayerResult> = kept.players.into_iter().map(entry).collect();
-    Ok(rated_match(counted.id, &entries, counted.ended))
+    let entries = record::read(&counted.result)?;
+    Ok(rated_match(counted.id, &counted.mode, &entries, counted.ended))
 }
 
 fn learn_from(flags: &Learn) -> anyhow::Result<()> {
     let mut log = read_log(&flags.log)?;
-    if !flags.modes_apart {
+    if flags.modes_together {
         log.iter_mut().for_each(|game| game.mode.clear());
     }
     let start = flags.start.as_deref().map_or_else(|| Ok(Parameters::default()), parameters)?;
@@ -317,10 +289,12 @@ mod tests {
             {"player_id":6,"score":2,"kills":1,"deaths":3,"placement":2,"seconds_played":12.0,"quit":true},
             {"player_id":7,"score":0,"kills":0,"deaths":0,"placement":3,"seconds_played":null,"quit":false}]}"#;
         let id = crate::ids::MatchId::random();
-        let counted = CountedMatch { id, ended: crate::clock::UnixMs(77), result: result.to_owned() };
+        let ended = crate::clock::UnixMs(77);
+        let counted = CountedMatch { id, mode: "duel".to_owned(), ended, result: result.to_owned() };
         let game = logged(&counted).expect("our own record");
         assert_eq!(game.check(), Ok(()));
         assert_eq!((game.teams.len(), game.ended_unix_ms), (2, 77), "who never came is not in it");
+        assert_eq!(game.mode, "duel");
         assert_eq!(game.seconds, f64::from(12.100_016_f32));
 
         let folder = tempfile::tempdir().expect("a folder");

@@ -190,7 +190,10 @@ impl Row {
         float: f64
         text: String
         text_or_null: Option<String>
+        int_or_null: Option<i64>
+        float_or_null: Option<f64>
         bytes: Vec<u8>
+        bytes_or_null: Option<Vec<u8>>
     }
 }
 

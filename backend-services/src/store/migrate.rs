@@ -42,6 +42,7 @@ const VERSIONS: &[Version] = &[
     version!(3, "0003_ratings"),
     version!(4, "0004_matchmaking"),
     version!(5, "0005_parties"),
+    version!(6, "0006_results"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

@@ -20,6 +20,8 @@ mod migrate;
 mod parties;
 mod ranking;
 mod ranks;
+mod ratings;
+mod results;
 mod tickets;
 
 use std::path::Path;
@@ -33,12 +35,12 @@ pub use boards_season::ClosedSeason;
 pub use boards_write::Written;
 pub use db::Db;
 pub use keys::ServiceKey;
-pub use matches::{
-    CountedMatch, Finished, FinishedMatch, LiveMatch, MatchState, OpenMatch, Outcome, RatingRow,
-};
+pub use matches::{LiveMatch, MatchState, OpenMatch};
 pub use parties::{PartyRow, PartyWrite};
 pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
+pub use ratings::{OffsetRow, RatingRow};
+pub use results::{Before, CountedMatch, Finished, FinishedMatch, Outcome, Reported};
 
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -28,7 +28,7 @@ pub fn selection(fleet: &str, tier: &str) -> Selection {
 
 pub fn wanted() -> Wanted {
     let id = MatchId::random();
-    let players = vec![SheetPlayer { player: 7, name: "Ada \"λ\" <b>".to_owned(), team: 0 }];
+    let players = vec![SheetPlayer { player: 7, name: "Ada \"λ\" <b>".to_owned(), team: 0, party: 0 }];
     let sheet = MatchSheet {
         match_id: id.to_string(),
         mode: "arena".to_owned(),
@@ -36,7 +36,7 @@ pub fn wanted() -> Wanted {
         seed: 1 << 52,
         players,
     };
-    Wanted { id, sheet, latencies: Vec::new(), latency_max_ms: None }
+    Wanted { id, sheet, result_key: None, latencies: Vec::new(), latency_max_ms: None }
 }
 
 fn servers(place: &Place, selection: Selection) -> Servers {

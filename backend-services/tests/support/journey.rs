@@ -1,6 +1,10 @@
 //! The journey that most tests begin with: guests, tickets, seats, results. Owns the words to the backend; judges nothing
 //! but that they were taken.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use backend_proto::signature::{self, RESULT_KEY_ANNOTATION, ResultKey};
 use backend_proto::{MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
 use backend_services::api::{MatchAddress, Session, Ticket, TicketStatus};
 use reqwest::StatusCode;
@@ -42,11 +46,23 @@ pub async fn queue_all(backend: &Backend, players: &[Session]) -> Vec<MatchAddre
     seated
 }
 
-/// What the servers were told, in the order of their allocation.
+/// The keys of the matches that [`sheets`] has seen, by match id: what their servers would know.
+static KEYS: Mutex<Option<HashMap<String, ResultKey>>> = Mutex::new(None);
+
+/// The key of a match that [`sheets`] has seen.
+pub fn key_of(match_id: &str) -> Option<ResultKey> {
+    KEYS.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(match_id).cloned()
+}
+
+/// What the servers were told, in the order of their allocation. From then on [`Rpc`] signs for these matches.
 pub fn sheets(allocator: &FakeAllocator) -> Vec<Value> {
     let sheet = |asked: Asked| {
         let metadata = asked.request.metadata.expect("metadata");
-        serde_json::from_str(&metadata.annotations[MATCH]).expect("a sheet")
+        let sheet: Value = serde_json::from_str(&metadata.annotations[MATCH]).expect("a sheet");
+        let key = metadata.annotations[RESULT_KEY_ANNOTATION].parse().expect("a key");
+        let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get_or_insert_default().insert(sheet["match_id"].as_str().expect("text").to_owned(), key);
+        sheet
     };
     allocator.asked().into_iter().map(sheet).collect()
 }
@@ -77,8 +93,17 @@ impl Rpc {
         Self(MatchesClient::new(channel(backend).await))
     }
 
+    /// Signed, where the match is known.
     pub async fn try_submit(&mut self, result: &MatchResult) -> Result<(bool, bool), tonic::Status> {
-        let reply = self.0.submit_result(signed(result.clone())).await?.into_inner();
+        let result = match key_of(&result.match_id) {
+            Some(key) => signature::seal(&key, result.clone()),
+            None => result.clone(),
+        };
+        self.try_submit_as_is(result).await
+    }
+
+    pub async fn try_submit_as_is(&mut self, result: MatchResult) -> Result<(bool, bool), tonic::Status> {
+        let reply = self.0.submit_result(signed(result)).await?.into_inner();
         Ok((reply.accepted, reply.duplicate))
     }
 
@@ -87,8 +112,17 @@ impl Rpc {
     }
 
     pub async fn lost(&mut self, match_id: &str) -> bool {
-        let report = ReportLostRequest { match_id: match_id.to_owned(), reason: "nobody came".to_owned() };
-        self.0.report_lost(signed(report)).await.expect("an answer").into_inner().changed
+        let reason = "nobody came".to_owned();
+        let report = ReportLostRequest { match_id: match_id.to_owned(), reason, ..Default::default() };
+        let report = match key_of(match_id) {
+            Some(key) => signature::seal_lost(&key, report),
+            None => report,
+        };
+        self.try_lost_as_is(report).await.expect("an answer")
+    }
+
+    pub async fn try_lost_as_is(&mut self, report: ReportLostRequest) -> Result<bool, tonic::Status> {
+        Ok(self.0.report_lost(signed(report)).await?.into_inner().changed)
     }
 }
 

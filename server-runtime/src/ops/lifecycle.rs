@@ -8,6 +8,7 @@ use std::time::Duration;
 use agones_sdk::client::{ConnectOptions, Sdk, SdkError};
 use agones_sdk::{GameServer, State};
 
+use super::signer::Signer;
 use super::{Board, Command};
 use crate::game_match::MatchSpec;
 
@@ -59,6 +60,7 @@ pub(super) async fn follow(
     sdk: Sdk,
     commands: mpsc::Sender<Command>,
     board: Arc<Board>,
+    signer: Signer,
     announcements: Announcements,
 ) {
     let health = stay_healthy(&sdk, &board);
@@ -71,7 +73,7 @@ pub(super) async fn follow(
             tracing::error!(%error, "Agones was not told that we are ready");
             let _ = commands.send(Command::Drain { within: Duration::ZERO, why: "Agones refuses us" });
         }
-        follow_states(&sdk, &commands).await;
+        follow_states(&sdk, &commands, &signer).await;
     };
     tokio::join!(health, states);
 }
@@ -95,7 +97,7 @@ async fn stay_healthy(sdk: &Sdk, board: &Board) {
     }
 }
 
-async fn follow_states(sdk: &Sdk, commands: &mpsc::Sender<Command>) {
+async fn follow_states(sdk: &Sdk, commands: &mpsc::Sender<Command>, signer: &Signer) {
     let mut watch = sdk.watch();
     let mut allocated = false;
     loop {
@@ -103,7 +105,7 @@ async fn follow_states(sdk: &Sdk, commands: &mpsc::Sender<Command>) {
         let command = match server.state() {
             Some(State::Allocated) if !allocated => {
                 allocated = true;
-                Some(allocation(&server))
+                Some(allocation(&server, signer))
             }
             Some(State::Shutdown) => {
                 Some(Command::Drain { within: Duration::ZERO, why: "Agones shuts us down" })
@@ -120,12 +122,15 @@ async fn follow_states(sdk: &Sdk, commands: &mpsc::Sender<Command>) {
 
 /// What an allocation asks of us. Without the annotation: an open match; with one that cannot be read, no match
 /// at all, since its players would wait for another one.
-fn allocation(server: &GameServer) -> Command {
+fn allocation(server: &GameServer, signer: &Signer) -> Command {
     let Some(json) = server.annotation(MATCH_ANNOTATION) else {
         return Command::Allocate(MatchSpec { mode: "open".into(), ..MatchSpec::default() });
     };
-    match serde_json::from_str(json) {
-        Ok(spec) => Command::Allocate(spec),
+    match serde_json::from_str::<MatchSpec>(json) {
+        Ok(spec) => {
+            signer.learn(spec.match_id, server);
+            Command::Allocate(spec)
+        }
         Err(error) => {
             tracing::error!(%error, "annotation {MATCH_ANNOTATION} cannot be read");
             Command::Drain { within: Duration::ZERO, why: "the allocation cannot be read" }

@@ -24,6 +24,7 @@ mod lifecycle;
 mod live;
 mod metrics;
 mod results;
+mod signer;
 mod spool;
 
 pub(crate) use board::Board;
@@ -99,6 +100,7 @@ impl OpsConfig {
                 server: name.to_owned(),
                 region: options.region.clone().unwrap_or_default(),
                 spool: options.result_spool.as_deref().and_then(open_spool),
+                signer: signer::Signer::default(),
             },
         }
     }
@@ -235,7 +237,8 @@ impl Around {
                     if let Some(sdk) = &sdk {
                         let (sdk, commands) = (sdk.clone(), self.commands.clone());
                         let board = Arc::clone(&self.board);
-                        background.spawn(lifecycle::follow(sdk, commands, board, config.announcements));
+                        let (signer, announcements) = (config.results.signer.clone(), config.announcements);
+                        background.spawn(lifecycle::follow(sdk, commands, board, signer, announcements));
                     }
                 }
                 Notice::Report(report) => {

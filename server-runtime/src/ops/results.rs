@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agones_sdk::Backoff;
+use backend_proto::signature;
 use backend_proto::{AUTHORIZATION, MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::Board;
+use super::signer::Signer;
 use super::spool::{Kept, Spool};
 use crate::room::{MatchReport, Report};
 use crate::spec::format_match_id;
@@ -33,6 +35,7 @@ pub(super) struct Destination {
     pub(super) server: String,
     pub(super) region: String,
     pub(super) spool: Option<Spool>,
+    pub(super) signer: Signer,
 }
 
 /// Why a call got no answer.
@@ -63,6 +66,11 @@ pub(super) async fn hand_in(to: Destination, report: Report, board: Arc<Board>) 
 
 async fn submit(to: &Destination, report: &MatchReport, board: &Board) -> Result<String, String> {
     let result = message(to, report, board);
+    // Signed before it is kept: who takes it over from the spool knows no key.
+    let result = match to.signer.key_of(report.match_id) {
+        Some(key) => signature::seal(&key, result),
+        None => result,
+    };
     let kept = to.spool.as_ref().map(|spool| spool.keep(result.clone())).transpose();
     let kept = kept.unwrap_or_else(|error| {
         tracing::error!(%error, "result not kept on disk; it is lost if the backend stays away");
@@ -136,6 +144,8 @@ fn message(to: &Destination, report: &MatchReport, board: &Board) -> MatchResult
         placement: player.placement,
         seconds_played: player.seconds_played,
         quit: player.quit,
+        team: player.team.map(u32::from),
+        party: player.party,
     };
     MatchResult {
         match_id: format_match_id(report.match_id),
@@ -144,12 +154,21 @@ fn message(to: &Destination, report: &MatchReport, board: &Board) -> MatchResult
         ended_unix_ms: board.unix_ms(report.ended_us),
         players: report.players.iter().map(player).collect(),
         region: to.region.clone(),
+        ..MatchResult::default()
     }
 }
 
 async fn report_lost(to: &Destination, match_id: u128, reason: &str) -> Result<String, String> {
     let cut = reason.floor_char_boundary(REASON_BYTES_MAX);
-    let request = ReportLostRequest { match_id: format_match_id(match_id), reason: reason[..cut].to_owned() };
+    let request = ReportLostRequest {
+        match_id: format_match_id(match_id),
+        reason: reason[..cut].to_owned(),
+        ..ReportLostRequest::default()
+    };
+    let request = match to.signer.key_of(match_id) {
+        Some(key) => signature::seal_lost(&key, request),
+        None => request,
+    };
     let call = async |mut client: MatchesClient<Channel>| {
         client.report_lost(to.request(request.clone())?).await?;
         Ok("reported as lost")

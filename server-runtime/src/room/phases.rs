@@ -1,6 +1,8 @@
 //! The match's way: allocated, waiting, running, ended, closed, or void. Owns the reports that go to whoever
 //! runs the room; must never know Agones or the backend.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use netcode_proto::{ClientId, ServerSession};
 use netcode_snapshot::Control;
 use netcode_wire::{Tick, Time};
@@ -8,7 +10,9 @@ use serde::Serialize;
 
 use super::{Room, codes};
 use crate::builder::ServerGame;
-use crate::game_match::{Match, MatchEnded, MatchSpec, MatchStarted, Phase, ScoreLine, Scoreboard, Turn};
+use crate::game_match::{
+    Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, Turn,
+};
 use crate::player::PlayerId;
 
 /// News from a room to whoever runs it.
@@ -47,8 +51,12 @@ pub struct PlayerReport {
     pub player: PlayerId,
     /// The scoreboard's line.
     pub line: ScoreLine,
-    /// 1 is best; equal scores share a place.
+    /// 1 is best; equal scores share a place, and so do the players of a team.
     pub placement: u32,
+    /// Whom the player played with; `None` where everybody played alone and nobody numbered them.
+    pub team: Option<u8>,
+    /// The same number for those who came as one party; 0 for who came alone.
+    pub party: u32,
     /// Seconds connected.
     pub seconds_played: f32,
     /// Not there when the match ended.
@@ -201,7 +209,13 @@ impl<G: ServerGame> Room<G> {
             let mut board = self.world.resource_mut::<Scoreboard>();
             roster.iter().chain(&present).for_each(|player| drop_line(board.line(*player)));
         }
-        let standings = self.world.resource::<Scoreboard>().standings();
+        let sides = Sides::of(&self.current_match().roster);
+        let board = self.world.resource::<Scoreboard>();
+        let standings = if sides.shared {
+            board.team_standings(|player| sides.of_player(player).map_or(0, |(team, _)| team))
+        } else {
+            board.standings()
+        };
         let players = standings
             .into_iter()
             .map(|(placement, id, line)| {
@@ -209,7 +223,9 @@ impl<G: ServerGame> Room<G> {
                 let connected_us = player.as_ref().map_or(0, |player| player.totals.sum().connected_us);
                 let here = player.is_some_and(|player| player.client().is_some());
                 let seconds_played = (connected_us as f64 / 1e6) as f32;
-                PlayerReport { player: id, line, placement, seconds_played, quit: !here }
+                let (team, party) = sides.of_player(id).unzip();
+                let party = party.unwrap_or_default();
+                PlayerReport { player: id, line, placement, team, party, seconds_played, quit: !here }
             })
             .collect();
         MatchReport {
@@ -218,6 +234,29 @@ impl<G: ServerGame> Room<G> {
             ended_us: now.as_micros(),
             players,
         }
+    }
+}
+
+/// Who plays with whom, as the matchmaker announced it.
+struct Sides {
+    /// Team and party; empty where the roster names one team alone: then nobody was told of teams.
+    seats: BTreeMap<PlayerId, (u8, u32)>,
+    /// Some team has several players.
+    shared: bool,
+}
+
+impl Sides {
+    fn of(roster: &[RosterEntry]) -> Self {
+        let teams: BTreeSet<u8> = roster.iter().map(|entry| entry.team).collect();
+        if teams.len() < 2 {
+            return Self { seats: BTreeMap::new(), shared: false };
+        }
+        let seat = |entry: &RosterEntry| (PlayerId(entry.player), (entry.team, entry.party));
+        Self { seats: roster.iter().map(seat).collect(), shared: teams.len() < roster.len() }
+    }
+
+    fn of_player(&self, player: PlayerId) -> Option<(u8, u32)> {
+        self.seats.get(&player).copied()
     }
 }
 
