@@ -24,7 +24,10 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 /// # Errors
 /// One line that says where and why.
 pub(crate) fn parse<T: DeserializeOwned>(source: &str) -> Result<T, String> {
-    if source.trim_start().starts_with(['{', '[']) {
+    if source.trim_start().starts_with('[') {
+        return Err("an object is expected, and this is a list".into());
+    }
+    if source.trim_start().starts_with('{') {
         return serde_json::from_str(source).map_err(|error| error.to_string());
     }
     serde_saphyr::from_str(source).map_err(|error| {

@@ -115,6 +115,105 @@ fn a_sidecar_says_where_it_is_and_ends_on_sigint() {
     assert_eq!(exit_code(&mut sidecar), Some(0));
 }
 
+/// Runs our own client through `calls` against a sidecar in conformance mode; the sidecar's exit code and last word.
+fn conform(expected: &str, calls: impl AsyncFnOnce(agones_sdk::client::Sdk)) -> (Option<i32>, Value) {
+    let program = env!("CARGO_BIN_EXE_sidecar");
+    let args = ["--grpc-port", "0", "--http-port", "0", "--test", expected, "--timeout", "60"];
+    let mut child =
+        Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let ready: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    let endpoint = format!("http://{}", ready["grpc"].as_str().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = agones_sdk::client::ConnectOptions::new(endpoint);
+        calls(agones_sdk::client::Sdk::connect(options).await.unwrap()).await;
+    });
+    signal(&child, Signal::TERM);
+    let last = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    (exit_code(&mut child), last)
+}
+
+#[test]
+fn our_client_passes_the_conformance_mode() {
+    let expected = "ready,allocate,setlabel,setannotation,gameserver,health,shutdown,watch,reserve,getcounter,\
+                    updatecounter,setcountcounter,setcapacitycounter,getlist,updatelist,addlistvalue,removelistvalue";
+    let (code, last) = conform(expected, async |sdk| {
+        let server = sdk.game_server().await.unwrap();
+        sdk.watch().next().await;
+        sdk.health().await.unwrap();
+        sdk.ready().await.unwrap();
+        sdk.set_label("foo", &server.creation_timestamp().to_string()).await.unwrap();
+        sdk.set_annotation("bar", server.uid()).await.unwrap();
+        sdk.reserve(Duration::from_secs(5)).await.unwrap();
+        sdk.allocate().await.unwrap();
+        sdk.counter("rooms").await.unwrap();
+        sdk.set_counter_capacity("rooms", 20).await.unwrap();
+        sdk.set_counter_count("rooms", 3).await.unwrap();
+        sdk.move_counter("rooms", 2).await.unwrap();
+        sdk.list("players").await.unwrap();
+        sdk.set_list_capacity("players", 50).await.unwrap();
+        sdk.add_list_value("players", "p9").await.unwrap();
+        sdk.remove_list_value("players", "test0").await.unwrap();
+        sdk.shutdown().await.unwrap();
+    });
+    assert_eq!((code, &last["conformant"]), (Some(0), &true.into()), "{last}");
+}
+
+#[test]
+fn a_call_too_few_or_too_many_or_with_the_wrong_proof_fails() {
+    let (code, last) = conform("ready,health", async |sdk| sdk.ready().await.unwrap());
+    assert_eq!((code, &last["missing"]), (Some(1), &serde_json::json!(["health"])), "{last}");
+    let (code, last) = conform("ready", async |sdk| {
+        sdk.ready().await.unwrap();
+        sdk.game_server().await.unwrap();
+    });
+    assert_eq!((code, &last["unexpected"]), (Some(1), &serde_json::json!(["gameserver"])), "{last}");
+    let (code, last) = conform("setannotation", async |sdk| sdk.set_annotation("a", "1234").await.unwrap());
+    assert_eq!((code, &last["missing"]), (Some(1), &serde_json::json!(["setannotation"])), "{last}");
+}
+
+#[test]
+fn a_sidecar_ends_at_its_timeout() {
+    let args = ["--grpc-port", "0", "--http-port", "0", "--timeout", "1", "--test", "ready"];
+    let (mut child, _) = start(env!("CARGO_BIN_EXE_sidecar"), &args);
+    assert_eq!(exit_code(&mut child), Some(1));
+}
+
+#[test]
+fn a_sidecar_follows_its_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("gs.yaml");
+    let write = |text: &str| {
+        // As editors do it: whole, and then moved into place.
+        let fresh = folder.path().join("gs.yaml.new");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(&fresh, &path).unwrap();
+    };
+    write("metadata: {name: mine, labels: {mode: dm}}\nstatus: {state: Ready}\n");
+    let args = ["--grpc-port", "0", "--http-port", "0", "--file", path.to_str().unwrap()];
+    let (mut child, ready) = start(env!("CARGO_BIN_EXE_sidecar"), &args);
+    assert_eq!(get(&ready, "/gameserver")["object_meta"]["labels"]["mode"], "dm");
+    let endpoint = format!("http://{}", ready["grpc"].as_str().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = agones_sdk::client::ConnectOptions::new(endpoint);
+        let sdk = agones_sdk::client::Sdk::connect(options).await.unwrap();
+        let mut watch = sdk.watch();
+        assert_eq!(watch.next().await.name(), "mine");
+        // What is no object changes nothing; what comes after it does.
+        write("status: {state: Reddy}\n");
+        write(
+            "metadata: {name: mine}\nspec: {counters: {rooms: {capacity: 4}}}\nstatus: {state: Allocated}\n",
+        );
+        let server = tokio::time::timeout(SOON, watch.next()).await.unwrap();
+        assert_eq!(server.state(), Some(agones_sdk::State::Allocated));
+        assert_eq!(sdk.counter("rooms").await.unwrap().capacity, 4);
+    });
+    signal(&child, Signal::INT);
+    assert_eq!(exit_code(&mut child), Some(0));
+}
+
 #[test]
 fn what_cannot_be_is_one_line_and_a_code() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -132,4 +231,6 @@ fn what_cannot_be_is_one_line_and_a_code() {
     check(fleet, &["--state", "/tmp", "--", "no-such-program"], "no-such-program");
     check(fleet, &["--state", "/tmp", "--max", "1", "--", "sh"], "max must be at least the buffer (2)");
     check(sidecar, &["--grpc-port", &port, "--http-port", "0"], &port);
+    check(sidecar, &["--test", "reddy"], "reddy");
+    check(sidecar, &["--file", "/no/such/file"], "cannot read /no/such/file");
 }

@@ -11,9 +11,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::capacity;
 use super::refusal::Refusal;
 use super::shared::{Shared, unix_now};
+use super::{capacity, conformance};
 use crate::proto::alpha::sdk_server::{Sdk as AlphaSdk, SdkServer as AlphaServer};
 use crate::proto::beta::sdk_server::{Sdk as BetaSdk, SdkServer as BetaServer};
 use crate::proto::sdk::sdk_server::{Sdk as StableSdk, SdkServer as StableServer};
@@ -63,16 +63,19 @@ impl Service {
 #[tonic::async_trait]
 impl StableSdk for Service {
     async fn ready(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.note("ready");
         self.shared.change(|model, _| model.set_state(State::Ready));
         Ok(Response::new(Empty {}))
     }
 
     async fn allocate(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.note("allocate");
         self.shared.change(|model, _| model.allocate(unix_now()));
         Ok(Response::new(Empty {}))
     }
 
     async fn shutdown(&self, _: Request<Empty>) -> Reply<Empty> {
+        self.shared.note("shutdown");
         self.shared.change(|model, _| model.set_state(State::Shutdown));
         Ok(Response::new(Empty {}))
     }
@@ -84,7 +87,10 @@ impl StableSdk for Service {
         loop {
             tokio::select! {
                 ping = pings.message() => match ping? {
-                    Some(Empty {}) => self.shared.change(|model, _| model.handle_ping()),
+                    Some(Empty {}) => {
+                        self.shared.note("health");
+                        self.shared.change(|model, _| model.handle_ping());
+                    }
                     None => return Ok(Response::new(Empty {})),
                 },
                 () = &mut stopped => return Err(Status::unavailable("sidecar is stopping")),
@@ -93,12 +99,14 @@ impl StableSdk for Service {
     }
 
     async fn get_game_server(&self, _: Request<Empty>) -> Reply<GameServer> {
+        self.shared.note("gameserver");
         Ok(Response::new(GameServer::clone(&self.shared.current())))
     }
 
     type WatchGameServerStream = Pin<Box<dyn Stream<Item = Result<GameServer, Status>> + Send>>;
 
     async fn watch_game_server(&self, _: Request<Empty>) -> Reply<Self::WatchGameServerStream> {
+        self.shared.note("watch");
         let versions = WatchStream::new(self.shared.subscribe());
         let versions = versions.map(|server| Ok(GameServer::clone(&server)));
         Ok(Response::new(versions.take_until(self.shared.stopped()).boxed()))
@@ -106,17 +114,20 @@ impl StableSdk for Service {
 
     async fn set_label(&self, request: Request<KeyValue>) -> Reply<Empty> {
         let KeyValue { key, value } = request.into_inner();
+        self.shared.note_metadata("setlabel", &value);
         let set = self.shared.change(|model, _| model.set_label(&key, &value));
         set.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
     }
 
     async fn set_annotation(&self, request: Request<KeyValue>) -> Reply<Empty> {
         let KeyValue { key, value } = request.into_inner();
+        self.shared.note_metadata("setannotation", &value);
         let set = self.shared.change(|model, _| model.set_annotation(&key, &value));
         set.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
     }
 
     async fn reserve(&self, request: Request<Duration>) -> Reply<Empty> {
+        self.shared.note("reserve");
         let seconds = request.into_inner().seconds;
         let reserved = self.shared.change(|model, now| model.reserve(seconds, now));
         reserved.map(|()| Response::new(Empty {})).map_err(|refusal| self.refuse(&refusal))
@@ -126,6 +137,7 @@ impl StableSdk for Service {
 #[tonic::async_trait]
 impl BetaSdk for Service {
     async fn get_counter(&self, request: Request<beta::GetCounterRequest>) -> Reply<beta::Counter> {
+        self.shared.note("getcounter");
         let name = request.into_inner().name;
         self.capacity_call(|status, _| capacity::counter(status, &name))
     }
@@ -134,10 +146,12 @@ impl BetaSdk for Service {
         let Some(update) = request.into_inner().counter_update_request else {
             return Err(self.refuse(&Refusal::Invalid("CounterUpdateRequest cannot be nil".into())));
         };
+        conformance::of_update(&update).for_each(|call| self.shared.note(call));
         self.capacity_call(|status, _| capacity::update_counter(status, &update))
     }
 
     async fn get_list(&self, request: Request<beta::GetListRequest>) -> Reply<beta::List> {
+        self.shared.note("getlist");
         let name = request.into_inner().name;
         self.capacity_call(|status, _| capacity::list(status, &name))
     }
@@ -147,15 +161,18 @@ impl BetaSdk for Service {
         else {
             return Err(self.refuse(&Refusal::Invalid("List and UpdateMask cannot be nil".into())));
         };
+        self.shared.note("updatelist");
         self.capacity_call(|status, max| capacity::update_list(status, &list, &mask.paths, max))
     }
 
     async fn add_list_value(&self, request: Request<beta::AddListValueRequest>) -> Reply<beta::List> {
+        self.shared.note("addlistvalue");
         let beta::AddListValueRequest { name, value } = request.into_inner();
         self.capacity_call(|status, _| capacity::add_list_value(status, &name, &value))
     }
 
     async fn remove_list_value(&self, request: Request<beta::RemoveListValueRequest>) -> Reply<beta::List> {
+        self.shared.note("removelistvalue");
         let beta::RemoveListValueRequest { name, value } = request.into_inner();
         self.capacity_call(|status, _| capacity::remove_list_value(status, &name, &value))
     }

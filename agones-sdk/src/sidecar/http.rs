@@ -20,7 +20,7 @@ use super::grpc::PLAYER_TRACKING;
 use super::model::Model;
 use super::refusal::Refusal;
 use super::shared::{Shared, unix_now};
-use super::{capacity, json};
+use super::{capacity, conformance, json};
 use crate::proto::beta::{CounterUpdateRequest, List};
 use crate::proto::sdk::game_server::Status;
 use crate::state::State;
@@ -39,13 +39,13 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/gameserver", get(game_server))
         .route("/watch/gameserver", get(watch))
-        .route("/ready", post(|s, b| set_state(s, b, |m| m.set_state(State::Ready))))
-        .route("/allocate", post(|s, b| set_state(s, b, |m| m.allocate(unix_now()))))
-        .route("/shutdown", post(|s, b| set_state(s, b, |m| m.set_state(State::Shutdown))))
+        .route("/ready", post(|s, b| set_state(s, b, "ready", |m| m.set_state(State::Ready))))
+        .route("/allocate", post(|s, b| set_state(s, b, "allocate", |m| m.allocate(unix_now()))))
+        .route("/shutdown", post(|s, b| set_state(s, b, "shutdown", |m| m.set_state(State::Shutdown))))
         .route("/health", post(health))
         .route("/reserve", post(reserve))
-        .route("/metadata/label", put(|s, b| set_metadata(s, b, Model::set_label)))
-        .route("/metadata/annotation", put(|s, b| set_metadata(s, b, Model::set_annotation)))
+        .route("/metadata/label", put(|s, b| set_metadata(s, b, "setlabel", Model::set_label)))
+        .route("/metadata/annotation", put(|s, b| set_metadata(s, b, "setannotation", Model::set_annotation)))
         .route("/v1beta1/counters/{name}", get(get_counter).patch(update_counter))
         .route("/v1beta1/lists/{name}", get(get_list).patch(update_list).post(change_list))
         .route("/alpha/player/{*call}", any(player_tracking))
@@ -55,6 +55,7 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn game_server(Shares(shared): Ctx) -> Response {
+    shared.note("gameserver");
     Json(json::game_server(&shared.current())).into_response()
 }
 
@@ -63,6 +64,7 @@ async fn watch(
     Shares(shared): Ctx,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    shared.note("watch");
     let versions = WatchStream::new(shared.subscribe())
         .map(|server| json!({ "result": json::game_server(&server) }).to_string())
         .take_until(shared.stopped());
@@ -91,10 +93,16 @@ async fn watch_socket(mut socket: WebSocket, versions: impl Stream<Item = String
     }
 }
 
-async fn set_state(Shares(shared): Ctx, body: Bytes, change: fn(&mut Model) -> bool) -> Response {
+async fn set_state(
+    Shares(shared): Ctx,
+    body: Bytes,
+    call: &'static str,
+    change: fn(&mut Model) -> bool,
+) -> Response {
     if let Err(refusal) = json::parse_object(&body) {
         return bad_request(&refusal);
     }
+    shared.note(call);
     shared.change(|model, _| change(model));
     empty()
 }
@@ -105,7 +113,10 @@ async fn health(Shares(shared): Ctx, body: Bytes) -> Response {
     match pings.next() {
         None => return bad_request(&Refusal::Invalid("EOF".into())),
         Some(Err(error)) => return bad_request(&Refusal::Invalid(error.to_string())),
-        Some(Ok(_)) => shared.change(|model, _| model.handle_ping()),
+        Some(Ok(_)) => {
+            shared.note("health");
+            shared.change(|model, _| model.handle_ping());
+        }
     }
     empty()
 }
@@ -116,6 +127,7 @@ async fn reserve(Shares(shared): Ctx, body: Bytes) -> Response {
         Ok(seconds) => seconds.unwrap_or(0),
         Err(refusal) => return bad_request(&refusal),
     };
+    shared.note("reserve");
     match shared.change(|model, now| model.reserve(seconds, now)) {
         Ok(()) => empty(),
         Err(refusal) => refused(&shared, &refusal),
@@ -125,6 +137,7 @@ async fn reserve(Shares(shared): Ctx, body: Bytes) -> Response {
 async fn set_metadata(
     Shares(shared): Ctx,
     body: Bytes,
+    call: &'static str,
     set: fn(&mut Model, &str, &str) -> Result<(), Refusal>,
 ) -> Response {
     let pair = json::parse_object(&body)
@@ -133,6 +146,7 @@ async fn set_metadata(
         Ok(pair) => pair,
         Err(refusal) => return bad_request(&refusal),
     };
+    shared.note_metadata(call, &value);
     match shared.change(|model, _| set(model, &key, &value)) {
         Ok(()) => empty(),
         Err(refusal) => refused(&shared, &refusal),
@@ -140,6 +154,7 @@ async fn set_metadata(
 }
 
 async fn get_counter(Shares(shared): Ctx, Path(name): Path<String>) -> Response {
+    shared.note("getcounter");
     capacity_call(&shared, json::counter, |status, _| capacity::counter(status, &name))
 }
 
@@ -154,6 +169,7 @@ async fn update_counter(Shares(shared): Ctx, Path(name): Path<String>, body: Byt
     });
     match update {
         Ok(update) => {
+            conformance::of_update(&update).for_each(|call| shared.note(call));
             capacity_call(&shared, json::counter, |status, _| capacity::update_counter(status, &update))
         }
         Err(refusal) => bad_request(&refusal),
@@ -161,6 +177,7 @@ async fn update_counter(Shares(shared): Ctx, Path(name): Path<String>, body: Byt
 }
 
 async fn get_list(Shares(shared): Ctx, Path(name): Path<String>) -> Response {
+    shared.note("getlist");
     capacity_call(&shared, json::list, |status, _| capacity::list(status, &name))
 }
 
@@ -174,6 +191,7 @@ async fn update_list(Shares(shared): Ctx, Path(name): Path<String>, body: Bytes)
     });
     match update {
         Ok((list, mask)) => {
+            shared.note("updatelist");
             capacity_call(&shared, json::list, |status, max| capacity::update_list(status, &list, &mask, max))
         }
         Err(refusal) => bad_request(&refusal),
@@ -182,14 +200,18 @@ async fn update_list(Shares(shared): Ctx, Path(name): Path<String>, body: Bytes)
 
 /// `POST /v1beta1/lists/{name}:addValue` and `…:removeValue`.
 async fn change_list(Shares(shared): Ctx, Path(path): Path<String>, body: Bytes) -> Response {
-    let rule = match path.rsplit_once(':') {
-        Some((_, "addValue")) => capacity::add_list_value,
-        Some((_, "removeValue")) => capacity::remove_list_value,
+    type Rule = fn(&mut Status, &str, &str) -> Result<List, Refusal>;
+    let (call, rule): (_, Rule) = match path.rsplit_once(':') {
+        Some((_, "addValue")) => ("addlistvalue", capacity::add_list_value),
+        Some((_, "removeValue")) => ("removelistvalue", capacity::remove_list_value),
         _ => return problem(Code::NotFound, "Not Found"),
     };
     let name = path.rsplit_once(':').map_or("", |(name, _)| name);
     match json::parse_object(&body).and_then(|object| json::text(&object, "value")) {
-        Ok(value) => capacity_call(&shared, json::list, |status, _| rule(status, name, &value)),
+        Ok(value) => {
+            shared.note(call);
+            capacity_call(&shared, json::list, |status, _| rule(status, name, &value))
+        }
         Err(refusal) => bad_request(&refusal),
     }
 }

@@ -8,6 +8,7 @@
 //! | `agones.dev.sdk.alpha.SDK` | `/alpha/player/…`: "PlayerTracking not enabled", as upstream by default |
 
 pub(crate) mod capacity;
+mod conformance;
 mod grpc;
 mod health;
 mod http;
@@ -15,21 +16,26 @@ pub(crate) mod json;
 mod main;
 mod model;
 mod names;
+mod object;
 mod refusal;
 mod shared;
 mod stamp;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::conformance::{CALLS, Deviation, Expected};
 pub use self::health::HealthPolicy;
 pub use self::main::sidecar_main;
 pub use self::model::Manner;
+pub use self::object::{health_of, load as load_game_server};
 pub use self::refusal::Refusal;
 use self::shared::Shared;
 pub(crate) use self::shared::unix_now;
@@ -54,6 +60,9 @@ pub struct SidecarConfig {
     pub health: HealthPolicy,
     /// Answers with the documented error codes instead of upstream's UNKNOWN.
     pub strict_errors: bool,
+    /// A file that holds the object: when it changes, the object becomes what it says, and whoever watches is told.
+    /// The object at the start is `game_server` all the same.
+    pub file: Option<PathBuf>,
 }
 
 impl SidecarConfig {
@@ -66,13 +75,21 @@ impl SidecarConfig {
             initial_delay: std::time::Duration::from_secs(10),
         };
         let game_server = local_game_server();
-        Self { grpc, http, game_server, manner: Manner::Local, health, strict_errors: false }
+        Self { grpc, http, game_server, manner: Manner::Local, health, strict_errors: false, file: None }
     }
 
     /// A sidecar that judges its server as a cluster would, on free ports of 127.0.0.1.
     pub fn managed(game_server: GameServer, health: HealthPolicy) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { grpc: any, http: any, game_server, manner: Manner::Managed, health, strict_errors: false }
+        Self {
+            grpc: any,
+            http: any,
+            game_server,
+            manner: Manner::Managed,
+            health,
+            strict_errors: false,
+            file: None,
+        }
     }
 }
 
@@ -99,12 +116,14 @@ impl Sidecar {
     pub async fn start(config: SidecarConfig) -> Result<Self, SidecarError> {
         let (grpc_listener, grpc) = listen(config.grpc).await?;
         let (http_listener, http) = listen(config.http).await?;
+        let file = config.file.clone();
         let shared = Arc::new(Shared::new(config));
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(grpc::serve(shared.clone(), grpc_listener)),
             tokio::spawn(http::serve(shared.clone(), http_listener)),
             tokio::spawn(shared::keep_time(shared.clone())),
         ];
+        tasks.extend(file.map(|path| tokio::spawn(object::follow(shared.clone(), path))));
         Ok(Self { shared, grpc, http, tasks: Mutex::new(tasks) })
     }
 
@@ -136,6 +155,11 @@ impl Sidecar {
     /// How many signs of life have come.
     pub fn health_pings(&self) -> u64 {
         self.shared.change(|model, _| model.pings())
+    }
+
+    /// Which calls have been made, by their names in the conformance mode ([`CALLS`]).
+    pub fn calls(&self) -> BTreeSet<&'static str> {
+        self.shared.calls()
     }
 
     /// Moves the state from the controller's side. False: a final state stayed.

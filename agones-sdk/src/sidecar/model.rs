@@ -126,6 +126,13 @@ impl Model {
         result
     }
 
+    /// Puts another object in this one's place; its version goes on from here.
+    pub(crate) fn replace(&mut self, server: GameServer) {
+        self.server = server;
+        self.reserved_until = None;
+        self.bump();
+    }
+
     pub(crate) fn handle_ping(&mut self) {
         self.pings += 1;
         self.health.handle_ping();

@@ -1,6 +1,7 @@
 //! Owns: the one model that gRPC, HTTP and the timers share, and the publishing of its changes.
 //! Must never know: how a change was asked for.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     published: watch::Sender<Arc<GameServer>>,
     timers: Notify,
     stop: watch::Sender<bool>,
+    calls: Mutex<BTreeSet<&'static str>>,
     pub(super) strict_errors: bool,
 }
 
@@ -32,6 +34,7 @@ impl Shared {
             published,
             timers: Notify::new(),
             stop: watch::Sender::new(false),
+            calls: Mutex::default(),
             strict_errors: config.strict_errors,
         }
     }
@@ -48,6 +51,30 @@ impl Shared {
             self.timers.notify_one();
         }
         result
+    }
+
+    /// Notes that a call was made; `call` is its name in the conformance mode.
+    pub(super) fn note(&self, call: &'static str) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(call);
+    }
+
+    /// Notes `setlabel` or `setannotation`, which count with the one value that proves that the object was read.
+    pub(super) fn note_metadata(&self, call: &'static str, value: &str) {
+        let server = self.current();
+        let proof = if call == "setlabel" {
+            server.creation_timestamp().to_string()
+        } else {
+            server.uid().to_owned()
+        };
+        if value == proof {
+            self.note(call);
+        } else {
+            tracing::debug!(call, value, proof, "not counted");
+        }
+    }
+
+    pub(super) fn calls(&self) -> BTreeSet<&'static str> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn current(&self) -> Arc<GameServer> {
