@@ -2,6 +2,7 @@
 
 pub mod autoscaling;
 pub mod compare;
+pub mod cubes;
 pub mod leaderboards;
 pub mod matchmaking;
 pub mod ratings;

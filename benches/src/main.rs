@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
+use benches::cubes::{self, CubesFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -40,6 +41,8 @@ enum What {
     Autoscaling(AutoscalingFlags),
     /// A board of a million members in a real backend: writes, reads, and what they cost.
     Leaderboards(LeaderboardFlags),
+    /// Fiedler's 901 cubes through the dense codec, with and without loss: kbit/s, and time a frame.
+    Cubes(CubesFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -90,8 +93,19 @@ fn main() -> anyhow::Result<()> {
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
+        What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Role { role, job } => play(&role, job)?,
     }
+    Ok(())
+}
+
+/// Writes figures to `target/bench/NAME.json`.
+fn write_json<T: Serialize>(name: &str, figures: &T) -> anyhow::Result<()> {
+    let folder = compare::workspace().join("target/bench");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{name}.json"));
+    std::fs::write(&path, serde_json::to_string_pretty(figures)?)?;
+    println!("{}", path.display());
     Ok(())
 }
 
@@ -118,6 +132,7 @@ fn list() {
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"
     );
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
+    println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

@@ -25,6 +25,14 @@ pub(crate) struct TypeAttributes {
     pub(crate) krate: Path,
     pub(crate) predicted: bool,
     pub(crate) interpolated: bool,
+    /// The function that `predictor` names; `None`: none.
+    pub(crate) predictor: Option<Predictor>,
+}
+
+/// What `predictor = …` says.
+pub(crate) enum Predictor {
+    Linear,
+    Given(Path),
 }
 
 impl FieldAttributes {
@@ -87,13 +95,15 @@ impl FieldAttributes {
 impl TypeAttributes {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let krate = syn::parse_quote!(::netcode_snapshot);
-        let mut found = Self { krate, predicted: false, interpolated: true };
+        let mut found = Self { krate, predicted: false, interpolated: true, predictor: None };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("predicted") {
                     found.predicted = true;
                 } else if meta.path.is_ident("crate") {
                     found.krate = meta.value()?.parse()?;
+                } else if meta.path.is_ident("predictor") {
+                    found.predictor = predictor(meta.value()?)?;
                 } else if meta.path.is_ident("interpolate") {
                     let how: LitStr = meta.value()?.parse()?;
                     found.interpolated = match how.value().as_str() {
@@ -108,6 +118,19 @@ impl TypeAttributes {
             })?;
         }
         Ok(found)
+    }
+}
+
+/// A name in quotes, or the path of a function.
+fn predictor(input: ParseStream<'_>) -> syn::Result<Option<Predictor>> {
+    if !input.peek(LitStr) {
+        return Ok(Some(Predictor::Given(input.parse()?)));
+    }
+    let name: LitStr = input.parse()?;
+    match name.value().as_str() {
+        "linear" => Ok(Some(Predictor::Linear)),
+        "none" => Ok(None),
+        _ => Err(syn::Error::new(name.span(), "expected \"linear\", \"none\" or the path of a function")),
     }
 }
 
@@ -131,4 +154,5 @@ fn bounds(input: ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
 
 const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `angle`, `quat`, `raw`, `bits = …`, \
                            `signed`, `opaque`, `enumeration`, `max = …`";
-const TYPE_WORDS: &str = "expected one of `predicted`, `interpolate = \"linear\" | \"none\"`, `crate = path`";
+const TYPE_WORDS: &str = "expected one of `predicted`, `interpolate = \"linear\" | \"none\"`, \
+                          `predictor = \"linear\" | \"none\" | path`, `crate = path`";

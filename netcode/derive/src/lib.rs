@@ -23,8 +23,10 @@
 //!
 //! # Attributes of a struct
 //!
-//! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; and, where
-//! `netcode_snapshot` has another name, `#[net(crate = path::to::it)]`.
+//! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; what the dense codec expects of the
+//! component: `#[net(predictor = "linear")]` (it goes on as it went), `"none"` (the default: it stays), or the game's
+//! own `#[net(predictor = path::to::function)]`, a `netcode_snapshot::dense::Predict`; and, where `netcode_snapshot` has
+//! another name, `#[net(crate = path::to::it)]`.
 
 mod attributes;
 mod columns;

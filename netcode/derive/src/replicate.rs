@@ -4,13 +4,13 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
 
-use crate::attributes::TypeAttributes;
+use crate::attributes::{Predictor, TypeAttributes};
 use crate::columns::{blend, columns, entries, struct_fields};
 use crate::shape::For;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Replicate")?;
-    let TypeAttributes { krate, predicted, interpolated } = TypeAttributes::read(&input.attrs)?;
+    let TypeAttributes { krate, predicted, interpolated, predictor } = TypeAttributes::read(&input.attrs)?;
     let entries = entries(fields, For::Columns)?;
     let (ident, name) = (&input.ident, input.ident.to_string());
     let shared = columns(ident, &entries, &krate).items;
@@ -18,6 +18,11 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         let (member, value) = (&entry.member, blend(entry, interpolated, &krate));
         quote!(#member: #value)
     });
+    let predict = match predictor {
+        None => quote!(None),
+        Some(Predictor::Linear) => quote!(Some(#krate::dense::linear)),
+        Some(Predictor::Given(path)) => quote!(Some(#path)),
+    };
     Ok(quote! {
         const _: () = {
             #shared
@@ -27,6 +32,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 const FIELDS: &'static [#krate::Field] = &FIELDS;
                 const PREDICTED: bool = #predicted;
                 const INTERPOLATED: bool = #interpolated;
+                const PREDICT: Option<#krate::dense::Predict> = #predict;
 
                 fn quantise(&self, out: &mut [u32]) {
                     quantise(self, &mut out[..FIELDS.len()]);
@@ -97,6 +103,9 @@ mod tests {
         );
         assert!(told("#[net(fast)] struct Ship;").contains("expected one of `predicted`"));
         assert_eq!(told("#[net(predicted, interpolate = \"none\")] struct Ship(u8, bool);"), "");
+        assert!(told("#[net(predictor = \"cubic\")] struct Ship;").contains("the path of a function"));
+        assert_eq!(told("#[net(predictor = \"linear\")] struct Ship(u8);"), "");
+        assert_eq!(told("#[net(predictor = game::fall)] struct Ship(u8);"), "");
         assert_eq!(told("struct Marker;"), "");
     }
 }

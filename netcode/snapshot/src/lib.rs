@@ -68,6 +68,7 @@
 //! decode to the right columns; but a client would blend the old entity into the new one.)
 
 mod codec;
+pub mod dense;
 mod error;
 pub mod exchange;
 mod field;
@@ -84,6 +85,7 @@ mod shared;
 pub mod support;
 mod view;
 
+pub use dense::{DenseReceiver, DenseView};
 pub use error::SnapshotError;
 pub use exchange::{
     Ack, Control, Fate, InputPacket, MessageError, MessageSet, MessageSetBuilder, Partial, SnapshotHeader,

@@ -2,6 +2,7 @@
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
+use crate::dense::Predict;
 use crate::{Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
@@ -17,6 +18,8 @@ pub trait Replicate: Sized + Send + Sync + 'static {
     const PREDICTED: bool = false;
     /// `#[net(interpolate = "none")]` makes this false: clients show the last state instead of a blend.
     const INTERPOLATED: bool = true;
+    /// `#[net(predictor = …)]`: what the dense codec expects of it. `None`: that it stays as it was.
+    const PREDICT: Option<Predict> = None;
 
     /// Writes one value a column; `out` has exactly `FIELDS.len()` places.
     fn quantise(&self, out: &mut [u32]);

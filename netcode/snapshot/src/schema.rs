@@ -5,6 +5,7 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use crate::codec::ColumnCode;
+use crate::dense::{HEAD_COLUMNS, Predict};
 use crate::{COLUMNS_MAX, COMPONENTS_MAX, ComponentId, Field, FieldKind, Replicate};
 
 /// The component types of a game, in order of registration. Cheap to clone.
@@ -33,6 +34,9 @@ struct Component {
     codes: Vec<ColumnCode>,
     predicted: bool,
     interpolated: bool,
+    predict: Option<Predict>,
+    /// Its first column in the dense codec's model.
+    dense_column: usize,
 }
 
 impl Schema {
@@ -93,8 +97,30 @@ impl Schema {
         self.inner.components.get(component.index()).is_some_and(|component| component.interpolated)
     }
 
+    /// How the dense codec predicts the component.
+    pub(crate) fn predict(&self, component: ComponentId) -> Option<Predict> {
+        self.inner.components.get(component.index())?.predict
+    }
+
+    /// The component's first column in the dense codec's model.
+    pub(crate) fn dense_column(&self, component: ComponentId) -> usize {
+        self.inner.components.get(component.index()).map_or(0, |component| component.dense_column)
+    }
+
+    /// Number of columns in the dense codec's model.
+    pub(crate) fn dense_columns(&self) -> usize {
+        self.inner.components.last().map_or(HEAD_COLUMNS, Component::dense_end)
+    }
+
     pub(crate) fn codes(&self, component: ComponentId) -> &[ColumnCode] {
         self.inner.components.get(component.index()).map_or(&[], |component| &component.codes)
+    }
+}
+
+impl Component {
+    /// One past its columns in the dense codec's model: one for whether it changed, and its own.
+    fn dense_end(&self) -> usize {
+        self.dense_column + 1 + self.fields.len()
     }
 }
 
@@ -120,6 +146,8 @@ impl SchemaBuilder {
             codes: T::FIELDS.iter().map(ColumnCode::new).collect(),
             predicted: T::PREDICTED,
             interpolated: T::INTERPOLATED,
+            predict: T::PREDICT,
+            dense_column: self.components.last().map_or(HEAD_COLUMNS, Component::dense_end),
         });
         self
     }
