@@ -5,6 +5,7 @@ pub mod compare;
 pub mod cubes;
 pub mod leaderboards;
 pub mod matchmaking;
+pub mod objects;
 pub mod ratings;
 pub mod room;
 pub mod seal;

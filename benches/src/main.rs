@@ -43,6 +43,8 @@ enum What {
     Leaderboards(LeaderboardFlags),
     /// Fiedler's 901 cubes through the dense codec, with and without loss: kbit/s, and time a frame.
     Cubes(CubesFlags),
+    /// The Unity netcode benchmark's three workloads through the dense codec: bytes an object-update.
+    Objects,
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -94,6 +96,7 @@ fn main() -> anyhow::Result<()> {
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
+        What::Objects => write_json("objects", &benches::objects::objects()?)?,
         What::Role { role, job } => play(&role, job)?,
     }
     Ok(())
@@ -133,6 +136,7 @@ fn list() {
     );
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
+    println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");

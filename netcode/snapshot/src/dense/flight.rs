@@ -90,5 +90,6 @@ impl Flight {
 }
 
 /// Numbers of one snapshot that the model learns from: those past them teach nothing. Bounds what a snapshot keeps,
-/// at 40 bytes each, and what its confirmation costs.
+/// at 24 bytes each, and what its confirmation costs.
 const SYMBOLS_MAX: usize = 4096;
+const _: () = assert!(size_of::<Symbol>() == 24, "as the documentation says");

@@ -20,7 +20,7 @@
 //! # What it holds
 //!
 //! For each client, on both sides: 16.9 KiB of model a column; 9 states of each entity, 4 bytes a column; and of each
-//! snapshot on its way at most 4096 numbers of 40 bytes.
+//! snapshot on its way at most 4096 numbers of 24 bytes.
 //!
 //! # Bits
 //!

@@ -19,6 +19,8 @@ pub struct DenseReceiver {
     world: World,
     epoch: Option<u8>,
     flights: Vec<Flight>,
+    /// Flights that have come to an end: their memory serves the next ones.
+    spare: Vec<Flight>,
     frames: Vec<Option<Frame>>,
     scratch: Frame,
     /// Memory of the snapshot that is decoded, and of its bytes.
@@ -38,6 +40,7 @@ impl DenseReceiver {
             world: World::default(),
             epoch: None,
             flights: std::iter::repeat_with(Flight::default).take(RECEIVER_TICKS).collect(),
+            spare: Vec::new(),
             frames: std::iter::repeat_with(|| None).take(RECEIVER_TICKS).collect(),
             scratch: Frame::default(),
             coming: Flight::default(),
@@ -70,12 +73,15 @@ impl DenseReceiver {
         self.coming.clear(header.tick, epoch, header.complete);
         let mut decoder = Decoder::new(&self.bytes);
         Scribe::new(schema, &self.model, &self.world, &mut decoder, &mut self.coming).run(
-            &[],
-            &[],
+            std::iter::empty(),
+            std::iter::empty(),
             self.limits.entities_max,
         )?;
         self.show(schema, header)?;
-        std::mem::swap(&mut self.flights[place(header.tick)], &mut self.coming);
+        let next = self.spare.pop().unwrap_or_default();
+        let told = std::mem::replace(&mut self.coming, next);
+        let old = std::mem::replace(&mut self.flights[place(header.tick)], told);
+        self.spare.extend((old.bytes() > 0).then_some(old));
         self.ack = Some(self.ack.map_or(Ack::only(header.tick), |ack| ack.advance(header.tick, None)));
         Ok(header)
     }
@@ -101,7 +107,8 @@ impl DenseReceiver {
     /// Bytes held beside the frames: model, confirmed world, snapshots not confirmed yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.model.bytes() + self.world.bytes() + self.flights.iter().map(Flight::bytes).sum::<usize>()
+        let flights = self.flights.iter().chain(&self.spare).chain([&self.coming]);
+        self.model.bytes() + self.world.bytes() + flights.map(Flight::bytes).sum::<usize>()
     }
 
     /// Brings model and world to the baseline: what was decoded up to there, and nothing else, in its order.
@@ -130,11 +137,12 @@ impl DenseReceiver {
         let oldest = baseline.offset(1 - RECEIVER_TICKS as i32);
         let first = newest.map_or(oldest, |newest| newest.next().max(oldest));
         for tick in (first.0..=baseline.0).map(Tick) {
-            let flight = &self.flights[place(tick)];
+            let flight = &mut self.flights[place(tick)];
             if is_held(flight, tick) && self.frames[place(tick)].as_ref().is_some_and(|it| it.tick() == tick)
             {
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
+                self.spare.push(std::mem::take(flight));
             }
         }
         Ok(())

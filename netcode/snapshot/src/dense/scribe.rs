@@ -59,28 +59,28 @@ impl<'a, C: Coder> Scribe<'a, C> {
     ///
     /// # Errors
     /// Bits that no encoder writes; more than `entities_max` entities.
-    pub(super) fn run(
+    pub(super) fn run<'n>(
         &mut self,
-        named: &[News<'_>],
-        active: &[News<'_>],
+        mut named: impl Iterator<Item = News<'n>>,
+        active: impl Iterator<Item = News<'n>>,
         entities_max: usize,
     ) -> Result<(), SnapshotError> {
-        let (mut named, mut next) = (named.iter(), 0u64);
+        let mut next = 0u64;
         loop {
             let news = named.next();
             if !self.flag(MORE, NOTHING, news.is_some()) {
                 break;
             }
-            next = self.named(next, news)?;
+            next = self.named(next, news.as_ref())?;
             self.hold(entities_max)?;
         }
         self.flight.named = self.flight.mentions.len();
-        let mut active = active.iter().peekable();
+        let mut active = active.peekable();
         for place in 0..self.world.tracks().len() {
             let track = &self.world.tracks()[place];
             if self.world.is_active(track) {
                 let news = active.next_if(|news| news.id == track.id);
-                self.active(place, news)?;
+                self.active(place, news.as_ref())?;
                 self.hold(entities_max)?;
             }
         }

@@ -28,6 +28,8 @@ pub struct DenseView {
     /// The first snapshot of the epoch.
     epoch_first: Option<Tick>,
     flights: Vec<Flight>,
+    /// Flights that have come to an end: their memory serves the next ones.
+    spare: Vec<Flight>,
     newest_sent: Option<Tick>,
     newest_ack: Option<Tick>,
     entities_max: usize,
@@ -37,6 +39,7 @@ pub struct DenseView {
     /// Who waits, and for how much: ascending.
     waits: Vec<(NetId, f32)>,
     candidates: Vec<Candidate>,
+    order: Vec<usize>,
     truth: Vec<u32>,
     encoder: Encoder,
 }
@@ -69,6 +72,7 @@ impl DenseView {
             epoch: 0,
             epoch_first: None,
             flights: std::iter::repeat_with(Flight::default).take(RECEIVER_TICKS).collect(),
+            spare: Vec::new(),
             newest_sent: None,
             newest_ack: None,
             entities_max,
@@ -76,6 +80,7 @@ impl DenseView {
             visible: Vec::new(),
             waits: Vec::new(),
             candidates: Vec::new(),
+            order: Vec::new(),
             truth: Vec::new(),
             encoder: Encoder::new(),
         }
@@ -118,6 +123,10 @@ impl DenseView {
             part: None,
         };
         let start = out.bit_len();
+        if let Some(spare) = self.spare.pop() {
+            let old = std::mem::replace(&mut self.flights[place(tick)], spare);
+            self.spare.extend((old.bytes() > 0).then_some(old));
+        }
         let mut room = self.choose(schema, budget_bits, refused == 0);
         loop {
             let complete = refused == 0 && self.candidates.iter().all(|candidate| candidate.is_chosen);
@@ -165,11 +174,15 @@ impl DenseView {
             return;
         }
         for tick in (known_from.max(first).0..=ack.newest.0).map(Tick) {
-            let flight = &self.flights[place(tick)];
-            if flight.tick == tick && flight.epoch == epoch && decoded(&ack, tick) == Some(true) {
+            let flight = &mut self.flights[place(tick)];
+            if flight.tick != tick || flight.epoch != epoch {
+                continue;
+            }
+            if decoded(&ack, tick) == Some(true) {
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
             }
+            self.spare.push(std::mem::take(flight));
         }
     }
 
@@ -182,7 +195,8 @@ impl DenseView {
     /// Bytes held for this client: model, confirmed world, snapshots on their way.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.model.bytes() + self.world.bytes() + self.flights.iter().map(Flight::bytes).sum::<usize>()
+        let flights = self.flights.iter().chain(&self.spare);
+        self.model.bytes() + self.world.bytes() + flights.map(Flight::bytes).sum::<usize>()
     }
 
     /// Both sides forget everything: the next snapshot says it by its epoch.
@@ -284,52 +298,42 @@ impl DenseView {
         if all <= left || may_be_complete && all <= left * 1.2 {
             return self.candidates.len();
         }
-        let count = self.candidates.len();
-        let mut left = left;
-        let sizes: Vec<_> = self.order().into_iter().map(|at| bits(&self.candidates[at])).collect();
-        let room = sizes
-            .iter()
-            .take_while(|bits| {
-                left -= **bits;
-                left >= 0.0
-            })
-            .count();
-        self.keep(room.min(count));
+        order(&self.candidates, &mut self.order);
+        let (mut left, mut room) = (left, 0);
+        for at in &self.order {
+            left -= bits(&self.candidates[*at]);
+            if left < 0.0 {
+                break;
+            }
+            room += 1;
+        }
+        self.keep(room);
         room
-    }
-
-    /// The candidates by what they have waited for, the most first; equal ones by id, the same everywhere.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<_> = (0..self.candidates.len()).collect();
-        // Scores are positive, so their bits order as they do.
-        order.sort_unstable_by_key(|at| (Reverse(self.candidates[*at].score.to_bits()), *at));
-        order
     }
 
     /// Leaves the `room` candidates that have waited most.
     fn keep(&mut self, room: usize) {
-        for (rank, at) in self.order().into_iter().enumerate() {
-            self.candidates[at].is_chosen = rank < room;
+        order(&self.candidates, &mut self.order);
+        for (rank, at) in self.order.iter().enumerate() {
+            self.candidates[*at].is_chosen = rank < room;
         }
     }
 
     /// Writes what is chosen.
     fn write(&mut self, schema: &Schema, tick: Tick, complete: bool, out: &mut BitWriter) {
-        let truth = &self.truth;
-        let news = |active: bool| -> Vec<News<'_>> {
-            let chosen = self.candidates.iter().filter(|it| it.is_chosen && it.is_active == active);
-            let news = chosen.map(|it| {
+        let (candidates, truth) = (&self.candidates, &self.truth);
+        let news = |active: bool| {
+            let chosen = candidates.iter().filter(move |it| it.is_chosen && it.is_active == active);
+            chosen.map(|it| {
                 let Candidate { id, action, mask, columns, .. } = *it;
                 News { id, action, mask, columns: &truth[columns.0..columns.1] }
-            });
-            news.collect()
+            })
         };
-        let (named, active) = (news(false), news(true));
         self.encoder.clear();
         let flight = &mut self.flights[place(tick)];
         flight.clear(tick, self.epoch, complete);
         Scribe::new(schema, &self.model, &self.world, &mut self.encoder, flight)
-            .run(&named, &active, usize::MAX)
+            .run(news(false), news(true), usize::MAX)
             .expect("what a frame holds can be written");
         out.write_bytes(self.encoder.finish());
     }
@@ -357,6 +361,14 @@ impl DenseView {
         }
         stats
     }
+}
+
+/// The candidates by what they have waited for, the most first; equal ones by id, the same everywhere.
+fn order(candidates: &[Candidate], order: &mut Vec<usize>) {
+    order.clear();
+    order.extend(0..candidates.len());
+    // Scores are positive, so their bits order as they do.
+    order.sort_unstable_by_key(|at| (Reverse(candidates[*at].score.to_bits()), *at));
 }
 
 /// Whether a snapshot was decoded; `None`: not known. A dense snapshot is one message: there are no parts of it.
