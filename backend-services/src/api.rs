@@ -12,10 +12,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod parties;
+mod results;
 
 pub use self::parties::{
     Party, PartyHeartbeat, PartyInvite, PartyInvites, PartyJoin, PartyMember, PartyPlayer, PartyRequest,
     PartyTicketRequest,
+};
+pub use self::results::{
+    AchievementProgress, Achievements, BoardRank, MatchOutcome, OutcomeStatus, PlayerOutcome, Progression,
+    RatingChange,
 };
 
 /// `POST /v1/auth/guest/register`

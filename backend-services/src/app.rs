@@ -13,7 +13,9 @@ use crate::http::Routes;
 use crate::http::limit::{Limiter, Rate, Verdict};
 use crate::http::problem::ApiError;
 use crate::leaderboards::rules::Boards;
+use crate::matches::news::News;
 use crate::matchmaking::{BrowserUrl, Matchmaker};
+use crate::progression::rules::Rules;
 use crate::store::Stores;
 
 /// Addresses that are told apart by the limiter.
@@ -31,6 +33,10 @@ pub struct Parts {
     pub stores: Stores,
     /// Which boards there are.
     pub boards: Boards,
+    /// What matches are worth beside ratings.
+    pub progression: Rules,
+    /// Tells of results.
+    pub news: News,
     /// Signs and checks access tokens.
     pub tokens: Arc<Tokens>,
     /// Guest accounts.
@@ -60,11 +66,12 @@ impl App {
             routes = routes.merge(crate::accounts::routes::routes());
         }
         if role.has(Role::Matchmaking) {
-            routes =
-                routes.merge(crate::matchmaking::routes::routes()).merge(crate::parties::routes::routes());
+            routes = routes.merge(crate::matchmaking::routes::routes());
+            routes = routes.merge(crate::parties::routes::routes()).merge(crate::matches::routes::routes());
         }
         if role.has(Role::Leaderboards) {
             routes = routes.merge(crate::leaderboards::routes::routes());
+            routes = routes.merge(crate::progression::routes::routes());
         }
         routes
     }
@@ -82,6 +89,16 @@ impl App {
     /// Which boards there are.
     pub fn boards(&self) -> &Boards {
         &self.0.boards
+    }
+
+    /// What matches are worth beside ratings.
+    pub fn progression(&self) -> &Rules {
+        &self.0.progression
+    }
+
+    /// Tells of results.
+    pub fn news(&self) -> &News {
+        &self.0.news
     }
 
     /// Where browsers find the servers, if they do.

@@ -103,6 +103,9 @@ pub struct Args {
     /// The rating model's parameters, as `backend-services ratings learn` writes them; the arena's unless given.
     #[arg(long, value_name = "FILE")]
     pub ratings: Option<PathBuf>,
+    /// What matches give beside ratings, as JSON: experience, levels, achievements; the arena's unless given.
+    #[arg(long, value_name = "FILE")]
+    pub progression: Option<PathBuf>,
 
     /// Where servers come from.
     #[command(flatten)]

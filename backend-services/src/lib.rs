@@ -19,6 +19,7 @@ pub mod matches;
 pub mod matchmaking;
 pub mod openapi;
 pub mod parties;
+pub mod progression;
 pub mod ratings;
 mod run;
 pub mod store;

@@ -30,7 +30,7 @@ pub fn document(role: Role) -> Document {
     document.info = InfoBuilder::new()
         .title("Tickwright")
         .version("1")
-        .description(Some("Accounts, matchmaking and leaderboards. Every error is a problem (RFC 9457)."))
+        .description(Some("Accounts, matchmaking, results, leaderboards and progression. Every error is a problem (RFC 9457)."))
         .build();
     if role.has(Role::Accounts) {
         document.merge(crate::accounts::routes::Document::openapi());
@@ -38,9 +38,11 @@ pub fn document(role: Role) -> Document {
     if role.has(Role::Matchmaking) {
         document.merge(crate::matchmaking::routes::Document::openapi());
         document.merge(crate::parties::routes::Document::openapi());
+        document.merge(crate::matches::routes::Document::openapi());
     }
     if role.has(Role::Leaderboards) {
         document.merge(crate::leaderboards::routes::document());
+        document.merge(crate::progression::routes::Document::openapi());
     }
     document
 }

@@ -24,11 +24,14 @@ use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
 use crate::leaderboards::rules::Boards;
 use crate::leaderboards::scribe::Scribe;
+use crate::matches::effects::Judge;
+use crate::matches::news::News;
 use crate::matches::rpc::{Guard, Unsigned};
 use crate::matchmaking::desk::Desk;
 use crate::matchmaking::queue::{EmbeddedQueue, Queue, RedisQueue};
 use crate::matchmaking::{Matchmaker, Settings};
 use crate::parties::Parties;
+use crate::progression::rules::Rules;
 use crate::store::{Db, MatchState, Stores};
 use crate::{autoscaling, leaderboards, matches, matchmaking, ratings, telemetry};
 
@@ -72,15 +75,18 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     if args.role == Role::Autoscaler {
         return serve_autoscaler(args).await;
     }
-    args.board_rules()?;
-    ratings::model(args.ratings.as_deref())?;
+    let judge = Judge {
+        model: ratings::model(args.ratings.as_deref())?,
+        boards: args.board_rules()?,
+        progression: Rules::load(args.progression.as_deref())?,
+    };
     let (drain, draining) = watch::channel(false);
     let http = bind(args.listen).await?;
     let grpc = if args.role.has(Role::Matchmaking) { Some(bind(args.grpc_listen).await?) } else { None };
     let (stores, _locks) = open_stores(args).await?;
 
     let mut background = JoinSet::new();
-    let app = assemble(args, &stores, draining.clone(), &mut background).await?;
+    let app = assemble(args, &judge, &stores, draining.clone(), &mut background).await?;
     let (http_address, grpc_address) =
         (http.local_addr()?, grpc.as_ref().map(TcpListener::local_addr).transpose()?);
     if let Some(grpc) = grpc {
@@ -89,10 +95,9 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         let guard = Guard::new(token);
         let (scribe, writing) = Scribe::new(stores.clone(), draining.clone());
         background.spawn(writing);
-        let model = Arc::new(ratings::model(args.ratings.as_deref())?);
         let unsigned = if args.accept_unsigned_results { Unsigned::Taken } else { Unsigned::Refused };
-        let (held, rules) = (stores.clone(), app.boards().clone());
-        let matches = matches::rpc::service(held, rules, desk, model, unsigned, guard.clone());
+        let news = app.news().clone();
+        let matches = matches::rpc::service(stores.clone(), judge, desk, news, unsigned, guard.clone());
         let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));
@@ -198,11 +203,12 @@ async fn free_unstarted(db: &Db) -> Result<(), crate::store::StoreError> {
 
 async fn assemble(
     args: &Args,
+    judge: &Judge,
     stores: &Stores,
     draining: watch::Receiver<bool>,
     background: &mut JoinSet<()>,
 ) -> anyhow::Result<App> {
-    let boards = args.board_rules()?;
+    let boards = judge.boards.clone();
     let key = stores.db.service_key(&fresh_service_key(), UnixMs::now()).await?;
     let tokens = Arc::new(Tokens::new(&key)?);
     let matchmaker =
@@ -214,6 +220,11 @@ async fn assemble(
         let (db, desk) = (stores.db.clone(), matchmaker.desk.clone());
         background.spawn(matches::watch::run(db, desk, args.fleet_http.clone(), draining.clone()));
     }
+    let news = match &args.redis_url {
+        Some(redis) => News::shared(&redis.0).await.context("cannot reach Redis")?,
+        None => News::embedded(),
+    };
+    background.spawn(news.clone().follow(draining.clone()));
     let metrics = telemetry::start_metrics();
     background.spawn(housekeeping(stores.clone(), metrics.clone(), draining.clone()));
     background.spawn(keep_up(stores.clone(), draining.clone()));
@@ -225,6 +236,8 @@ async fn assemble(
         role: args.role,
         stores: stores.clone(),
         boards,
+        progression: judge.progression.clone(),
+        news,
         accounts: Accounts::new(stores.db.clone(), tokens.clone(), &key),
         tokens,
         matchmaker,

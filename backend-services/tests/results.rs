@@ -12,9 +12,12 @@ use backend_proto::{MatchResult, PlayerResult, ReportLostRequest};
 use backend_services::clock::UnixMs;
 use backend_services::crypto::SecretHash;
 use backend_services::ids::{MatchId, PlayerId};
+use backend_services::leaderboards::rules::Boards;
+use backend_services::matches::effects::Judge;
 use backend_services::matches::{record, rules};
-use backend_services::store::{Account, Before, Db, Finished, NewAccount, OpenMatch, Outcome, Reported};
-use rating::TrueSkill2;
+use backend_services::progression::career::advance;
+use backend_services::progression::rules::Rules;
+use backend_services::store::{Account, Before, Career, Db, Finished, NewAccount, OpenMatch, Reported};
 use reqwest::StatusCode;
 use serde_json::Value;
 use support::allocator::FakeAllocator;
@@ -118,9 +121,9 @@ async fn unsigned_results_count_where_the_operator_lets_them() {
 }
 
 /// The law: three modes, teams and parties, clocks that disagree, results that come late, and two that race; the log
-/// replayed by the operator's commands gives every skill of every mode to the bit.
+/// replayed by the operator's commands gives every skill of every mode to the bit, and folded anew every career.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_log_replayed_gives_every_skill_of_every_mode() {
+async fn the_log_replayed_gives_every_skill_and_every_career() {
     for engine in engines::all().await {
         println!("engine {}", engine.name);
         let db = &engine.stores.db;
@@ -165,6 +168,11 @@ async fn the_log_replayed_gives_every_skill_of_every_mode() {
             }
         }
         assert!(modes > 12, "{modes} skills of modes");
+        let careers = refolded(db).await;
+        assert_eq!(careers.len(), players.len());
+        for player in &players {
+            assert_eq!(db.career(*player).await.expect("reads"), careers[player]);
+        }
         engine.stores.close().await;
     }
 }
@@ -190,6 +198,20 @@ fn replayed(engine: &Engine) -> HashMap<u64, Value> {
         (row["player"].as_u64().expect("a number"), row["skill"].clone())
     };
     lines.lines().map(line).collect()
+}
+
+/// Every career, from the kept results alone.
+async fn refolded(db: &Db) -> HashMap<PlayerId, Career> {
+    let data = Rules::load(None).expect("the arena's own");
+    let mut careers: HashMap<PlayerId, Career> = HashMap::new();
+    for counted in db.counted_matches(None, 1000).await.expect("reads") {
+        for entry in record::read(&counted.result).expect("our own").iter().filter(|entry| rules::came(entry))
+        {
+            let career = careers.entry(PlayerId::new(entry.player_id).expect("a player")).or_default();
+            advance(&data, career, entry, &counted.mode, counted.ended);
+        }
+    }
+    careers
 }
 
 fn ratings(words: &[&str]) {
@@ -241,17 +263,18 @@ async fn count(db: &Db, id: MatchId, mode: &str, players: &[PlayerId], seed: u64
     let now = UnixMs(NOW.0 + random.i64(0..600_000));
     let result = MatchResult { match_id: id.to_string(), players: entries, ..MatchResult::default() };
     let checked = rules::check(&result).expect("sound");
-    let model = model();
-    let outcome = |before: &Before| Outcome {
-        ratings: rules::rate(&model, &checked, &before.mode, &result.players, &before.ratings, before.at),
-        ..Outcome::default()
-    };
+    let judge = judge();
+    let outcome = |before: &Before| judge.outcome(&checked, &result, before);
     let record = record::write(&result);
     let reported = Reported { id, players: &checked.players, record: &record, now };
     let finished = db.finish_match(reported, rules::newcomer(), outcome).await.expect("an answer");
     assert_eq!(finished.verdict, Finished::Counted);
 }
 
-fn model() -> TrueSkill2 {
-    backend_services::ratings::model(None).expect("the arena's own")
+fn judge() -> Judge {
+    Judge {
+        model: backend_services::ratings::model(None).expect("the arena's own"),
+        boards: Boards::parse("[]").expect("none"),
+        progression: Rules::load(None).expect("the arena's own"),
+    }
 }

@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use backend_services::api::{
-    Board, LoginRequest, MatchAddress, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
+    Board, LoginRequest, MatchAddress, MatchOutcome, RefreshRequest, RegisterRequest, Session, Ticket,
+    TicketRequest,
 };
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -108,6 +109,12 @@ impl Backend {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What a match did to this player; waits up to `wait` for its result to take effect.
+    pub async fn outcome(&self, token: &str, id: &str, wait: Duration) -> Result<MatchOutcome, BackendError> {
+        let path = format!("/v1/matches/{id}/outcome?wait_ms={}", wait.as_millis());
+        self.call(Method::GET, &path, Some(token), None::<&()>, wait).await
     }
 
     /// The top of a board.

@@ -1,4 +1,5 @@
-//! One bot's life: register, log in, queue, be matched, play, and queue again until the run is over.
+//! One bot's life: register, log in, queue, be matched, play, hear what came of it, and queue again until the run is
+//! over.
 //!
 //! Everything that can go wrong on the way is part of the journey: a backend that restarts, a ticket that is gone, a
 //! server that dies in the middle of a match. The bot notes it and goes on, as a player would.
@@ -10,7 +11,7 @@ use std::{
 };
 
 use backend_services::api::{
-    LoginRequest, MatchAddress, RefreshRequest, RegisterRequest, Session, TicketStatus,
+    LoginRequest, MatchAddress, OutcomeStatus, RefreshRequest, RegisterRequest, Session, TicketStatus,
 };
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use tokio::sync::watch;
@@ -23,6 +24,8 @@ use crate::{
 
 /// How long one poll of a ticket waits on the server.
 const TICKET_WAIT: Duration = Duration::from_secs(10);
+/// How long a result may take to take effect before its player goes on without having heard.
+const OUTCOME_WAIT: Duration = Duration::from_secs(5);
 /// Pause before trying again what the state of things forbade.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
 
@@ -141,7 +144,7 @@ impl Bot {
     }
 
     async fn play(
-        &self,
+        &mut self,
         assignment: &MatchAddress,
         waited: Duration,
         engine: &Engine,
@@ -157,12 +160,29 @@ impl Bot {
         let outcome = engine.play(token, assignment.websocket_url.clone()).await;
         shared.stayed(&outcome);
         match &outcome.ending {
-            Ending::MatchOver => shared.match_finished(&assignment.match_id),
+            Ending::MatchOver => {
+                shared.match_finished(&assignment.match_id);
+                self.hear(&assignment.match_id, shared).await?;
+            }
             Ending::Left => {}
             Ending::Lost(reason) => {
                 tracing::info!(match_id = assignment.match_id, reason, "lost the server; back to the queue");
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits to be told what the match did to the player.
+    async fn hear(&mut self, match_id: &str, shared: &Shared) -> Result<(), BackendError> {
+        let asked = Instant::now();
+        match self.backend.outcome(&self.session.access_token, match_id, OUTCOME_WAIT).await {
+            Ok(outcome) if outcome.status == OutcomeStatus::Counted => {
+                let result = outcome.result.unwrap_or_default();
+                shared.gathered().outcomes.add(&result, asked.elapsed());
+            }
+            Ok(outcome) => tracing::info!(match_id, status = ?outcome.status, "no result was heard of"),
+            Err(error) => self.mend(error).await?,
         }
         Ok(())
     }

@@ -4,8 +4,9 @@
 //! - [`demo`]: the whole journey: backend, fleet, servers, 32 bots, the first page, the final table.
 //! - [`swarm`]: many players in one process: each a real [`netcode_client::Client`] over its own UDP socket, behind a
 //!   simulated network.
-//! - [`journey`]: one bot's life: register, log in, queue, play, queue again.
+//! - [`journey`]: one bot's life: register, log in, queue, play, hear the result, queue again.
 //! - [`backend`]: the REST calls of that life.
+//! - [`outcomes`]: what the players were told of their matches, summed.
 //! - [`report`]: the figures, the table and the JSON.
 //! - [`role`]: hidden roles: this same executable as backend, fleet or game server, so that one build is enough.
 //!
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod demo;
 pub mod journey;
 mod names;
+pub mod outcomes;
 pub mod report;
 pub mod role;
 pub mod swarm;

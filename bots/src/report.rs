@@ -8,6 +8,8 @@ use std::{fmt::Write as _, time::Duration};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::outcomes::{OutcomeFigures, Outcomes};
+
 /// A distribution of non-negative values in the smallest unit that matters (µs, mm, ms).
 pub type Distribution = Histogram<u64>;
 
@@ -107,6 +109,8 @@ pub struct Gathered {
     pub tick_us: Distribution,
     /// From queueing to a server address, milliseconds.
     pub queue_wait_ms: Distribution,
+    /// What players were told of their matches.
+    pub outcomes: Outcomes,
     /// Connections that ended although nobody wanted it.
     pub disconnects: u64,
     /// Top of the board.
@@ -124,6 +128,7 @@ impl Gathered {
             stay: Stay::new(),
             tick_us: distribution(),
             queue_wait_ms: distribution(),
+            outcomes: Outcomes::new(),
             disconnects: 0,
             leaderboard: Vec::new(),
             incidents: Vec::new(),
@@ -162,6 +167,7 @@ impl Gathered {
             queue_wait_p99_s: quantile(&self.queue_wait_ms, 0.99, 1000.0),
             late_inputs_per_player_minute: per_minute(self.stay.late_inputs),
             interpolation_stalls_per_player_minute: per_minute(self.stay.interpolation_stalls),
+            outcomes: self.outcomes.figures(),
             disconnects: self.disconnects,
             leaderboard: self.leaderboard.clone(),
             incidents: self.incidents.clone(),
@@ -220,6 +226,9 @@ pub struct Figures {
     pub late_inputs_per_player_minute: f64,
     /// Moments without a snapshot to interpolate towards.
     pub interpolation_stalls_per_player_minute: f64,
+    /// What players were told of their matches.
+    #[serde(flatten)]
+    pub outcomes: OutcomeFigures,
     /// Connections that ended although nobody wanted it.
     pub disconnects: u64,
     /// Top ten.
@@ -235,6 +244,7 @@ impl Figures {
         let metres = |v: Option<f64>| v.map_or_else(|| "none".into(), |v| format!("{v:.3} m"));
         let seconds = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.2} s"));
         let kilobytes = |v: f64| format!("{:.2} kB/s", v / 1000.0);
+        let [rating, earned, achievements, heard] = self.outcomes.rows();
         let rows = [
             ("matches played", self.matches_played.to_string()),
             ("players", self.players.to_string()),
@@ -259,6 +269,10 @@ impl Figures {
                 "queue wait p50 / p99",
                 format!("{} / {}", seconds(self.queue_wait_p50_s), seconds(self.queue_wait_p99_s)),
             ),
+            rating,
+            earned,
+            achievements,
+            heard,
             ("late inputs", format!("{:.2} per player-minute", self.late_inputs_per_player_minute)),
             ("disconnects", self.disconnects.to_string()),
         ];
@@ -332,6 +346,9 @@ mod tests {
             "reliable_p50_ms",
             "reliable_p99_ms",
             "queue_wait_p50_s",
+            "results_heard",
+            "rating_change_mean",
+            "level_max",
             "disconnects",
             "leaderboard",
         ] {

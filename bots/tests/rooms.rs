@@ -177,6 +177,8 @@ fn rules_are_pure() {
         "agones-sdk/src/fleet/scale/schedule.rs",
         "backend-services/src/accounts/rules.rs",
         "backend-services/src/matches/rules.rs",
+        "backend-services/src/matches/effects.rs",
+        "backend-services/src/progression/career.rs",
         "backend-services/matching/src/pool.rs",
         "backend-services/rating/src/model.rs",
     ];

@@ -1,9 +1,12 @@
 //! What happens to a match after it has started: `rpc` takes results from game servers, `rules` say what they
-//! are worth to ratings, `earnings` what they are worth on boards, `record` how they are kept; `watch` gives up
-//! matches whose server is gone.
+//! are worth to ratings, `earnings` what they are worth on boards, `effects` all that they change, `record` how they are
+//! kept; `news` and `routes` tell the players; `watch` gives up matches whose server is gone.
 
 pub mod earnings;
+pub mod effects;
+pub mod news;
 pub mod record;
+pub mod routes;
 pub mod rpc;
 pub mod rules;
 pub mod watch;

@@ -1,27 +1,24 @@
 //! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id, and counts only as
 //! the word of its match's own server: the service token says that a game server speaks, the signature which one.
 
-use std::sync::Arc;
-
 use backend_proto::signature::{self, REFUSAL_CODE, SignatureFault};
 use backend_proto::{
     AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest,
     SubmitResultReply, Withheld,
 };
-use rating::TrueSkill2;
 use tonic::metadata::MetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
-use super::earnings::{self, earnings};
+use super::effects::Judge;
+use super::news::News;
 use super::record;
 use super::rules::{self, newcomer};
 use crate::clock::UnixMs;
 use crate::crypto::equal_secrets;
 use crate::ids::MatchId;
-use crate::leaderboards::rules::Boards;
 use crate::matchmaking::desk::Desk;
-use crate::store::{Before, Finished, HeldScore, Outcome, Reported, StoreError, Stores};
+use crate::store::{Before, Finished, HeldScore, Reported, StoreError, Stores};
 
 /// A result may have so many bytes; 255 players need some 15 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -31,9 +28,9 @@ const REASON_CHARS_MAX: usize = 256;
 /// Takes results.
 pub struct MatchService {
     stores: Stores,
-    boards: Boards,
+    judge: Judge,
     desk: Desk,
-    model: Arc<TrueSkill2>,
+    news: News,
     unsigned: Unsigned,
 }
 
@@ -62,13 +59,13 @@ impl Guard {
 /// The service behind its guard.
 pub fn service(
     stores: Stores,
-    boards: Boards,
+    judge: Judge,
     desk: Desk,
-    model: Arc<TrueSkill2>,
+    news: News,
     unsigned: Unsigned,
     guard: Guard,
 ) -> InterceptedService<MatchesServer<MatchService>, Guard> {
-    let server = MatchesServer::new(MatchService { stores, boards, desk, model, unsigned });
+    let server = MatchesServer::new(MatchService { stores, judge, desk, news, unsigned });
     InterceptedService::new(server.max_decoding_message_size(MESSAGE_BYTES_MAX), guard)
 }
 
@@ -90,18 +87,13 @@ impl Matches for MatchService {
     ) -> Result<Response<SubmitResultReply>, Status> {
         let result = self.vouched(request.into_inner()).await?;
         let checked = rules::check(&result).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
-        earnings::check(&self.boards, &checked, &result)
-            .map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        self.judge.check(&checked, &result).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         let (record, now) = (record::write(&result), UnixMs::now());
         let mut held = Vec::new();
         let outcome = |before: &Before| {
-            let Before { mode, at, ratings } = before;
-            let ratings = rules::rate(&self.model, &checked, mode, &result.players, ratings, *at);
-            // Ratings fit every board and the rest was checked above: there is no fault left.
-            let earned = earnings(&self.boards, &checked, &result, Some(mode), &ratings, *at);
-            let earned = earned.unwrap_or_default();
-            held.clone_from(&earned.held);
-            Outcome { ratings, scores: earned.scores, held: earned.held }
+            let outcome = self.judge.outcome(&checked, &result, before);
+            held.clone_from(&outcome.held);
+            outcome
         };
         let db = &self.stores.db;
         let reported = Reported { id: checked.id, players: &checked.players, record: &record, now };
@@ -116,6 +108,8 @@ impl Matches for MatchService {
                 if let Err(error) = db.board_outbox_done(&done).await {
                     tracing::warn!(%error, "outbox not emptied; the ranks will be told again");
                 }
+                // The ranks first: whoever is told asks them next.
+                self.news.tell(checked.id).await;
             }
             Finished::Refused => tracing::warn!(id = %checked.id, "result of a match that is not running"),
             Finished::Duplicate => {}
@@ -142,6 +136,7 @@ impl Matches for MatchService {
             tracing::warn!(%id, ?reason, "match given up by its server");
             metrics::counter!("matches_lost_total").increment(1);
             self.desk.players_freed();
+            self.news.tell(id).await;
         }
         Ok(Response::new(ReportLostReply { changed }))
     }

@@ -43,6 +43,7 @@ const VERSIONS: &[Version] = &[
     version!(4, "0004_matchmaking"),
     version!(5, "0005_parties"),
     version!(6, "0006_results"),
+    version!(7, "0007_progression"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod boards_review;
 mod boards_season;
 mod boards_sql;
 mod boards_write;
+mod careers;
 mod db;
 mod keys;
 mod matches;
@@ -33,6 +34,7 @@ pub use boards::{BoardId, Change, EntryRow, Operator, SCORE_LIMIT, ScoreWrite, S
 pub use boards_review::HeldScore;
 pub use boards_season::ClosedSeason;
 pub use boards_write::Written;
+pub use careers::{Career, Fate, Progress};
 pub use db::Db;
 pub use keys::ServiceKey;
 pub use matches::{LiveMatch, MatchState, OpenMatch};

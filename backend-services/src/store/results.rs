@@ -6,6 +6,7 @@ use super::accounts::player;
 use super::boards::{Change, ScoreWrite};
 use super::boards_review::HeldScore;
 use super::boards_write::Written;
+use super::careers::Career;
 use super::db::{Db, Row, Tx, args};
 use super::matches::free_players;
 use super::ratings::RatingRow;
@@ -34,6 +35,8 @@ pub struct Before {
     pub at: UnixMs,
     /// Ratings for the mode, in the order of the players reported.
     pub ratings: Vec<RatingRow>,
+    /// Careers, in the same order.
+    pub careers: Vec<Career>,
 }
 
 /// What a result changes.
@@ -45,6 +48,10 @@ pub struct Outcome {
     pub scores: Vec<ScoreWrite>,
     /// Scores that wait for a human.
     pub held: Vec<HeldScore>,
+    /// New careers of those who came.
+    pub careers: Vec<(PlayerId, Career)>,
+    /// What each of them is told of it, as JSON.
+    pub reports: Vec<(PlayerId, String)>,
 }
 
 /// What became of a result.
@@ -89,7 +96,7 @@ impl From<Finished> for FinishedMatch {
 }
 
 impl Db {
-    /// Counts a result: ratings, boards and the players' freedom in one transaction. `outcome` is asked for the
+    /// Counts a result: ratings, careers, boards and the players' freedom in one transaction. `outcome` is asked for the
     /// changes with what there was before; `newcomer` is the rating of who has none.
     ///
     /// # Errors
@@ -119,13 +126,15 @@ impl Db {
         let ratings = tx.lock_ratings(id, &mode, players, newcomer).await?;
         // The log is read in the order of these moments: of two results that move one player, whose clocks may be
         // two nodes', the later to get here is the later in the log.
-        let last = ratings.iter().map(|row| row.played.0).max().unwrap_or_default();
+        let careers = tx.lock_careers(players).await?;
+        let played = ratings.iter().map(|row| row.played.0);
+        let last = played.chain(careers.iter().map(|career| career.counted.0)).max().unwrap_or_default();
         let at = UnixMs(now.0.max(last.saturating_add(1)));
         if at != now {
             tx.execute("UPDATE matches SET ended_unix_ms = $2 WHERE match_id = $1", args![id, at]).await?;
         }
-        let before = Before { mode, at, ratings };
-        let changes = write_outcome(&mut tx, &before, outcome(&before)).await?;
+        let before = Before { mode, at, ratings, careers };
+        let changes = write_outcome(&mut tx, id, &before, outcome(&before)).await?;
         free_players(&mut tx, id).await?;
         tx.commit().await?;
         Ok(FinishedMatch { verdict: Finished::Counted, changes })
@@ -158,10 +167,13 @@ impl Db {
 
 async fn write_outcome(
     tx: &mut Tx,
+    id: MatchId,
     before: &Before,
     mut outcome: Outcome,
 ) -> Result<Vec<Change>, StoreError> {
     tx.write_ratings(&before.mode, &outcome.ratings).await?;
+    tx.write_careers(&outcome.careers).await?;
+    tx.write_reports(id, &outcome.reports).await?;
     // In one order everywhere, so that two transactions never wait for each other.
     outcome.scores.sort_by(|one, other| (&one.board, one.player).cmp(&(&other.board, other.player)));
     let written = tx.write_scores(&outcome.scores, before.at).await?;

@@ -1,0 +1,9 @@
+-- What a player has to show for matches. The achievements are a JSON object from name to progress: they are read and
+-- written with their player only.
+CREATE TABLE careers (
+    player_id       BIGINT PRIMARY KEY REFERENCES accounts (player_id) ON DELETE CASCADE,
+    experience      BIGINT NOT NULL,
+    matches         BIGINT NOT NULL,
+    counted_unix_ms BIGINT NOT NULL,
+    achievements    TEXT NOT NULL
+);
