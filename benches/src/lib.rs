@@ -7,5 +7,6 @@ pub mod leaderboards;
 pub mod matchmaking;
 pub mod objects;
 pub mod ratings;
+pub mod replication;
 pub mod room;
 pub mod seal;

@@ -9,6 +9,7 @@ use benches::cubes::{self, CubesFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
+use benches::replication::{self, ReplicationFlags};
 use benches::room::Table;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -35,6 +36,8 @@ enum What {
     Matchmaking(MatchmakingFlags),
     /// Elo, Glicko-2, TrueSkill and ours on one match log, each game predicted before it is counted.
     Ratings(RatingsFlags),
+    /// 1000 entities told to many clients, beside bevy_replicon: the server's time, and bytes.
+    Replication(ReplicationFlags),
     /// What a packet costs beside its cipher alone.
     Seal,
     /// The predictive autoscaling policy beside buffers, on simulated days: served at once, idle time, cost.
@@ -92,6 +95,7 @@ fn main() -> anyhow::Result<()> {
         What::Loss(flags) => drop(compare::loss(&flags, std::env::current_exe()?)?),
         What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
         What::Ratings(flags) => ratings::ratings(&flags)?,
+        What::Replication(flags) => drop(replication::replication(&flags)?),
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
@@ -117,6 +121,9 @@ fn play(role: &str, mut job: String) -> anyhow::Result<()> {
     if job == "-" {
         job = std::io::read_to_string(std::io::stdin())?;
     }
+    if role == "replication" {
+        return replication::role(&job);
+    }
     if leaderboards::role(role, &job)? {
         return Ok(());
     }
@@ -130,6 +137,7 @@ fn list() {
     println!("  loss          the same on a path with 5 % loss: latency of reliable messages, 1 MiB");
     println!("  matchmaking   our pool beside first come first served and a query matcher");
     println!("  ratings       Elo, Glicko-2, TrueSkill and ours: who predicts a match log best");
+    println!("  replication   1000 entities told to many clients, beside bevy_replicon: server time, bytes");
     println!("  seal          sealing and opening a packet, beside the cipher alone");
     println!(
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"

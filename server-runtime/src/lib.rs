@@ -47,6 +47,7 @@ pub use player::{
     PlayerLeft, PlayerResumed,
 };
 pub use plugin::{Plugin, Setup};
+pub use room::extract::{Extraction, Extractor};
 pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, codes};
 pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};

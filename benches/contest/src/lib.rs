@@ -5,19 +5,23 @@
 //! the clients. The children speak JSON lines on their standard output and end with their standard input.
 
 mod clock;
+pub mod drift;
 mod guest;
 mod host;
 mod job;
 mod message;
 mod pace;
+mod replication;
 mod role;
 mod socket;
 
 pub use clock::{monotonic_ns, process_cpu_ns, rss_kib};
+pub use drift::{Drift, Pose};
 pub use guest::{Guest, swarm};
 pub use host::{Host, serve};
 pub use job::{HostReport, Job, Line, Role, SwarmReport, Traffic, Work};
 pub use message::{BULK_BYTES, Class, INPUT_BYTES, RELIABLE_BYTES, UNRELIABLE_BYTES};
 pub use pace::TICK;
+pub use replication::{ReplicationFigures, ReplicationJob};
 pub use role::{Peer, play};
 pub use socket::{Counted, open};

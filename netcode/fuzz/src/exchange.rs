@@ -3,7 +3,8 @@
 
 use netcode_derive::{Input, Message};
 use netcode_snapshot::{
-    Ack, Control, Fate, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader, Telemetry, ViewTime,
+    Ack, Control, Fate, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader, Telemetry,
+    ViewTime,
 };
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 

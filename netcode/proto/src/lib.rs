@@ -11,7 +11,7 @@ mod session;
 
 pub use bytes::Bytes;
 pub use channels::{ChannelId, ChannelKind, ChannelSet, Precedence};
-pub use link::{ChannelStats, Ledger, Link, LinkConfig, LinkError, LinkStats, SendError};
+pub use link::{ChannelStats, Ledger, Link, LinkConfig, LinkError, LinkStats, SendError, SendRoom};
 pub use netcode_token::Key;
 pub use seam::{ClientSession, ServerSession};
 #[doc(hidden)]

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use netcode_wire::{Ecn, Time};
 
 use crate::{
-    ChannelId, Client, ClientId, ClientState, Counters, LinkStats, SendError, Server, ServerEvent, Transmit,
+    ChannelId, Client, ClientId, ClientState, Counters, LinkStats, SendError, SendRoom, Server, ServerEvent,
+    Transmit,
 };
 
 /// A client's session with one server, whatever it is made of.
@@ -146,6 +147,12 @@ pub trait ServerSession: fmt::Debug {
 
     /// Bytes of state that may well be sent to `client` in this tick, beside what is queued; 0 when it is gone.
     fn budget_bytes(&self, client: ClientId) -> usize;
+
+    /// The same where a tick's state may go as several messages, each uncut. A kind that cannot tell offers one.
+    fn room(&self, client: ClientId) -> SendRoom {
+        let bytes = self.budget_bytes(client);
+        SendRoom { first_bytes: bytes, part_bytes: 0, total_bytes: bytes }
+    }
 }
 
 impl ClientSession for Client {
@@ -267,6 +274,10 @@ impl ServerSession for Server {
 
     fn budget_bytes(&self, client: ClientId) -> usize {
         self.budget_bytes(client)
+    }
+
+    fn room(&self, client: ClientId) -> SendRoom {
+        self.room(client)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use netcode_wire::Tick;
 
-use crate::{ComponentId, NetId, Replicate, Schema};
+use crate::{COLUMNS_MAX, ComponentId, NetId, Replicate, Schema};
 
 /// The world at one tick, in quantised columns. On the server it is what is true; on a client it is what the
 /// client was shown.
@@ -78,6 +78,25 @@ impl Frame {
             self.parts[first_part..].sort_unstable_by_key(|part| part.component);
         }
         self.seal(id, self.tick, first_part);
+    }
+
+    /// Sets a component of the entity in row `row` (of [`Frame::entities`]), which has it already.
+    ///
+    /// # Panics
+    /// When there is no such row, or the entity lacks the component.
+    pub fn set<T: Replicate>(&mut self, row: usize, id: ComponentId, component: &T) {
+        let row = &mut self.rows[row];
+        let parts = &self.parts[row.parts.0 as usize..row.parts.1 as usize];
+        let part = parts.iter().find(|part| part.component == id).expect("the entity has the component");
+        let (start, len) = (part.start as usize, part.len as usize);
+        let mut new = [0; COLUMNS_MAX];
+        let new = &mut new[..len];
+        component.quantise(new);
+        let values = &mut self.values[start..start + len];
+        if values != new {
+            values.copy_from_slice(new);
+            row.stamp = self.tick;
+        }
     }
 
     /// Sorts the entities; to be called once all are there ([`History::extract`](crate::History::extract)
@@ -463,8 +482,16 @@ mod tests {
         }
         assert_eq!(stamps, [Some(1), Some(1), Some(3), None, Some(5), Some(5)]);
         assert_eq!(history.newest().map(Frame::tick), Some(Tick(7)));
+        let frame = history.update(Tick(8), |frame| {
+            frame.set(0, ComponentId(0), &Byte::<0>(0));
+            frame.set(1, ComponentId(0), &Byte::<0>(9));
+        });
+        assert_eq!((frame.stamp(NetId(0)), frame.stamp(NetId(1))), (Some(Tick(1)), Some(Tick(8))));
+        assert_eq!(frame.columns(NetId(1), ComponentId(0)), Some(&[9][..]));
+        let frame = history.update(Tick(9), |_| {});
+        assert_eq!((frame.tick(), frame.stamp(NetId(1))), (Tick(9), Some(Tick(8))));
         let held: Vec<_> = (0..9).filter(|tick| history.frame(Tick(*tick)).is_some()).collect();
-        assert_eq!(held, [2, 4, 5, 7]);
+        assert_eq!(held, [2, 7, 8]);
     }
 
     #[test]

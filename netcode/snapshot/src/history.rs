@@ -50,6 +50,23 @@ impl History {
         self.frames[place].insert(frame)
     }
 
+    /// As [`History::extract`], from the newest frame on: `change` sets what changed ([`Frame::set`]) in a copy of it.
+    /// The entities and their components stay the same.
+    ///
+    /// # Panics
+    /// When `tick` is not later than the newest frame's, or there is none.
+    pub fn update(&mut self, tick: Tick, change: impl FnOnce(&mut Frame)) -> &Frame {
+        assert!(self.newest.is_some_and(|newest| newest < tick), "frames come in ascending ticks");
+        let place = self.place(tick);
+        let mut frame = self.frames[place].take().unwrap_or_default();
+        let before = self.newest().expect("the newest frame is held: a history spans two ticks");
+        frame.copy_from(before, tick);
+        frame.set_layout(self.layouts);
+        change(&mut frame);
+        self.newest = Some(tick);
+        self.frames[place].insert(frame)
+    }
+
     /// The newest frame.
     #[must_use]
     pub fn newest(&self) -> Option<&Frame> {

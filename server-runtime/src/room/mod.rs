@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 
 use bevy_ecs::prelude::*;
 use netcode_proto::{ClientId, ServerSession, Transmit};
-use netcode_snapshot::{Control, History, NetId, Schema};
-use netcode_wire::{BitWriter, Tick, Time};
+use netcode_snapshot::{Control, History, NetId, Parts, Schema, SharedBits};
+use netcode_wire::{Tick, Time};
 
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
 use crate::drive::RunError;
@@ -81,7 +81,8 @@ pub struct Room<G: ServerGame> {
     interest: Interest,
     poses: Vec<PoseSource>,
     pose_scratch: Vec<(Entity, Pose)>,
-    bits: BitWriter,
+    bits: SharedBits,
+    parts: Parts,
     relevant: Vec<(NetId, f32)>,
     inputs: HashMap<PlayerId, InputOf<G>>,
     input_slots: QueryState<(&'static Owner, &'static mut InputOf<G>)>,
@@ -166,7 +167,8 @@ impl<G: ServerGame> Room<G> {
             interest: builder.interest,
             poses: builder.poses,
             pose_scratch: Vec::new(),
-            bits: BitWriter::new(),
+            bits: SharedBits::new(),
+            parts: Parts::new(),
             relevant: Vec::new(),
             inputs: HashMap::new(),
             input_slots: world.query(),

@@ -4,7 +4,7 @@
 use bevy_ecs::entity::Entity;
 use glam::Vec2;
 use netcode_proto::{ClientId, SendError, ServerSession, channels};
-use netcode_snapshot::{Control, Feedback, NetId};
+use netcode_snapshot::{Budget, Control, Feedback, NetId};
 use netcode_wire::Time;
 
 use super::interest::PRIORITY_OWN;
@@ -83,7 +83,11 @@ impl<G: ServerGame> Room<G> {
 
     fn send_snapshot(&mut self, now: Time, id: PlayerId, client: ClientId, sight: &[Sight]) {
         self.choose_relevant(id, sight);
-        let budget_bytes = self.net.budget_bytes(client).max(SNAPSHOT_BYTES_MIN);
+        let room = self.net.room(client);
+        // At least one part as long as must be; what the rate allows beyond goes as further parts.
+        let first_bytes = room.first_bytes.max(SNAPSHOT_BYTES_MIN);
+        let total_bytes = room.total_bytes.max(first_bytes);
+        let budget = Budget { first_bytes, part_bytes: room.part_bytes, total_bytes };
         let Some(player) = self.players.get_mut(id) else { return };
         let late = player.ring.late();
         let feedback = Feedback {
@@ -92,17 +96,12 @@ impl<G: ServerGame> Room<G> {
             late_inputs: u8::try_from(late - player.late_reported).unwrap_or(u8::MAX),
         };
         player.late_reported = late;
-        self.bits.clear();
-        player.view.encode(
-            &self.schema,
-            &self.history,
-            &self.relevant,
-            feedback,
-            budget_bytes * 8,
-            &mut self.bits,
-        );
-        if self.net.send(now, client, channels::STATE, self.bits.as_bytes()).is_err() {
-            self.counts.snapshots_dropped += 1;
+        let shared = (&self.schema, &self.history, &mut self.bits);
+        player.view.encode_parts(shared, &self.relevant, feedback, budget, &mut self.parts);
+        for part in self.parts.iter() {
+            if self.net.send(now, client, channels::STATE, part).is_err() {
+                self.counts.snapshots_dropped += 1;
+            }
         }
     }
 

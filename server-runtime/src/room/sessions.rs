@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use netcode_proto::{
-    Bytes, ChannelId, ClientId, Counters, LinkConfig, LinkStats, SendError, ServerConfig, ServerEvent,
-    ServerSession, Transmit,
+    Bytes, ChannelId, ClientId, Counters, LinkConfig, LinkStats, SendError, SendRoom, ServerConfig,
+    ServerEvent, ServerSession, Transmit,
 };
 use netcode_token::{Key, aead::has_aes_hardware};
 use netcode_wire::{Ecn, Time};
@@ -147,5 +147,9 @@ impl ServerSession for Sessions {
 
     fn budget_bytes(&self, client: ClientId) -> usize {
         either!(self, session => session.budget_bytes(client))
+    }
+
+    fn room(&self, client: ClientId) -> SendRoom {
+        either!(self, session => session.room(client))
     }
 }

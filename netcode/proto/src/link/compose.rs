@@ -157,6 +157,23 @@ impl Link {
         budget_bytes.min(share).saturating_sub(head + HEAD_SPARE_BYTES + queued + repeats)
     }
 
+    /// What several unreliable messages of this flush should keep to: as [`Link::room_bytes`] for the first, which rides
+    /// in the next body, and bodies of their own for the others. A rate limit that holds leaves no room.
+    #[must_use]
+    pub fn room(&self, now: Time, budget_bytes: usize) -> SendRoom {
+        let first_bytes = self.room_bytes(now, budget_bytes).min(self.fragment_bytes());
+        let head = self.received.block(now).map_or(1, |(block, reach, _)| block.encoded_bytes(reach));
+        let part_bytes = budget_bytes.saturating_sub(head + HEAD_SPARE_BYTES).min(self.fragment_bytes());
+        let share = self.congestion.unreliable_bytes(self.lanes.waiting().cut != 0);
+        // Before the second flush the rate says nothing of a flush: one body.
+        let further = if share == u64::MAX || first_bytes == 0 {
+            0
+        } else {
+            share.saturating_sub((self.lanes.waiting().fresh_bytes + first_bytes) as u64).min(ROOM_BYTES_MAX)
+        };
+        SendRoom { first_bytes, part_bytes, total_bytes: first_bytes + further as usize }
+    }
+
     fn begin_flush(&mut self, now: Time, seq: u64) {
         self.flush.interval_us = self.flush.at.map_or(0, |before| since_us(now, before));
         self.congestion.on_flush(self.flush.interval_us);
@@ -341,6 +358,19 @@ impl Link {
     }
 }
 
+/// What may be sent in one flush, in messages that are not cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SendRoom {
+    /// Bytes of the first message, beside what is queued.
+    pub first_bytes: usize,
+    /// Bytes of each further one; 0: there is but one.
+    pub part_bytes: usize,
+    /// Bytes of all together.
+    pub total_bytes: usize,
+}
+
+/// Most further bytes that one flush offers: the queue of a channel holds four times that.
+const ROOM_BYTES_MAX: u64 = 64 << 10;
 /// Repeating is on for this long after the first message.
 const REPEAT_AT_START_US: u64 = 1_000_000;
 /// How often a message rides again in bodies that leave anyway.

@@ -34,6 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use netcode_wire::{Ecn, Time};
 
+pub use self::compose::SendRoom;
 pub use self::config::{BODY_BYTES_MIN, BODY_MARGIN_BYTES, LinkConfig};
 pub use self::error::{LinkError, SendError};
 pub use self::stats::{ChannelStats, Ledger, LinkStats};

@@ -34,7 +34,7 @@ use super::peer::GLOBAL_SEQUENCE;
 use super::wire::Wire;
 use super::{ClientId, Counters, ServerConfig, ServerEvent};
 use crate::link::{Rules, Slabs};
-use crate::{ChannelId, ChannelStats, Link, LinkStats};
+use crate::{ChannelId, ChannelStats, Link, LinkStats, SendRoom};
 
 /// A netcode 1.02 server: any number of clients behind one socket that it never sees.
 ///
@@ -191,6 +191,15 @@ impl Server {
     pub fn budget_bytes(&self, client: ClientId) -> usize {
         let session = self.sessions.get(client);
         session.map_or(0, |session| session.peer.link.room_bytes(self.now, session.peer.body_bytes()))
+    }
+
+    /// The same where a tick's state may go as several messages, each uncut.
+    #[must_use]
+    pub fn room(&self, client: ClientId) -> SendRoom {
+        let session = self.sessions.get(client);
+        session.map_or(SendRoom::default(), |session| {
+            session.peer.link.room(self.now, session.peer.body_bytes())
+        })
     }
 
     /// Addresses that were challenged and resumptions that were accepted, and have not answered yet.
