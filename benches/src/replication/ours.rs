@@ -85,16 +85,17 @@ pub(super) fn run(kind: Kind, job: &ReplicationJob) -> anyhow::Result<Replicatio
 impl Match {
     fn new(kind: Kind, job: &ReplicationJob, drift: &Drift) -> Self {
         let mut world = World::new();
+        let extractors = vec![Extractor::new::<Position>(0), Extractor::new::<Rotation>(1)];
+        let extraction = Extraction::new(&mut world, extractors);
         let entities = (0..job.entities)
             .map(|index| {
                 let (position, rotation) = components(drift.pose(index));
                 world.spawn((Networked(NetId(index as u32 + 1)), position, rotation)).id()
             })
             .collect();
-        let extractors = vec![Extractor::new::<Position>(0), Extractor::new::<Rotation>(1)];
         let players = (0..job.clients).map(|index| Player::new(kind, job, index as u64)).collect();
         Self {
-            extraction: Extraction::new(&mut world, extractors),
+            extraction,
             world,
             entities,
             schema: Schema::builder().component::<Position>().component::<Rotation>().build(),

@@ -209,6 +209,7 @@ pub fn header_seeds() -> Vec<Vec<u8>> {
     let full = SnapshotHeader {
         tick: Tick(500),
         baseline: Some(Tick(480)),
+        older: Some(Tick(478)),
         complete: true,
         part: Some(0),
         input_tick: Some(Tick(503)),

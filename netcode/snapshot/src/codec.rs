@@ -3,9 +3,13 @@
 //!
 //! | bits | a row, whole | a row, against an earlier one |
 //! |---|---|---|
+//! | 1 | | 1 = against where its movement leads |
 //! | 1 | | 1 = the same components as before |
 //! | schema's length | which components | (when not the same) which components |
 //! | … | each: columns at full width | each: new ones whole; others 1 bit changed, then a code a column |
+//!
+//! Where movement leads: what a column changed by from the older frame to the baseline goes on at that rate; opaque columns,
+//! and components that the older frame lacks, stay. The encoder writes the shorter of both.
 //!
 //! A column's code: a flag turns (1 bit); a narrow or opaque column is `0` the same, or `1` and its value; a wide
 //! one is 2 bits: `0` the same, `1` and a short difference, `2` and a middling one, `3` and its value.
@@ -15,7 +19,7 @@ use netcode_wire::{BitReader, BitWriter, WireError};
 
 use crate::field::low_bits;
 use crate::frame::Entity;
-use crate::{ComponentId, Field, FieldKind, Frame, Schema};
+use crate::{COLUMNS_MAX, ComponentId, Field, FieldKind, Frame, Schema};
 
 /// How one column is coded; made from its [`Field`] once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,20 @@ pub(crate) struct ColumnCode {
     /// Widths of the short and the middling difference; 0: the column has none.
     short: u8,
     middling: u8,
+    /// The same where movement is continued: what is left is less.
+    short_left: u8,
+    middling_left: u8,
+    kind: FieldKind,
+}
+
+/// An entity in an older frame, and how far its movement from there to the baseline is continued: by `ahead / span`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Older<'a> {
+    pub(crate) entity: Entity<'a>,
+    /// Ticks from the baseline to what is coded.
+    pub(crate) ahead: i32,
+    /// Ticks from the older frame to the baseline, at least 1.
+    pub(crate) span: i32,
 }
 
 impl ColumnCode {
@@ -43,7 +61,9 @@ impl ColumnCode {
             _ if bits < 5 => (0, 0),
             _ => (bits.div_ceil(2), (bits * 2).div_ceil(3)),
         };
-        Self { bits, max: field.max, short, middling }
+        let (short_left, middling_left) =
+            if short == 0 { (0, 0) } else { ((bits / 4).max(2), (bits / 2).max(3)) };
+        Self { bits, max: field.max, short, middling, short_left, middling_left, kind: field.kind }
     }
 
     #[inline]
@@ -98,6 +118,30 @@ impl ColumnCode {
         self.check(self.apply(before, code))
     }
 
+    /// As this, for what is left of a movement that was continued.
+    fn left(&self) -> Self {
+        Self { short: self.short_left, middling: self.middling_left, ..*self }
+    }
+
+    /// Where `older → before` leads.
+    fn continued(&self, before: u32, older: u32, (ahead, span): (i32, i32)) -> u32 {
+        let moved = match self.kind {
+            FieldKind::Opaque => return before,
+            FieldKind::Linear => i64::from(before) - i64::from(older),
+            FieldKind::Wrapping => {
+                let unused = 32 - u32::from(self.bits);
+                i64::from((before.wrapping_sub(older) << unused) as i32 >> unused)
+            }
+        };
+        let (ahead, span) = (i64::from(ahead), i64::from(span));
+        // To the nearest, halves up: integers alone, equal on every machine.
+        let to = i64::from(before) + (2 * moved * ahead + span).div_euclid(2 * span);
+        match self.kind {
+            FieldKind::Wrapping => to as u32 & low_bits(self.bits),
+            _ => to.clamp(0, i64::from(self.max)) as u32,
+        }
+    }
+
     /// Zigzag of the difference modulo the column's width, less one. `value != before`.
     fn difference(&self, value: u32, before: u32) -> u32 {
         let unused = 32 - u32::from(self.bits);
@@ -139,15 +183,41 @@ pub(crate) fn decode_whole(
     Ok(())
 }
 
-/// Writes an entity against an earlier state of it.
-pub(crate) fn encode_change(schema: &Schema, entity: &Entity<'_>, before: &Entity<'_>, out: &mut BitWriter) {
+/// Writes an entity against an earlier state of it, or against where its movement from a still older one leads.
+/// `scratch` is for trying which is shorter.
+pub(crate) fn encode_change(
+    schema: &Schema,
+    entity: &Entity<'_>,
+    before: &Entity<'_>,
+    older: Option<&Older<'_>>,
+    (out, scratch): (&mut BitWriter, &mut BitWriter),
+) {
+    let start = out.bit_len();
+    encode_against(schema, entity, before, None, out);
+    let Some(older) = older else { return };
+    scratch.clear();
+    encode_against(schema, entity, before, Some(older), scratch);
+    if scratch.bit_len() < out.bit_len() - start {
+        out.truncate(start);
+        out.append_bits(scratch.as_bytes(), scratch.bit_len());
+    }
+}
+
+fn encode_against(
+    schema: &Schema,
+    entity: &Entity<'_>,
+    before: &Entity<'_>,
+    older: Option<&Older<'_>>,
+    out: &mut BitWriter,
+) {
     let mut out = Packer::new(out);
     let same = entity.same_components(before);
-    out.push(u64::from(same), 1);
+    out.push(u64::from(older.is_some()) | u64::from(same) << 1, 2);
     if !same {
         out.push(entity.mask(), schema.len() as u8);
     }
     let mut earlier = before.parts();
+    let mut continued = [0; COLUMNS_MAX];
     for (component, columns) in entity.parts() {
         let codes = schema.codes(component);
         let old = if same { earlier.next().map(|(_, old)| old) } else { before.columns(component) };
@@ -155,11 +225,27 @@ pub(crate) fn encode_change(schema: &Schema, entity: &Entity<'_>, before: &Entit
             encode_columns(codes, columns, &mut out);
             continue;
         };
-        let changed = columns != old;
+        let against =
+            older.and_then(|older| Some((older.entity.columns(component)?, (older.ahead, older.span))));
+        let Some((far, rate)) = against else {
+            let changed = columns != old;
+            out.push(u64::from(changed), 1);
+            if changed {
+                for ((code, value), old) in codes.iter().zip(columns).zip(old) {
+                    code.encode_change(*value, *old, &mut out);
+                }
+            }
+            continue;
+        };
+        let continued = &mut continued[..old.len()];
+        for (place, code) in codes.iter().enumerate() {
+            continued[place] = code.continued(old[place], far[place], rate);
+        }
+        let changed = columns != continued;
         out.push(u64::from(changed), 1);
         if changed {
-            for ((code, value), old) in codes.iter().zip(columns).zip(old) {
-                code.encode_change(*value, *old, &mut out);
+            for ((code, value), continued) in codes.iter().zip(columns).zip(continued) {
+                code.left().encode_change(*value, *continued, &mut out);
             }
         }
     }
@@ -170,9 +256,15 @@ pub(crate) fn encode_change(schema: &Schema, entity: &Entity<'_>, before: &Entit
 pub(crate) fn decode_change(
     schema: &Schema,
     before: &Entity<'_>,
+    older: Option<&Older<'_>>,
     frame: &mut Frame,
     from: &mut BitReader<'_>,
 ) -> Result<(), WireError> {
+    let older = match (from.read_bool()?, older) {
+        (false, _) => None,
+        (true, Some(older)) => Some(older),
+        (true, None) => return Err(WireError::Malformed("movement of an entity that was not held")),
+    };
     let mask = if from.read_bool()? { before.mask() } else { from.read_bits(schema.len() as u32)? };
     for component in components(mask) {
         let Some(old) = before.columns(component) else {
@@ -181,9 +273,22 @@ pub(crate) fn decode_change(
         };
         let columns = frame.add_part(component, old.len());
         columns.copy_from_slice(old);
-        if from.read_bool()? {
-            for (code, column) in schema.codes(component).iter().zip(columns) {
-                *column = code.decode_change(*column, from)?;
+        let codes = schema.codes(component);
+        let against =
+            older.and_then(|older| Some((older.entity.columns(component)?, (older.ahead, older.span))));
+        let Some((far, rate)) = against else {
+            if from.read_bool()? {
+                for (code, column) in codes.iter().zip(columns) {
+                    *column = code.decode_change(*column, from)?;
+                }
+            }
+            continue;
+        };
+        let changed = from.read_bool()?;
+        for ((code, column), far) in codes.iter().zip(columns).zip(far) {
+            *column = code.continued(*column, *far, rate);
+            if changed {
+                *column = code.left().decode_change(*column, from)?;
             }
         }
     }

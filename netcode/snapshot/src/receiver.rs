@@ -138,6 +138,11 @@ impl Receiver {
             Some(tick) => Some(self.frame(tick).ok_or(SnapshotError::UnknownBaseline(tick))?),
             None => None,
         };
+        let older = match header.older {
+            Some(tick) => Some(self.frame(tick).ok_or(SnapshotError::UnknownBaseline(tick))?),
+            None => None,
+        };
+        let (ahead, span) = header.ages();
         let News { shown, gone, is_last } = news;
         shown.clear(header.tick);
         gone.clear();
@@ -158,7 +163,11 @@ impl Receiver {
                     let known = baseline.and_then(|frame| Some((frame, frame.row_near(id, guess)?)));
                     let (frame, row) = known.ok_or(SnapshotError::UnknownEntity(id))?;
                     guess = row + 1;
-                    codec::decode_change(schema, &frame.entity(&frame.rows()[row]), shown, from)?;
+                    let before = frame.entity(&frame.rows()[row]);
+                    let older =
+                        older.and_then(|frame| Some(frame.entity(&frame.rows()[frame.row_near(id, row)?])));
+                    let older = older.map(|entity| codec::Older { entity, ahead, span });
+                    codec::decode_change(schema, &before, older.as_ref(), shown, from)?;
                 }
             }
             shown.seal(id, header.tick, first_part);

@@ -9,6 +9,7 @@ use netcode_wire::{BitWriter, Tick};
 
 use crate::frame::Entity;
 use crate::record::Action;
+use crate::view::Workspace;
 use crate::{Frame, History, Schema, codec};
 
 /// What the snapshots of one tick share: one for each thread that encodes, always with the same history. Memory: 8 bytes
@@ -22,7 +23,9 @@ pub struct SharedBits {
     places: Vec<u8>,
     words: Vec<u64>,
     scratch: BitWriter,
+    trial: BitWriter,
     encoded: u64,
+    pub(crate) workspace: Workspace,
 }
 
 /// All that a record is written from.
@@ -33,9 +36,17 @@ pub(crate) struct Source<'a> {
     pub(crate) frame: &'a Frame,
 }
 
-/// What a record is taken against: a server tick, or nothing.
+/// What a record is taken against: server ticks, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Key(u32);
+pub(crate) struct Key {
+    /// The tick whose columns are the base, plus one; 0: none.
+    base: u32,
+    /// The same of what the client held before; 0: movement is not continued.
+    older: u32,
+    /// Ticks from the baseline until now, and from the older baseline to it.
+    ahead: u8,
+    span: u8,
+}
 
 /// The bits of one record, its action included, without its id: a run of words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,16 +64,20 @@ struct Table {
 
 impl Key {
     /// Against nothing.
-    pub(crate) const WHOLE: Self = Self(0);
+    pub(crate) const WHOLE: Self = Self { base: 0, older: 0, ahead: 0, span: 0 };
 
-    /// Against the columns at a tick, given plus one; 0: against nothing.
-    pub(crate) const fn of(base: u32) -> Self {
-        Self(base)
+    /// Against the columns at tick `base`, and the movement to there from tick `older` (both plus one; 0: none), which
+    /// took the client `span` ticks, `ahead` ticks ago.
+    pub(crate) fn of(base: u32, older: u32, (ahead, span): (u8, u8)) -> Self {
+        // What stood still has no movement: then it is the same for more clients.
+        if base == 0 || older == 0 || span == 0 || older >= base {
+            return Self { base, ..Self::WHOLE };
+        }
+        Self { base, older, ahead, span }
     }
 
-    /// The tick whose columns are the base.
-    pub(crate) fn base(self) -> Option<Tick> {
-        self.0.checked_sub(1).map(Tick)
+    fn place(self) -> usize {
+        self.base as usize % PLACES
     }
 }
 
@@ -104,7 +119,7 @@ impl SharedBits {
     /// The table of a key, for [`SharedBits::record`].
     #[inline]
     pub(crate) fn table(&mut self, key: Key, source: Source<'_>) -> usize {
-        let place = key.0 as usize % PLACES;
+        let place = key.place();
         match self.places.get(place) {
             Some(&at) if usize::from(at) < self.live && self.tables[usize::from(at)].key == key => at.into(),
             _ => self.open(key, place, source),
@@ -168,13 +183,20 @@ impl SharedBits {
     #[cold]
     fn fill(&mut self, table: usize, row: usize, source: Source<'_>) -> Span {
         let entity = source.frame.entity(&source.frame.rows()[row]);
-        let before = self.tables[table].key.base().and_then(|base| base_of(source, base, row));
+        let key = self.tables[table].key;
+        let before = entity_at(source, key.base, row);
+        let older = entity_at(source, key.older, row);
+        let (ahead, span) = (i32::from(key.ahead), i32::from(key.span));
+        let older = older.map(|entity| codec::Older { entity, ahead, span });
         self.scratch.clear();
         let action = if before.is_some() { Action::Change } else { Action::Whole };
         let (code, bits) = action.code();
         self.scratch.write_bits(code, bits);
         match before {
-            Some(before) => codec::encode_change(source.schema, &entity, &before, &mut self.scratch),
+            Some(before) => {
+                let out = (&mut self.scratch, &mut self.trial);
+                codec::encode_change(source.schema, &entity, &before, older.as_ref(), out);
+            }
             None => codec::encode_whole(source.schema, &entity, &mut self.scratch),
         }
         let span = Span { start: self.words.len() as u32, bits: self.scratch.bit_len() as u32 };
@@ -190,9 +212,9 @@ impl SharedBits {
     }
 }
 
-/// The entity of row `row` as it was at `base`.
-fn base_of<'a>(source: Source<'a>, base: Tick, row: usize) -> Option<Entity<'a>> {
-    let before = source.history.frame(base)?;
+/// The entity of row `row` as it was at a tick, given plus one.
+fn entity_at(source: Source<'_>, tick: u32, row: usize) -> Option<Entity<'_>> {
+    let before = source.history.frame(Tick(tick.checked_sub(1)?))?;
     let id = source.frame.rows()[row].id;
     Some(before.entity(&before.rows()[before.row_near(id, row)?]))
 }

@@ -38,16 +38,17 @@ prop_compose! {
 
 prop_compose! {
     fn header()(
-        tick in 100u32.., age in prop::option::of(1u32..64), complete: bool,
+        tick in 100u32.., age in prop::option::of(1u32..64), span in prop::option::of(1u32..37), complete: bool,
         input_age in prop::option::of(-300i64..100), input_margin in -2047i16..=2047, late_inputs: u8,
         part in prop::option::of(0u8..64),
     ) -> SnapshotHeader {
         let input_tick = input_age.map(|age| Tick((i64::from(tick) - age).min(i64::from(u32::MAX)) as u32));
         let baseline = age.map(|age| Tick(tick - age));
+        let older = baseline.and_then(|baseline: Tick| Some(Tick(baseline.0 - span?)));
         let tick = Tick(tick);
         match part {
-            Some(1..) => SnapshotHeader { tick, baseline, complete, part, ..SnapshotHeader::default() },
-            _ => SnapshotHeader { tick, baseline, complete, part, input_tick, input_margin, late_inputs },
+            Some(1..) => SnapshotHeader { tick, baseline, older, complete, part, ..SnapshotHeader::default() },
+            _ => SnapshotHeader { tick, baseline, older, complete, part, input_tick, input_margin, late_inputs },
         }
     }
 }

@@ -137,7 +137,7 @@ fn every_refusal_has_its_reason() {
 
     // Id 0 changes in the same components, the first one to a whole x of 255, beyond 200.
     let mut out = start(7, 6);
-    out.write_bits(0b1100, 4);
+    out.write_bits(0b11000, 5);
     out.write_bits(0b11 | 255 << 2, 10);
     assert_eq!(
         read(&out.into_bytes()),

@@ -73,6 +73,7 @@ fn heads_that_lie_about_inputs_and_ticks_are_borne() {
             let header = SnapshotHeader {
                 tick,
                 baseline: None,
+                older: None,
                 complete: rng.bool(),
                 part: rng.bool().then(|| rng.u8(..64)),
                 input_tick: Some(Tick(if rng.bool() { rng.u32(..) } else { now })),

@@ -12,6 +12,7 @@ use bevy_ecs::world::EntityRef;
 use netcode_snapshot::{ComponentId, EntityWriter, Frame, History, NetId, Replicate, Schema};
 use netcode_wire::Tick;
 
+use super::net_ids::NetIds;
 use crate::player::Networked;
 
 /// Knows how to copy one component type.
@@ -83,6 +84,8 @@ impl Extraction {
     /// For the components of `extractors`, in the order of the schema.
     #[must_use]
     pub fn new(world: &mut World, extractors: Vec<Extractor>) -> Self {
+        // Names are given out from now on, if they were not before.
+        world.init_resource::<NetIds>();
         let known = |extractor: Extractor| (extractor, (extractor.register)(world));
         let extractors = extractors.into_iter().map(known).collect();
         Self {
@@ -185,7 +188,6 @@ mod tests {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             random >> 8
         };
-        let mut last = 0;
         for tick in 1..400 {
             let entities: Vec<Entity> = extraction.entities().iter().map(|(_, entity)| *entity).collect();
             for entity in entities {
@@ -200,8 +202,7 @@ mod tests {
                 }
             }
             if tick < 5 || next() % 8 == 0 {
-                last += 3;
-                world.spawn((Networked(NetId(last)), Place(next() % 1000)));
+                world.spawn((Networked(NetId(0)), Place(next() % 1000)));
             }
             extraction.run(&mut world, &schema, &mut history, Tick(tick));
             let mut fresh = History::default();

@@ -116,6 +116,7 @@ impl DenseView {
         let header = SnapshotHeader {
             tick,
             baseline,
+            older: None,
             complete: true,
             input_tick,
             input_margin,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | 32 | tick |
 //! | 1 + 6 | has baseline; `tick − baseline`, 1..=63 |
+//! | 1 + 6 | with a baseline only: has an older one; `baseline − older`, 1..=63 |
 //! | 1 | complete |
 //! | 1 + 6 | one of several parts; which, from 0 |
 //! | 1 + 8n | has input tick; `tick − input_tick` as a signed varint |
@@ -25,6 +26,8 @@ pub struct SnapshotHeader {
     pub tick: Tick,
     /// The frame that deltas are taken against: one that the client said it holds.
     pub baseline: Option<Tick>,
+    /// A frame before the baseline, held too: movement from there to the baseline may be continued.
+    pub older: Option<Tick>,
     /// Whether everything that changed is in (all parts together): then an entity not mentioned is as it was. What
     /// [`Receiver::decode`](crate::Receiver::decode) gives says it only once every part has come.
     pub complete: bool,
@@ -50,6 +53,10 @@ impl SnapshotHeader {
                 "the client holds it"
             );
             out.write_bits(self.tick.since(baseline) as u64, AGE_BITS);
+            out.write_bool(self.older.is_some());
+            if let Some(older) = self.older {
+                out.write_bits(baseline.since(older) as u64, AGE_BITS);
+            }
         }
         out.write_bool(self.complete);
         out.write_bool(self.part.is_some());
@@ -76,8 +83,11 @@ impl SnapshotHeader {
     #[must_use]
     pub fn bits(&self) -> usize {
         let optional = |is_there: bool, bits: u32| 1 + if is_there { bits as usize } else { 0 };
-        let head =
-            32 + optional(self.baseline.is_some(), AGE_BITS) + 1 + optional(self.part.is_some(), PART_BITS);
+        let head = 32
+            + 1
+            + self.baseline.map_or(0, |_| AGE_BITS as usize + optional(self.older.is_some(), AGE_BITS))
+            + 1
+            + optional(self.part.is_some(), PART_BITS);
         if !self.has_feedback() {
             return head;
         }
@@ -97,9 +107,13 @@ impl SnapshotHeader {
     pub fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError> {
         let tick = Tick(from.read_bits(32)? as u32);
         let baseline = if from.read_bool()? { Some(earlier(tick, from.read_bits(AGE_BITS)?)?) } else { None };
+        let older = match baseline {
+            Some(baseline) if from.read_bool()? => Some(earlier(baseline, from.read_bits(AGE_BITS)?)?),
+            _ => None,
+        };
         let complete = from.read_bool()?;
         let part = if from.read_bool()? { Some(from.read_bits(PART_BITS)? as u8) } else { None };
-        let head = Self { tick, baseline, complete, part, ..Self::default() };
+        let head = Self { tick, baseline, older, complete, part, ..Self::default() };
         if !head.has_feedback() {
             return Ok(head);
         }
@@ -110,6 +124,14 @@ impl SnapshotHeader {
             ((from.read_bits(MARGIN_BITS)? as u16) << (16 - MARGIN_BITS)) as i16 >> (16 - MARGIN_BITS);
         let late_inputs = if from.read_bool()? { from.read_bits(8)? as u8 } else { 0 };
         Ok(Self { input_tick, input_margin, late_inputs, ..head })
+    }
+
+    /// Ticks from the baseline to this one, and from the older baseline to the baseline; (0, 1) without them.
+    pub(crate) fn ages(&self) -> (i32, i32) {
+        match (self.baseline, self.older) {
+            (Some(baseline), Some(older)) => (self.tick.since(baseline), baseline.since(older)),
+            _ => (0, 1),
+        }
     }
 
     /// Whether it tells of the client's inputs: the whole snapshot or its part 0.

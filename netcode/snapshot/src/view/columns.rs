@@ -14,6 +14,8 @@ pub(super) struct Columns {
     pub(super) ids: Vec<NetId>,
     /// The base, plus one; 0: none.
     pub(super) bases: Vec<u32>,
+    /// The base that it had at the older baseline, plus one; 0: none.
+    pub(super) older: Vec<u32>,
     /// When it last came into view (or, while leaving, went out of it).
     pub(super) since: Vec<Tick>,
     pub(super) flags: Vec<Flags>,
@@ -22,6 +24,8 @@ pub(super) struct Columns {
     /// Which snapshots mention it, a bit for the place of each tick: as being there, and as being gone.
     shown: Vec<u64>,
     gone: Vec<u64>,
+    /// Every bit that is set in `gone`, and maybe others: most often there are none, and `gone` need not be read.
+    gone_any: u64,
     /// Its row in the newest frame, unless it is leaving.
     pub(super) rows: Vec<u32>,
     leaving: usize,
@@ -72,6 +76,7 @@ impl Columns {
         entities_max: usize,
     ) -> usize {
         self.clear();
+        self.gone_any = before.gone_any;
         let now = frame.tick();
         let rows = frame.rows();
         let mut room = entities_max.saturating_sub(before.len());
@@ -120,15 +125,23 @@ impl Columns {
         self.scores[at] = 0.0;
         let flags = &mut self.flags[at];
         flags.0 |= SENT;
-        let mentions = if flags.leaving() { &mut self.gone[at] } else { &mut self.shown[at] };
-        *mentions |= 1 << place(now);
+        let bit = 1 << place(now);
+        if flags.leaving() {
+            self.gone[at] |= bit;
+            self.gone_any |= bit;
+        } else {
+            self.shown[at] |= bit;
+        }
     }
 
     /// No snapshot at the place of `now` mentions anything.
     pub(super) fn forget_mentions(&mut self, now: Tick) {
         let kept = !(1 << place(now));
         self.shown.iter_mut().for_each(|mentions| *mentions &= kept);
-        self.gone.iter_mut().for_each(|mentions| *mentions &= kept);
+        if self.gone_any & !kept != 0 {
+            self.gone.iter_mut().for_each(|mentions| *mentions &= kept);
+            self.gone_any &= kept;
+        }
     }
 
     /// What the snapshot of `tick` says of the entities in `run` was decoded, or whether it was is not known.
@@ -141,8 +154,7 @@ impl Columns {
             let news = mentions >> bit & 1 == 1 && *before < base;
             *before = if news { to } else { *before };
         }
-        let any = self.gone[run.clone()].iter().fold(0, |any, mentions| any | mentions);
-        if any >> bit & 1 == 0 {
+        if self.gone_any >> bit & 1 == 0 {
             return;
         }
         for at in run.filter(|at| self.gone[*at] >> bit & 1 == 1) {
@@ -159,6 +171,11 @@ impl Columns {
         }
     }
 
+    /// The bases of now are those of the older baseline from here on.
+    pub(super) fn keep_older(&mut self) {
+        self.older.copy_from_slice(&self.bases);
+    }
+
     /// Drops who is away and whom the client has forgotten.
     pub(super) fn drop_forgotten(&mut self) {
         if !std::mem::take(&mut self.has_forgotten) {
@@ -171,6 +188,7 @@ impl Columns {
             }
             self.ids[kept] = self.ids[at];
             self.bases[kept] = self.bases[at];
+            self.older[kept] = self.older[at];
             self.since[kept] = self.since[at];
             self.flags[kept] = self.flags[at];
             self.scores[kept] = self.scores[at];
@@ -186,6 +204,7 @@ impl Columns {
     fn push_new(&mut self, id: NetId, now: Tick, priority: f32, row: u32) {
         self.ids.push(id);
         self.bases.push(0);
+        self.older.push(0);
         self.since.push(now);
         self.flags.push(Flags::default());
         self.scores.push(sane(priority));
@@ -223,6 +242,7 @@ impl Columns {
     fn copy(&mut self, before: &Self, at: usize, score: f32, row: u32) {
         self.ids.push(before.ids[at]);
         self.bases.push(before.bases[at]);
+        self.older.push(before.older[at]);
         self.since.push(before.since[at]);
         self.flags.push(before.flags[at]);
         self.scores.push(score);
@@ -239,6 +259,7 @@ impl Columns {
     fn truncate(&mut self, len: usize) {
         self.ids.truncate(len);
         self.bases.truncate(len);
+        self.older.truncate(len);
         self.since.truncate(len);
         self.flags.truncate(len);
         self.scores.truncate(len);

@@ -11,11 +11,13 @@
 //! 3. An entity that has not changed since its base (nor left and returned) is as it should be, whatever else is
 //!    on its way; its base moves on with the present, so that it never ages out of the history.
 //!
+//! 4. What an entity's base was when an earlier snapshot was the newest still tells what the client's frame of that
+//!    snapshot shows: frames that are acknowledged do not change. Movement is continued from such an older baseline.
+//!
 //! # Memory
 //!
 //! Columns, one place an entity, ascending by id. Which snapshots mention an entity is one bit a tick in two words, and
-//! which part of a snapshot did follows from its id, since parts ascend too. So an entity costs 42 bytes, and as much
-//! again for the copy that a change of view is merged into; a client has at most `entities_max` of them, and 64 × 64
+//! which part of a snapshot did follows from its id, since parts ascend too. So an entity costs 46 bytes; a client has at most `entities_max` of them, and 64 × 64
 //! part ends of 4 bytes.
 
 use netcode_wire::Tick;
@@ -27,10 +29,10 @@ use crate::{Ack, Fate, NetId, RECEIVER_TICKS};
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) columns: Columns,
-    pub(super) merged: Columns,
     sent: Vec<Sent>,
     newest_sent: Option<Tick>,
     newest_ack: Option<Tick>,
+    older_ack: Option<Tick>,
 }
 
 /// One snapshot on its way, in the place of its tick.
@@ -51,13 +53,18 @@ enum Outcome {
 impl Ledger {
     pub(super) fn new() -> Self {
         let sent = std::iter::repeat_with(Sent::default).take(RECEIVER_TICKS).collect();
-        let (columns, merged) = (Columns::default(), Columns::default());
-        Self { columns, merged, sent, newest_sent: None, newest_ack: None }
+        Self { columns: Columns::default(), sent, newest_sent: None, newest_ack: None, older_ack: None }
     }
 
     /// The frame that deltas of a snapshot at `now` are taken against: one that the client still holds.
     pub(super) fn baseline(&self, now: Tick) -> Option<Tick> {
         self.newest_ack.filter(|ack| (1..RECEIVER_TICKS as i32).contains(&now.since(*ack)))
+    }
+
+    /// The older frame beside it that movement is continued from.
+    pub(super) fn older(&self, now: Tick) -> Option<Tick> {
+        let baseline = self.baseline(now)?;
+        self.older_ack.filter(|older| *older < baseline && now.since(*older) < RECEIVER_TICKS as i32)
     }
 
     pub(super) fn newest_ack(&self) -> Option<Tick> {
@@ -109,6 +116,9 @@ impl Ledger {
                 self.settle(tick, Outcome::Unknown);
             }
         }
+        if let Some(before) = before {
+            self.choose_older(before, ack.newest);
+        }
         // From after the last one on: most often there is but one.
         let oldest = ack.newest.offset(-reach).0;
         let first = before.map_or(oldest, |newest| newest.next().0.max(oldest));
@@ -124,6 +134,17 @@ impl Ledger {
         }
         self.newest_ack = Some(ack.newest);
         self.columns.drop_forgotten();
+    }
+
+    /// The frame that was the newest may become the one that movement is continued from. Of every other tick, so that
+    /// clients of one delay mostly choose the same, and so share their bits: the farther back, the less one step of
+    /// the grid weighs; the nearer, the less the movement has bent.
+    fn choose_older(&mut self, before: Tick, newest: Tick) {
+        let far = self.older_ack.is_none_or(|older| newest.since(older) > OLDER_TICKS_MAX);
+        if before.0.is_multiple_of(2) || far {
+            self.columns.keep_older();
+            self.older_ack = Some(before);
+        }
     }
 
     fn settle(&mut self, tick: Tick, outcome: Outcome) {
@@ -142,6 +163,9 @@ impl Ledger {
         }
     }
 }
+
+/// An older baseline is renewed after this many ticks at the latest.
+const OLDER_TICKS_MAX: i32 = 6;
 
 pub(super) fn place(tick: Tick) -> usize {
     tick.0 as usize % RECEIVER_TICKS
@@ -177,8 +201,9 @@ mod tests {
         let schema = crate::Schema::builder().build();
         let mut frame = crate::Frame::new(Tick(tick));
         visible.iter().for_each(|(id, _)| frame.push(&schema, *id, |_| {}));
-        let refused = ledger.merged.merge(&ledger.columns, &frame, visible, entities_max);
-        std::mem::swap(&mut ledger.columns, &mut ledger.merged);
+        let mut merged = Columns::default();
+        let refused = merged.merge(&ledger.columns, &frame, visible, entities_max);
+        ledger.columns = merged;
         refused
     }
 

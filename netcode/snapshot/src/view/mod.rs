@@ -21,6 +21,7 @@ mod write;
 
 use netcode_wire::{BitWriter, Tick};
 
+use self::columns::Columns;
 use self::ledger::Ledger;
 use self::select::Selection;
 use self::write::{PartsSink, Room, Sink, WriterSink};
@@ -33,11 +34,8 @@ use crate::{Ack, Budget, ENTITIES_MAX, Frame, History, NetId, Parts, Schema, Sha
 pub struct ClientView {
     ledger: Ledger,
     entities_max: usize,
-    visible: Vec<(NetId, f32)>,
     /// The list of entities that the ledger's rows are for.
     layout: u32,
-    candidates: Vec<Candidate>,
-    selection: Selection,
     /// For [`ClientView::encode`], which shares with nobody.
     own_bits: Option<Box<SharedBits>>,
 }
@@ -72,6 +70,16 @@ pub struct SnapshotStats {
     pub refused: usize,
 }
 
+/// What one snapshot is worked out in. Nothing in it outlives the snapshot, so that all clients of a thread use one: it
+/// stays in the processor's cache, which many clients' own would not.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    visible: Vec<(NetId, f32)>,
+    merged: Columns,
+    candidates: Vec<Candidate>,
+    selection: Selection,
+}
+
 /// An entity that the client must be told of.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -93,15 +101,7 @@ impl ClientView {
     /// ([`ReceiverLimits`](crate::ReceiverLimits)).
     #[must_use]
     pub fn with_limit(entities_max: usize) -> Self {
-        Self {
-            ledger: Ledger::new(),
-            entities_max,
-            visible: Vec::new(),
-            layout: 0,
-            candidates: Vec::new(),
-            selection: Selection::default(),
-            own_bits: None,
-        }
+        Self { ledger: Ledger::new(), entities_max, layout: 0, own_bits: None }
     }
 
     /// Writes the snapshot of the newest frame in `history` as one message, in at most `budget_bits` (but never less
@@ -174,36 +174,54 @@ impl ClientView {
         let frame = history.newest().expect("a frame is extracted before it is sent");
         let tick = frame.tick();
         bits.begin(tick);
+        let mut space = std::mem::take(&mut bits.workspace);
         self.ledger.begin(tick);
-        let refused = self.observe(frame, relevant);
-        let news_bits = self.gather(Source { schema, history, frame }, bits);
+        let refused = self.observe(frame, relevant, &mut space);
+        let candidates = &mut space.candidates;
+        let news_bits = self.gather(Source { schema, history, frame }, bits, candidates);
 
         let Feedback { input_tick, input_margin, late_inputs } = feedback;
-        let baseline = self.ledger.baseline(tick);
+        let (baseline, older) = (self.ledger.baseline(tick), self.ledger.older(tick));
         let complete = refused == 0;
-        let mut header =
-            SnapshotHeader { tick, baseline, complete, part: None, input_tick, input_margin, late_inputs };
+        let mut header = SnapshotHeader {
+            tick,
+            baseline,
+            older,
+            complete,
+            part: None,
+            input_tick,
+            input_margin,
+            late_inputs,
+        };
         let mut deferred = 0;
         let room = sink.room_bits(&header);
         let is_split = news_bits + END_BITS > room.one_bits && room.parts_max > 1;
         header.part = is_split.then_some(0);
         let mut written = None;
         if news_bits + END_BITS <= room.one_bits || is_split {
-            written = self.write(bits, header, sink);
+            written = self.write(bits, candidates, header, sink);
         }
         let used = written.unwrap_or_else(|| {
             header.complete = false;
-            deferred = self.choose(room, is_split);
-            self.write(bits, header, sink).expect("what was chosen fits")
+            deferred = self.choose(room, is_split, candidates, &mut space.selection);
+            self.write(bits, candidates, header, sink).expect("what was chosen fits")
         });
         let stats =
             SnapshotStats { bits: used, parts: sink.parts(), deferred, refused, ..SnapshotStats::default() };
-        self.note(tick, bits, stats)
+        let stats = self.note(tick, bits, candidates, stats);
+        bits.workspace = space;
+        stats
     }
 
     /// Leaves the candidates that fit; gives the number of the others.
-    fn choose(&mut self, room: Room, is_split: bool) -> usize {
-        let Self { ledger, candidates, selection, .. } = self;
+    fn choose(
+        &self,
+        room: Room,
+        is_split: bool,
+        candidates: &mut Vec<Candidate>,
+        selection: &mut Selection,
+    ) -> usize {
+        let columns = &self.ledger.columns;
         let all = candidates.len();
         let record_bits_max = room.record_bits_max();
         let mut greatest = 0;
@@ -214,37 +232,46 @@ impl ClientView {
             fits
         });
         let room_bits = if is_split { room.all_bits(greatest) } else { room.one_bits - END_BITS };
-        selection.choose(candidates, (&ledger.columns.ids, &ledger.columns.scores), room_bits);
+        selection.choose(candidates, (&columns.ids, &columns.scores), room_bits);
         all - candidates.len()
     }
 
     /// Brings the ledger in line with who is in view; gives how many were refused.
-    fn observe(&mut self, frame: &Frame, relevant: &[(NetId, f32)]) -> usize {
+    fn observe(&mut self, frame: &Frame, relevant: &[(NetId, f32)], space: &mut Workspace) -> usize {
         if self.layout == frame.layout() && self.ledger.columns.gather_same(relevant) {
             return 0;
         }
         self.layout = frame.layout();
         let mut visible = relevant;
         if !relevant.is_sorted_by(|(one, _), (next, _)| one < next) {
-            self.visible.clear();
-            self.visible.extend_from_slice(relevant);
-            self.visible.sort_unstable_by_key(|(id, _)| *id);
-            self.visible.dedup_by_key(|(id, _)| *id);
-            visible = &self.visible;
+            space.visible.clear();
+            space.visible.extend_from_slice(relevant);
+            space.visible.sort_unstable_by_key(|(id, _)| *id);
+            space.visible.dedup_by_key(|(id, _)| *id);
+            visible = &space.visible;
         }
-        let Ledger { columns, merged, .. } = &mut self.ledger;
-        let refused = merged.merge(columns, frame, visible, self.entities_max);
-        std::mem::swap(columns, merged);
+        let columns = &mut self.ledger.columns;
+        let refused = space.merged.merge(columns, frame, visible, self.entities_max);
+        std::mem::swap(columns, &mut space.merged);
         refused
     }
 
     /// Lists what the client does not surely hold as it is; gives its bits in one run.
-    fn gather(&mut self, source: Source<'_>, bits: &mut SharedBits) -> usize {
+    fn gather(
+        &mut self,
+        source: Source<'_>,
+        bits: &mut SharedBits,
+        candidates: &mut Vec<Candidate>,
+    ) -> usize {
         let frame = source.frame;
         let (now, rows) = (frame.tick(), frame.rows());
-        let has_baseline = self.ledger.baseline(now).is_some();
+        let baseline = self.ledger.baseline(now);
+        let ages = match (baseline, self.ledger.older(now)) {
+            (Some(baseline), Some(older)) => (now.since(baseline) as u8, baseline.since(older) as u8),
+            _ => (0, 0),
+        };
         let columns = &mut self.ledger.columns;
-        self.candidates.clear();
+        candidates.clear();
         let (mut ids, mut total) = (IdWriter::default(), 0);
         let (mut key, mut table) = (None, 0);
         for place in 0..columns.len() {
@@ -258,28 +285,37 @@ impl ClientView {
                     columns.keep(place, now);
                     continue;
                 }
-                let wanted = if has_baseline { Key::of(columns.bases[place]) } else { Key::WHOLE };
+                let wanted = match baseline {
+                    Some(_) => Key::of(columns.bases[place], columns.older[place], ages),
+                    None => Key::WHOLE,
+                };
                 if key != Some(wanted) {
                     (key, table) = (Some(wanted), bits.table(wanted, source));
                 }
                 (bits.record(table, row, source), if flags.sent() { 1.0 } else { 4.0 })
             };
             total += ids.head(columns.ids[place]).1 as usize + span.bits() as usize;
-            self.candidates.push(Candidate { entry: place as u32, weight, span });
+            candidates.push(Candidate { entry: place as u32, weight, span });
         }
         total
     }
 
     /// Notes what the snapshot says, and counts it.
-    fn note(&mut self, tick: Tick, bits: &SharedBits, mut stats: SnapshotStats) -> SnapshotStats {
+    fn note(
+        &mut self,
+        tick: Tick,
+        bits: &SharedBits,
+        candidates: &[Candidate],
+        mut stats: SnapshotStats,
+    ) -> SnapshotStats {
         let columns = &mut self.ledger.columns;
-        for candidate in &self.candidates {
+        for candidate in candidates {
             let entry = candidate.entry as usize;
             columns.note(entry, tick);
             stats.updates += usize::from(bits.is_change(candidate.span));
             stats.despawns += usize::from(columns.flags[entry].leaving());
         }
-        stats.spawns = self.candidates.len() - stats.updates - stats.despawns;
+        stats.spawns = candidates.len() - stats.updates - stats.despawns;
         stats
     }
 }

@@ -3,7 +3,7 @@
 
 use netcode_wire::BitWriter;
 
-use super::ClientView;
+use super::{Candidate, ClientView};
 use crate::record::{END_BITS, IdWriter, encode_end};
 use crate::{Budget, NetId, PARTS_MAX, Parts, SharedBits, SnapshotHeader};
 
@@ -70,13 +70,14 @@ impl ClientView {
     pub(super) fn write(
         &mut self,
         bits: &SharedBits,
+        candidates: &[Candidate],
         header: SnapshotHeader,
         sink: &mut impl Sink,
     ) -> Option<usize> {
         sink.restart();
         let tick = header.tick;
         self.ledger.begin_parts(tick);
-        let mut rest = &self.candidates[..];
+        let mut rest = candidates;
         let mut total = 0;
         for index in 0.. {
             let part = header.part.map(|_| index as u8);
