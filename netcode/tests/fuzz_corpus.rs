@@ -98,6 +98,7 @@ targets! {
     session: 2_000,
     link: 4_000,
     snapshot_receiver: 5_000,
+    snapshot_dense: 1_000,
     snapshot_header: 20_000,
     control: 20_000,
     input_packet: 10_000,

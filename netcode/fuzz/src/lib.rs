@@ -7,6 +7,7 @@
 //! A target breaks a law by panicking. It returns 0 when its bytes were refused at the door, and otherwise a
 //! digest of everything that could be observed: equal bytes must give equal digests.
 
+pub mod dense;
 pub mod endpoint;
 pub mod exchange;
 mod feed;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "wire_bits", run: wire::bits, seeds: wire::bits_seeds },
     Target { name: "wire_bytes", run: wire::bytes, seeds: wire::bytes_seeds },
     Target { name: "token_public", run: token::public, seeds: token::public_seeds },
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "session", run: session::packets, seeds: session::packets_seeds },
     Target { name: "link", run: link::bodies, seeds: link::bodies_seeds },
     Target { name: "snapshot_receiver", run: snapshot::receiver, seeds: snapshot::receiver_seeds },
+    Target { name: "snapshot_dense", run: dense::receiver, seeds: dense::receiver_seeds },
     Target { name: "snapshot_header", run: exchange::header, seeds: exchange::header_seeds },
     Target { name: "control", run: exchange::control, seeds: exchange::control_seeds },
     Target { name: "input_packet", run: exchange::input, seeds: exchange::input_seeds },

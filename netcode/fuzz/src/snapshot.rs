@@ -13,6 +13,7 @@ use super::feed::{Digest, Feed, chunk};
 
 /// Every kind of column.
 #[derive(Replicate, Clone, Copy, Debug, PartialEq)]
+#[net(predictor = "linear")]
 struct Body {
     #[net(range(-64.0..=64.0), step = 0.005)]
     x: f32,
@@ -88,7 +89,7 @@ fn decode(schema: &Schema, receiver: &mut Receiver, bytes: &[u8]) -> Result<(), 
 }
 
 /// Every column is below its field's bound, ids ascend, no entity is from the future, nobody exceeds the limit.
-fn judge(schema: &Schema, frame: &Frame, tick: Tick) {
+pub(super) fn judge(schema: &Schema, frame: &Frame, tick: Tick) {
     assert_eq!(frame.tick(), tick);
     assert!(frame.len() <= ENTITIES_MAX);
     let ids: Vec<NetId> = frame.entities().collect();
@@ -107,7 +108,7 @@ fn judge(schema: &Schema, frame: &Frame, tick: Tick) {
     }
 }
 
-fn digest_frame(schema: &Schema, frame: &Frame, digest: &mut Digest) {
+pub(super) fn digest_frame(schema: &Schema, frame: &Frame, digest: &mut Digest) {
     digest.number(u64::from(frame.tick().0));
     for id in frame.entities() {
         digest.number(u64::from(id.0));
@@ -118,7 +119,7 @@ fn digest_frame(schema: &Schema, frame: &Frame, digest: &mut Digest) {
     }
 }
 
-fn schema() -> Schema {
+pub(super) fn schema() -> Schema {
     Schema::builder().component::<Body>().component::<Tag>().build()
 }
 
@@ -146,7 +147,7 @@ fn stream(ticks: u32) -> Vec<Vec<u8>> {
     all
 }
 
-fn fill(schema: &Schema, frame: &mut Frame, tick: u32) {
+pub(super) fn fill(schema: &Schema, frame: &mut Frame, tick: u32) {
     for id in (0..8).filter(|id| !(id + tick).is_multiple_of(7)) {
         let at = tick as f32 * 0.3 + id as f32;
         let body =
@@ -174,4 +175,4 @@ pub fn receiver_seeds() -> Vec<Vec<u8>> {
 const HONEST: usize = 4;
 const CHUNKS_MAX: usize = 16;
 /// Low, so that a fuzzer reaches it.
-const ENTITIES_MAX: usize = 40;
+pub(super) const ENTITIES_MAX: usize = 40;
