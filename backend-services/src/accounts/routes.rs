@@ -12,6 +12,7 @@ use crate::api::{LoginRequest, Me, Problem, Rating, RefreshRequest, RegisterRequ
 use crate::app::App;
 use crate::clock::UnixMs;
 use crate::http::Routes;
+use crate::http::answers::{Bodied, Stored};
 use crate::http::extract::Body;
 use crate::http::problem::ApiError;
 
@@ -36,13 +37,9 @@ pub struct Document;
     post, path = "/v1/auth/guest/register", tag = "accounts", request_body = RegisterRequest,
     responses(
         (status = 201, description = "the account and its first session", body = Session),
-        (status = 400, description = "malformed_json", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "secret_exists: log in instead", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body, weak_device_secret, invalid_display_name", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Bodied, Stored,
     )
 )]
 async fn register(
@@ -59,13 +56,9 @@ async fn register(
     post, path = "/v1/auth/guest/login", tag = "accounts", request_body = LoginRequest,
     responses(
         (status = 200, description = "a new session", body = Session),
-        (status = 400, description = "malformed_json", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "unknown_secret", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Bodied, Stored,
     )
 )]
 async fn log_in(
@@ -80,13 +73,9 @@ async fn log_in(
     post, path = "/v1/auth/refresh", tag = "accounts", request_body = RefreshRequest,
     responses(
         (status = 200, description = "the next pair of tokens", body = Session),
-        (status = 400, description = "malformed_json", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "invalid_refresh_token, refresh_token_reused, account_gone", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Bodied, Stored,
     )
 )]
 async fn refresh(
@@ -101,12 +90,8 @@ async fn refresh(
     post, path = "/v1/auth/logout", tag = "accounts", request_body = RefreshRequest,
     responses(
         (status = 204, description = "the session is over, or never was"),
-        (status = 400, description = "malformed_json", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Bodied, Stored,
     )
 )]
 async fn log_out(
@@ -123,8 +108,7 @@ async fn log_out(
     responses(
         (status = 200, description = "the player", body = Me),
         (status = 401, description = "token_required, token_expired, invalid_token, account_gone", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Stored,
     )
 )]
 async fn me(State(app): State<App>, caller: Caller) -> Result<Json<Me>, ApiError> {

@@ -1,6 +1,7 @@
 //! What all routes share: the table that lists them, request ids, limits, counting, and problems for every
 //! error. It must never know what a route does.
 
+pub(crate) mod answers;
 pub mod extract;
 pub mod limit;
 pub mod ops;

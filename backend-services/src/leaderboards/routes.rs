@@ -14,6 +14,7 @@ use crate::api::{Board, BoardEntry, BoardInfo, BoardList, Problem};
 use crate::app::App;
 use crate::clock::UnixMs;
 use crate::http::Routes;
+use crate::http::answers::{Asked, Limited, Signed, Stored};
 use crate::http::extract::{Params, Segment};
 use crate::http::problem::ApiError;
 use crate::ids::PlayerId;
@@ -84,7 +85,7 @@ struct AmongParams {
     get, path = "/v1/leaderboards", tag = "leaderboards",
     responses(
         (status = 200, description = "all of them, with their seasons", body = BoardList),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
+        Limited,
     )
 )]
 async fn list(State(app): State<App>) -> Json<BoardList> {
@@ -104,11 +105,9 @@ async fn list(State(app): State<App>) -> Json<BoardList> {
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it"), TopParams),
     responses(
         (status = 200, description = "best first", body = Board),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found, region_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_limit, invalid_cursor", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Asked, Stored,
     )
 )]
 async fn top(
@@ -132,12 +131,9 @@ async fn top(
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it"), AroundParams),
     responses(
         (status = 200, description = "best first; the player's own row among them", body = Board),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found, region_not_found, not_ranked", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_radius", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Asked, Signed, Stored,
     )
 )]
 async fn around_me(
@@ -165,11 +161,9 @@ async fn around_me(
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it"), AmongParams),
     responses(
         (status = 200, description = "best first; who has no score is left out", body = Board),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found, region_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_players", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Asked, Stored,
     )
 )]
 async fn among(

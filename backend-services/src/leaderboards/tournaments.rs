@@ -15,6 +15,7 @@ use crate::api::{Board, Cohort, Problem, Season, SeasonList};
 use crate::app::App;
 use crate::clock::UnixMs;
 use crate::http::Routes;
+use crate::http::answers::{Asked, Named, Signed, Stored};
 use crate::http::extract::{Params, Segment};
 use crate::http::problem::ApiError;
 use crate::store::{BoardId, ClosedSeason};
@@ -62,10 +63,8 @@ struct ArchiveParams {
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it"), SeasonParams),
     responses(
         (status = 200, description = "at most 100, newest first", body = SeasonList),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Asked, Stored,
     )
 )]
 async fn seasons(
@@ -90,11 +89,9 @@ async fn seasons(
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it"), ArchiveParams),
     responses(
         (status = 200, description = "best first; none for a season that never was or is not closed", body = Board),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_limit", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Asked, Stored,
     )
 )]
 async fn archive(
@@ -115,12 +112,9 @@ async fn archive(
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it")),
     responses(
         (status = 204, description = "the player takes part"),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found, not_joinable", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "board_closed", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Stored,
     )
 )]
 async fn join(
@@ -146,11 +140,8 @@ async fn join(
     params(("board" = String, Path, description = "as GET /v1/leaderboards names it")),
     responses(
         (status = 200, description = "best first, ranks within the cohort; who has no score is only counted", body = Cohort),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "board_not_found, no_cohorts", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Stored,
     )
 )]
 async fn cohort(

@@ -19,6 +19,7 @@ use crate::api::{
 };
 use crate::app::App;
 use crate::http::Routes;
+use crate::http::answers::{Asked, Bodied, Limited, Named, Signed};
 use crate::http::extract::{Body, Params, Segment};
 use crate::http::problem::ApiError;
 use crate::ids::TicketId;
@@ -61,15 +62,12 @@ struct WaitParams {
     responses(
         (status = 201, description = "queued; a player whose match still runs waits for its end", body = Ticket),
         (status = 200, description = "the ticket that stood already", body = Ticket),
-        (status = 400, description = "malformed_json", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "token_required, token_expired, invalid_token, account_gone", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found: it ended meanwhile; ask again", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "not_json", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "in_party: its leader queues, member_queued", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body, unknown_mode, unknown_region, unknown_role, invalid_attribute, invalid_ticket", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "queue_full, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Bodied, Limited,
     )
 )]
 async fn enqueue(
@@ -87,12 +85,10 @@ async fn enqueue(
     params(("id" = String, Path, description = "the ticket's id"), WaitParams),
     responses(
         (status = 200, description = "where it stands", body = Ticket),
-        (status = 400, description = "malformed_query, malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found: queue again", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_wait", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
+        Asked, Signed, Limited,
     )
 )]
 async fn ticket(
@@ -116,12 +112,10 @@ async fn ticket(
     params(("id" = String, Path, description = "the ticket's id")),
     responses(
         (status = 204, description = "it is out of the queue"),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Limited,
     )
 )]
 async fn cancel(
@@ -139,12 +133,10 @@ async fn cancel(
     params(("id" = String, Path, description = "the ticket's id")),
     responses(
         (status = 200, description = "counted from the rules as they stand at its age", body = TicketExplanation),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "ticket_over", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Limited,
     )
 )]
 async fn explain(
@@ -190,12 +182,10 @@ async fn ready(
     params(("id" = String, Path, description = "the ticket's id")),
     responses(
         (status = 204, description = "it is inactive"),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Limited,
     )
 )]
 async fn deactivate(
@@ -213,12 +203,10 @@ async fn deactivate(
     params(("id" = String, Path, description = "the ticket's id")),
     responses(
         (status = 204, description = "it is active"),
-        (status = 400, description = "malformed_path", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "already_matched", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable", body = Problem, content_type = "application/problem+json"),
+        Named, Signed, Limited,
     )
 )]
 async fn activate(
@@ -235,10 +223,9 @@ async fn activate(
     get, path = "/v1/matchmaking/match", tag = "matchmaking", security(("bearer" = [])),
     responses(
         (status = 200, description = "where it is played", body = MatchAddress),
-        (status = 401, description = "token_required, token_expired, invalid_token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no_running_match", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "rate_limited", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
+        Signed, Limited,
     )
 )]
 async fn running_match(State(app): State<App>, caller: Caller) -> Result<Json<MatchAddress>, ApiError> {
