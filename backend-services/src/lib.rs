@@ -9,6 +9,7 @@ pub mod allocation;
 pub mod api;
 pub mod app;
 pub mod autoscaling;
+mod beats;
 pub mod clock;
 pub mod config;
 pub mod crypto;

@@ -20,6 +20,7 @@ use crate::accounts::Accounts;
 use crate::accounts::tokens::{Tokens, fresh_service_key};
 use crate::allocation::connect::Minter;
 use crate::app::{App, Limits, Parts};
+use crate::beats::{Beats, told_to_end};
 use crate::clock::UnixMs;
 use crate::config::{Args, Role, Wanted};
 use crate::leaderboards::rules::Boards;
@@ -313,29 +314,6 @@ async fn keep_seasons(stores: Stores, boards: Boards, draining: watch::Receiver<
     }
 }
 
-/// When work that comes again and again is due, until the process drains.
-struct Beats {
-    clock: tokio::time::Interval,
-    draining: watch::Receiver<bool>,
-}
-
-impl Beats {
-    /// The first is due now. One that comes late puts off those after it.
-    fn every(period: Duration, draining: watch::Receiver<bool>) -> Self {
-        let mut clock = tokio::time::interval(period);
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Self { clock, draining }
-    }
-
-    /// Waits for the next; false once the process drains.
-    async fn next(&mut self) -> bool {
-        tokio::select! {
-            () = told_to_end(self.draining.clone()) => false,
-            _ = self.clock.tick() => true,
-        }
-    }
-}
-
 /// One line for whoever started us.
 fn announce(http: SocketAddr, grpc: Option<SocketAddr>) -> anyhow::Result<()> {
     let grpc = grpc.map(|address| address.to_string());
@@ -344,11 +322,6 @@ fn announce(http: SocketAddr, grpc: Option<SocketAddr>) -> anyhow::Result<()> {
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(())
-}
-
-async fn told_to_end(mut draining: watch::Receiver<bool>) {
-    // An error means that the sender is gone: that is an end too.
-    let _ = draining.wait_for(|draining| *draining).await;
 }
 
 /// Why the process should end: a signal, or the end of standard input if that means the parent's.
