@@ -129,7 +129,7 @@ async fn results_count_once(stores: &[&str]) {
         assert!(accepted && (duplicate || !known), "{known}");
     }
     // On the board that adds, a result that counted twice would show. What a process had on disk and did not live to
-    // tell Redis, the next one tells it some seconds later.
+    // tell Redis, the next one tells it within half a second.
     let mut scores: Vec<i64> = Vec::new();
     for _ in 0..200 {
         let board: Board =

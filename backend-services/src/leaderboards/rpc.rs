@@ -11,11 +11,11 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use super::rules::{Board, Boards};
-use super::scribe::{Scribe, ScribeFault};
+use super::scribe::{self, Scribe, ScribeFault};
 use crate::clock::UnixMs;
 use crate::ids::{MatchId, PlayerId};
 use crate::matches::rpc::Guard;
-use crate::store::{HeldScore, ScoreWrite, StoreError, Stores, Written};
+use crate::store::{HeldScore, ScoreWrite, StoreError, Stores};
 
 /// 255 scores need some 15 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -121,8 +121,7 @@ impl BoardsApi for BoardService {
             counted = verdict.count,
             "score reviewed"
         );
-        let done = self.stores.ranks.apply(&changes).await;
-        self.stores.db.board_outbox_done(&done).await.map_err(|error| failed(&error))?;
+        self.stores.ranks.tell(&changes).await;
         Ok(Response::new(DecideReviewReply { decided: true }))
     }
 }
@@ -166,14 +165,14 @@ impl BoardService {
     }
 }
 
-fn fate(plan: &Plan, written: &[Written]) -> Fate {
+fn fate(plan: &Plan, written: &[scribe::Fate]) -> Fate {
     match plan {
         Plan::Hold => Fate::Withheld,
         Plan::Refuse => Fate::Refused,
         Plan::Write(index) => match written.get(*index) {
-            Some(Written::Counted(_)) => Fate::Counted,
-            Some(Written::Duplicate) => Fate::Duplicate,
-            Some(Written::Refused) | None => Fate::Refused,
+            Some(scribe::Fate::Counted) => Fate::Counted,
+            Some(scribe::Fate::Duplicate) => Fate::Duplicate,
+            Some(scribe::Fate::Refused) | None => Fate::Refused,
         },
     }
 }

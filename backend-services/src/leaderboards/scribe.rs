@@ -1,24 +1,37 @@
-//! Writes the scores of many callers at once: one statement and one flush to disk for all that came while the
-//! last were written. A caller is answered when its scores are on disk and the ranks know of them.
-
-use std::time::Duration;
+//! Writes the scores of many callers at once: one statement and one flush to disk for all that came while the last were
+//! written. No timer gathers them. A caller is answered when its scores are on disk and the ranks know of them; while
+//! the ranks are told of one batch, the next is on its way to the disk.
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
+use crate::beats::told_to_end;
 use crate::clock::UnixMs;
-use crate::store::{Change, ScoreWrite, StoreError, Stores, Written};
+use crate::store::{Change, Ranks, ScoreWrite, ScoreWriter, StoreError, Stores, Written};
 
 /// Callers that wait; more are told to come back.
 const QUEUE_MAX: usize = 8192;
 /// Callers that are written at once.
-const BATCH_MAX: usize = 512;
-/// Outbox rows that are done with are forgotten at this many, or when there is nothing else to do.
-const DONE_MAX: usize = 1000;
-const DONE_EVERY: Duration = Duration::from_millis(100);
+const BATCH_MAX: usize = 256;
+/// Batches that are on disk and of which the ranks are being told; at more, the next batch waits for one of them.
+const TELLING_MAX: usize = 16;
+
+type Answer = oneshot::Sender<Result<Vec<Fate>, ScribeFault>>;
 
 struct Job {
     writes: Vec<ScoreWrite>,
-    answer: oneshot::Sender<Result<Vec<Written>, ScribeFault>>,
+    answer: Answer,
+}
+
+/// What became of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It counted.
+    Counted,
+    /// The same source had counted before.
+    Duplicate,
+    /// It does not count.
+    Refused,
 }
 
 /// Why scores were not written.
@@ -47,16 +60,16 @@ impl Scribe {
     ///
     /// # Errors
     /// The queue is full, or the store failed.
-    pub async fn write(&self, writes: Vec<ScoreWrite>) -> Result<Vec<Written>, ScribeFault> {
+    pub async fn write(&self, writes: Vec<ScoreWrite>) -> Result<Vec<Fate>, ScribeFault> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(Job { writes, answer }).map_err(|_| ScribeFault::Busy)?;
         answered.await.unwrap_or(Err(ScribeFault::Store))
     }
 }
 
-async fn work(stores: Stores, mut jobs: mpsc::Receiver<Job>, mut draining: watch::Receiver<bool>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    let mut done = Vec::new();
+async fn work(stores: Stores, mut jobs: mpsc::Receiver<Job>, draining: watch::Receiver<bool>) {
+    let (mut writer, mut batch) = (stores.db.score_writer(), Vec::with_capacity(BATCH_MAX));
+    let (mut telling, mut ended) = (JoinSet::new(), std::pin::pin!(told_to_end(draining)));
     loop {
         tokio::select! {
             biased;
@@ -64,54 +77,70 @@ async fn work(stores: Stores, mut jobs: mpsc::Receiver<Job>, mut draining: watch
                 if count == 0 {
                     break;
                 }
-                done.extend(write_batch(&stores, std::mem::take(&mut batch)).await);
+                if let Some(done) = write_batch(&mut writer, &mut batch).await {
+                    telling.spawn(done.tell(stores.ranks.clone()));
+                }
             }
-            () = tokio::time::sleep(DONE_EVERY), if !done.is_empty() => forget(&stores, &mut done).await,
             // What is queued by then is written first: the channel closes, and empties.
-            () = told_to_end(&mut draining), if !jobs.is_closed() => jobs.close(),
+            () = &mut ended, if !jobs.is_closed() => jobs.close(),
         }
-        if done.len() >= DONE_MAX {
-            forget(&stores, &mut done).await;
+        while telling.try_join_next().is_some() {}
+        if telling.len() >= TELLING_MAX {
+            telling.join_next().await;
         }
     }
-    forget(&stores, &mut done).await;
+    while telling.join_next().await.is_some() {}
 }
 
-async fn told_to_end(draining: &mut watch::Receiver<bool>) {
-    let _ended = draining.wait_for(|draining| *draining).await;
+/// A batch that is on disk.
+struct Done {
+    changes: Vec<Change>,
+    answers: Vec<(Answer, Vec<Fate>)>,
 }
 
-/// The outbox rows that are done with.
-async fn write_batch(stores: &Stores, batch: Vec<Job>) -> Vec<i64> {
-    let writes: Vec<ScoreWrite> = batch.iter().flat_map(|job| job.writes.iter().cloned()).collect();
-    let written = match stores.db.write_scores(&writes, UnixMs::now()).await {
+impl Done {
+    async fn tell(self, ranks: Ranks) {
+        ranks.tell(&self.changes).await;
+        for (answer, fates) in self.answers {
+            // Whoever asked may have gone.
+            let _gone = answer.send(Ok(fates));
+        }
+    }
+}
+
+async fn write_batch(writer: &mut ScoreWriter, batch: &mut Vec<Job>) -> Option<Done> {
+    let mut writes = Vec::with_capacity(batch.len());
+    let jobs = batch.drain(..).map(|mut job| {
+        let count = job.writes.len();
+        writes.append(&mut job.writes);
+        (job.answer, count)
+    });
+    let jobs: Vec<_> = jobs.collect();
+    let written = match writer.write(&writes, UnixMs::now()).await {
         Ok(written) => written,
         Err(error) => {
-            refuse(batch, &error);
-            return Vec::new();
+            refuse(jobs, writes.len(), &error);
+            return None;
         }
     };
     metrics::histogram!("board_batch_scores").record(writes.len() as f64);
-    let changes: Vec<Change> = written.iter().filter_map(|written| written.change().cloned()).collect();
-    let done = stores.ranks.apply(&changes).await;
-    let mut written = written.into_iter();
-    for job in batch {
-        // Whoever asked may have gone.
-        let _gone = job.answer.send(Ok(written.by_ref().take(job.writes.len()).collect()));
-    }
-    done
+    let (mut changes, mut written) = (Vec::with_capacity(writes.len()), written.into_iter());
+    let mut fate = |written| match written {
+        Written::Counted(change) => {
+            changes.push(change);
+            Fate::Counted
+        }
+        Written::Duplicate => Fate::Duplicate,
+        Written::Refused => Fate::Refused,
+    };
+    let fates = |(answer, count)| (answer, written.by_ref().take(count).map(&mut fate).collect());
+    let answers = jobs.into_iter().map(fates).collect();
+    Some(Done { changes, answers })
 }
 
-fn refuse(batch: Vec<Job>, error: &StoreError) {
-    tracing::error!(%error, scores = batch.len(), "scores not written");
-    for job in batch {
-        let _gone = job.answer.send(Err(ScribeFault::Store));
+fn refuse(jobs: Vec<(Answer, usize)>, scores: usize, error: &StoreError) {
+    tracing::error!(%error, scores, "scores not written");
+    for (answer, _) in jobs {
+        let _gone = answer.send(Err(ScribeFault::Store));
     }
-}
-
-async fn forget(stores: &Stores, done: &mut Vec<i64>) {
-    if let Err(error) = stores.db.board_outbox_done(done).await {
-        tracing::warn!(%error, "outbox not emptied; the ranks will be told again");
-    }
-    done.clear();
 }

@@ -104,10 +104,7 @@ impl Matches for MatchService {
                 tracing::info!(id = %checked.id, server = result.server, withheld = held.len(), "match result counted");
                 metrics::counter!("matches_finished_total").increment(1);
                 self.desk.players_freed();
-                let done = self.stores.ranks.apply(&finished.changes).await;
-                if let Err(error) = db.board_outbox_done(&done).await {
-                    tracing::warn!(%error, "outbox not emptied; the ranks will be told again");
-                }
+                self.stores.ranks.tell(&finished.changes).await;
                 // The ranks first: whoever is told asks them next.
                 self.news.tell(checked.id).await;
             }

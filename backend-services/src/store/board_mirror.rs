@@ -4,18 +4,24 @@
 //! player to REVISION MEMBER. Redis orders by score and then by member, so the member carries the rest of the
 //! order in 16 bytes, big-endian: 2^64−1−(time reached), 2^64−1−player. No bit of the score is spent on time,
 //! and scores are exact up to 2^53. The key `tw:boards:ready` holds the run id of the Redis that was filled:
-//! without it, or with another's, reads go to SQL until the copy is rebuilt.
+//! without it, or with another's, reads go to SQL until the copy is rebuilt. So do the reads of a process that has
+//! not replayed the outbox since it started.
 //!
 //! Whoever changes a board says so at once; what a crash kept from being said is in the outbox table. Either
 //! way a member is only replaced by a higher revision, so that repeats and races change nothing.
+//!
+//! Scripts that read answer one string, a row after the other, numbers big-endian: `rank 8 | score 8, a double |
+//! member 16 | length 2 | name`. Thirty-odd small values a page cost more to part and to collect than the page.
 
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands as _, Script};
 
 use super::boards::{BoardId, Change, EntryRow};
+use super::boards_write::OUTBOX_PAGE;
 use super::db::Db;
 use super::{Standing, StoreError};
 use crate::clock::UnixMs;
@@ -29,8 +35,9 @@ const REBUILD_SILENT_MAX_MS: i64 = 30_000;
 /// Entries in one script call: some 2 ms of Redis' time.
 const PAGE: usize = 500;
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Nobody tells the ranks of a change that is older than this: who made it has died.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
+/// Nobody tells the ranks of a change that is older than this: who made it has died, or is so slow that telling them
+/// twice does no harm. With the beat of [`super::Ranks::keep_up`] it is how far ranks may lag behind a killed process.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_millis(250);
 
 /// Keys: sorted set, members, names. Arguments: player, revision, score, member, name, and again.
 static APPLY: LazyLock<Script> = LazyLock::new(|| {
@@ -55,7 +62,7 @@ return 0",
     )
 });
 
-/// What the scripts that read share: names for the rows `found` (member, score, …) that begin at rank `first`.
+/// What the scripts that read share: the rows of `found` (member, score, …), of which the n-th has rank `rank(n)`.
 macro_rules! reading {
     ($body:literal) => {
         concat!(
@@ -65,11 +72,19 @@ local function id(member)
   local high, low = struct.unpack('>I4I4', member, 9)
   return string.format('%.0f', (4294967295 - high) * 4294967296 + (4294967295 - low))
 end
-local function answer(first, found)
-  local ids = {}
+local function answer(rank, found)
+  local ids, rows = {}, {}
   for i = 1, #found, 2 do ids[#ids + 1] = id(found[i]) end
-  if #ids == 0 then return {first, {}, {}} end
-  return {first, found, redis.call('HMGET', KEYS[3], unpack(ids))}
+  if #ids == 0 then return '' end
+  local names = redis.call('HMGET', KEYS[3], unpack(ids))
+  for i = 1, #ids do
+    local name = names[i] or ''
+    rows[i] = struct.pack('>I8dc16I2c0', rank(i), tonumber(found[2 * i]), found[2 * i - 1], #name, name)
+  end
+  return table.concat(rows)
+end
+local function from(first)
+  return function(i) return first + i end
 end
 ",
             $body
@@ -95,23 +110,23 @@ if ARGV[2] ~= '' then
     redis.call('ZADD', KEYS[1], real, ARGV[3])
   end
 end
-return answer(skip, redis.call('ZREVRANGE', KEYS[1], skip, skip + ARGV[1] - 1, 'WITHSCORES'))"
+return answer(from(skip), redis.call('ZREVRANGE', KEYS[1], skip, skip + ARGV[1] - 1, 'WITHSCORES'))"
     ))
 });
 
-/// Arguments: player, radius. An empty table: no entry.
+/// Arguments: player, radius. No rows: no entry.
 static AROUND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(reading!(
         r"
 local old = redis.call('HGET', KEYS[2], ARGV[1])
-if not old then return {} end
+if not old then return '' end
 local rank = redis.call('ZREVRANK', KEYS[1], string.sub(old, -16))
 local first = math.max(0, rank - ARGV[2])
-return answer(first, redis.call('ZREVRANGE', KEYS[1], first, rank + ARGV[2], 'WITHSCORES'))"
+return answer(from(first), redis.call('ZREVRANGE', KEYS[1], first, rank + ARGV[2], 'WITHSCORES'))"
     ))
 });
 
-/// Arguments: players. Answers ranks in place of the first rank.
+/// Arguments: players.
 static AMONG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(reading!(
         r"
@@ -120,23 +135,25 @@ local held = redis.call('HMGET', KEYS[2], unpack(ARGV))
 for i = 1, #held do
   if held[i] then
     local member = string.sub(held[i], -16)
-    ranks[#ranks + 1] = redis.call('ZREVRANK', KEYS[1], member)
+    ranks[#ranks + 1] = redis.call('ZREVRANK', KEYS[1], member) + 1
     found[#found + 1] = member
     found[#found + 1] = redis.call('ZSCORE', KEYS[1], member)
   end
 end
-local rows = answer(0, found)
-return {ranks, rows[2], rows[3]}"
+return answer(function(i) return ranks[i] end, found)"
     ))
 });
 
-type Rows<R> = (R, Vec<Vec<u8>>, Vec<Option<String>>);
+/// Bytes of a row beside its name.
+const ROW_BYTES: usize = 8 + 8 + 16 + 2;
 
 /// A copy of the boards in Redis; cloning shares the connection.
 #[derive(Clone)]
 pub struct BoardMirror {
     redis: ConnectionManager,
     db: Db,
+    /// This process has replayed the outbox once.
+    caught_up: Arc<AtomicBool>,
 }
 
 impl BoardMirror {
@@ -146,7 +163,7 @@ impl BoardMirror {
             .set_connection_timeout(Some(Duration::from_secs(2)))
             .set_number_of_retries(2);
         let redis = ConnectionManager::new_with_config(redis::Client::open(url)?, config).await?;
-        Ok(Self { redis, db })
+        Ok(Self { redis, db, caught_up: Arc::default() })
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -174,8 +191,7 @@ impl BoardMirror {
             Some(after) => call.arg(after.score).arg(&member_of(&after)[..]),
             None => call.arg("").arg(""),
         };
-        let rows: Option<Rows<u64>> = call.invoke_async(&mut self.redis.clone()).await?;
-        rows.map(|(first, found, names)| read(first + 1.., &found, names)).transpose()
+        self.rows(&call).await
     }
 
     /// As `Db::board_around`; the outer `None` while the copy is not whole.
@@ -190,17 +206,8 @@ impl BoardMirror {
     ) -> Result<Option<Option<Vec<EntryRow>>>, StoreError> {
         let mut call = AROUND.prepare_invoke();
         keys(&mut call, board);
-        let answer: redis::Value =
-            call.arg(of.as_u64()).arg(radius).invoke_async(&mut self.redis.clone()).await?;
-        match answer {
-            redis::Value::Nil => Ok(None),
-            redis::Value::Array(none) if none.is_empty() => Ok(Some(None)),
-            answer => {
-                let (first, found, names): Rows<u64> =
-                    redis::from_redis_value(answer).map_err(redis::RedisError::from)?;
-                Ok(Some(Some(read(first + 1.., &found, names)?)))
-            }
-        }
+        let rows = self.rows(call.arg(of.as_u64()).arg(radius)).await?;
+        Ok(rows.map(|rows| Some(rows).filter(|rows| !rows.is_empty())))
     }
 
     /// As `Db::board_among`; `None` while the copy is not whole.
@@ -220,12 +227,18 @@ impl BoardMirror {
         for player in players {
             call.arg(player.as_u64());
         }
-        let rows: Option<Rows<Vec<u64>>> = call.invoke_async(&mut self.redis.clone()).await?;
-        let Some((ranks, found, names)) = rows else { return Ok(None) };
-        let mut rows = read(ranks.into_iter().map(|rank| rank + 1), &found, names)?;
+        let Some(mut rows) = self.rows(&call).await? else { return Ok(None) };
         rows.sort_unstable_by_key(|row| row.rank);
         rows.dedup_by_key(|row| row.rank);
         Ok(Some(rows))
+    }
+
+    async fn rows(&self, call: &redis::ScriptInvocation<'_>) -> Result<Option<Vec<EntryRow>>, StoreError> {
+        if !self.caught_up.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let answer: Option<Vec<u8>> = call.invoke_async(&mut self.redis.clone()).await?;
+        answer.map(|answer| read(&answer)).transpose()
     }
 
     /// Takes changes over. Repeats and old news change nothing.
@@ -283,17 +296,26 @@ impl BoardMirror {
         Ok(true)
     }
 
-    /// Takes over what the outbox has kept for longer than anyone who lives needs; how many changes.
+    /// Takes over what the outbox has kept for longer than anyone who lives needs; the first time all of it, since
+    /// who left it may have died a moment ago.
     ///
     /// # Errors
     /// Either store failed; what was not taken over stays in the outbox.
-    pub async fn drain_outbox(&self, now: UnixMs) -> Result<usize, StoreError> {
-        let forgotten = UnixMs(now.0.saturating_sub(FORGOTTEN_AFTER.as_millis() as i64));
-        let changes = self.db.board_outbox(forgotten).await?;
+    pub async fn catch_up(&self, now: UnixMs) -> Result<(), StoreError> {
+        let caught_up = self.caught_up.load(Ordering::Acquire);
+        let forgotten = now.0.saturating_sub(FORGOTTEN_AFTER.as_millis() as i64);
+        let before = UnixMs(if caught_up { forgotten } else { i64::MAX });
+        while self.drain_outbox(before).await? == OUTBOX_PAGE {}
+        self.caught_up.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn drain_outbox(&self, before: UnixMs) -> Result<u64, StoreError> {
+        let changes = self.db.board_outbox(before).await?;
         self.apply(&changes).await?;
         let done: Vec<i64> = changes.iter().filter_map(|change| change.outbox).collect();
-        self.db.board_outbox_done(&done).await?;
-        Ok(changes.len())
+        self.db.board_outbox_done(done).await?;
+        Ok(changes.len() as u64)
     }
 
     async fn rebuild(&self) -> Result<(), StoreError> {
@@ -339,32 +361,41 @@ fn member_of(standing: &Standing) -> [u8; 16] {
     member
 }
 
-fn standing_of(member: &[u8], score: &[u8]) -> Option<Standing> {
-    let word = |at: usize| {
-        Some(u64::MAX - u64::from_be_bytes(member.get(at..at + 8)?.try_into().expect("eight bytes")))
-    };
-    let score: f64 = std::str::from_utf8(score).ok()?.parse().ok()?;
-    let reached = UnixMs(i64::try_from(word(0)?).ok()?);
+/// Of a member's two words.
+fn standing_of(score: f64, reached: u64, player: u64) -> Option<Standing> {
+    let reached = UnixMs(i64::try_from(u64::MAX - reached).ok()?);
     // Within ±2^53: exact.
-    Some(Standing { score: score as i64, reached, player: PlayerId::new(word(8)?)? })
+    Some(Standing { score: score as i64, reached, player: PlayerId::new(u64::MAX - player)? })
 }
 
-/// Rows of `found`: member, score, and again.
-fn read(
-    ranks: impl IntoIterator<Item = u64>,
-    found: &[Vec<u8>],
-    names: Vec<Option<String>>,
-) -> Result<Vec<EntryRow>, StoreError> {
-    let row = |((rank, pair), name): ((u64, &[Vec<u8>]), Option<String>)| {
-        let standing = standing_of(&pair[0], &pair[1]).ok_or(StoreError::Malformed("board member"))?;
-        Ok(EntryRow { rank, standing, display_name: name.unwrap_or_default() })
-    };
-    ranks.into_iter().zip(found.chunks_exact(2)).zip(names).map(row).collect()
+/// The rows that a script answered.
+fn read(mut answer: &[u8]) -> Result<Vec<EntryRow>, StoreError> {
+    let mut rows = Vec::with_capacity(answer.len() / (ROW_BYTES + 8));
+    while !answer.is_empty() {
+        let (row, rest) = read_row(answer).ok_or(StoreError::Malformed("board row"))?;
+        rows.push(row);
+        answer = rest;
+    }
+    Ok(rows)
+}
+
+fn read_row(bytes: &[u8]) -> Option<(EntryRow, &[u8])> {
+    let (rank, bytes) = bytes.split_first_chunk()?;
+    let (score, bytes) = bytes.split_first_chunk()?;
+    let (reached, bytes) = bytes.split_first_chunk()?;
+    let (player, bytes) = bytes.split_first_chunk()?;
+    let (length, bytes) = bytes.split_first_chunk()?;
+    let (name, rest) = bytes.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let (reached, player) = (u64::from_be_bytes(*reached), u64::from_be_bytes(*player));
+    let standing = standing_of(f64::from_be_bytes(*score), reached, player)?;
+    let display_name = std::str::from_utf8(name).ok()?.to_owned();
+    Some((EntryRow { rank: u64::from_be_bytes(*rank), standing, display_name }, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SCORE_LIMIT;
 
     #[test]
     fn members_order_as_standings_of_equal_score_do() {
@@ -383,8 +414,28 @@ mod tests {
             "Redis lists the highest member first"
         );
         for (standing, member) in standings.iter().zip(&members) {
-            assert_eq!(standing_of(member, b"7").as_ref(), Some(standing));
+            let word = |at: usize| u64::from_be_bytes(member[at..at + 8].try_into().expect("eight bytes"));
+            assert_eq!(standing_of(7.0, word(0), word(8)).as_ref(), Some(standing));
         }
-        assert_eq!(standing_of(b"short", b"7"), None);
+    }
+
+    #[test]
+    fn answers_are_rows_end_to_end_or_malformed() {
+        let player = PlayerId::new(77).expect("an id");
+        let standing = Standing { score: -SCORE_LIMIT, reached: UnixMs(5), player };
+        let row = |name: &str| {
+            let length = u16::try_from(name.len()).expect("short");
+            let (score, member) = ((standing.score as f64).to_be_bytes(), member_of(&standing));
+            [&9_u64.to_be_bytes()[..], &score, &member, &length.to_be_bytes(), name.as_bytes()].concat()
+        };
+        let answer = [row("Ada"), row("")].concat();
+        let rows = read(&answer).expect("two rows");
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.rank == 9 && row.standing == standing));
+        assert_eq!((rows[0].display_name.as_str(), rows[1].display_name.as_str()), ("Ada", ""));
+        assert!(read(b"").expect("no rows").is_empty());
+        for end in (1..answer.len()).filter(|end| *end != row("Ada").len()) {
+            assert!(read(&answer[..end]).is_err(), "{end} bytes");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::accounts::player;
+use super::boards_season::CLOSING;
 use super::db::{Db, Row, args};
 use crate::clock::UnixMs;
 use crate::ids::PlayerId;
@@ -266,9 +267,9 @@ impl Db {
     /// # Errors
     /// The engine failed.
     pub async fn open_boards(&self) -> Result<Vec<BoardId>, StoreError> {
-        let sql =
-            "SELECT board, season FROM board_seasons WHERE closed_unix_ms IS NULL ORDER BY board, season";
-        let rows = self.rows(sql, &[]).await?;
+        let sql = "SELECT board, season FROM board_seasons
+            WHERE closed_unix_ms IS NULL OR closed_unix_ms = $1 ORDER BY board, season";
+        let rows = self.rows(sql, args![CLOSING]).await?;
         rows.iter().map(|row| Ok(BoardId::new(&row.text(0)?, row.int(1)?))).collect()
     }
 }

@@ -3,9 +3,12 @@
 use super::StoreError;
 use super::accounts::player;
 use super::boards::{BoardId, EntryRow, entry, signed, unsigned};
-use super::db::{Db, Row, args};
+use super::db::{Db, Engine, Row, args};
 use crate::clock::UnixMs;
 use crate::ids::PlayerId;
+
+/// In place of the moment at which a season was closed: it takes no more scores and is not archived yet.
+pub(super) const CLOSING: i64 = -1;
 
 /// A season that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +22,19 @@ pub struct ClosedSeason {
 }
 
 impl Db {
-    /// Closes a season: its final order is archived, its entries are given up, and it takes no more scores; all
-    /// of it or nothing. False if it was closed before or never began.
+    /// Closes a season: it takes no more scores, its final order is archived, its entries are given up. A process that
+    /// dies half-way leaves it closing, and whoever closes it next goes on. False if it was closed before or never began.
     ///
     /// # Errors
-    /// The engine failed: nothing was closed.
+    /// The engine failed: it may be closing.
     pub async fn close_season(&self, board: &BoardId, now: UnixMs) -> Result<bool, StoreError> {
         let (name, season) = (&*board.name, board.season);
+        self.stop_season(board).await?;
         let mut tx = self.begin().await?;
         let close = "UPDATE board_seasons SET closed_unix_ms = $3,
                 members = (SELECT COUNT(*) FROM board_entries WHERE board = $1 AND season = $2)
-            WHERE board = $1 AND season = $2 AND closed_unix_ms IS NULL";
-        if tx.execute(close, args![name, season, now]).await? == 0 {
+            WHERE board = $1 AND season = $2 AND closed_unix_ms = $4";
+        if tx.execute(close, args![name, season, now, CLOSING]).await? == 0 {
             return Ok(false);
         }
         let archive = "INSERT INTO board_archive (board, season, rank, player_id, score, reached_unix_ms)
@@ -40,8 +44,25 @@ impl Db {
             FROM board_entries WHERE board = $1 AND season = $2";
         tx.execute(archive, args![name, season]).await?;
         tx.execute("DELETE FROM board_entries WHERE board = $1 AND season = $2", args![name, season]).await?;
+        // Nobody needs to be told of what is gone.
+        tx.execute("DELETE FROM board_outbox WHERE board = $1 AND season = $2", args![name, season]).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// From when this returns, no score of the season counts any more, and none that counted is on its way.
+    ///
+    /// Deliberate: a lock on the whole of the small table, for a moment. Each statement that writes scores holds it in a
+    /// weaker mode to its end, so those under way are waited for; and those that wait read the table after it.
+    async fn stop_season(&self, board: &BoardId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        if matches!(self.engine(), Engine::Postgres(_)) {
+            tx.execute("LOCK TABLE board_seasons IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
+        }
+        let stop = "UPDATE board_seasons SET closed_unix_ms = $3
+            WHERE board = $1 AND season = $2 AND closed_unix_ms IS NULL";
+        tx.execute(stop, args![&*board.name, board.season, CLOSING]).await?;
+        tx.commit().await
     }
 
     /// The final order of a closed season after the first `skip`.
@@ -72,7 +93,7 @@ impl Db {
         limit: u64,
     ) -> Result<Vec<ClosedSeason>, StoreError> {
         let sql = "SELECT season, closed_unix_ms, COALESCE(members, 0) FROM board_seasons
-            WHERE board = $1 AND season < $2 AND closed_unix_ms IS NOT NULL ORDER BY season DESC LIMIT $3";
+            WHERE board = $1 AND season < $2 AND closed_unix_ms >= 0 ORDER BY season DESC LIMIT $3";
         let read = |row: &Row| {
             let (season, closed) = (row.int(0)?, UnixMs(row.int(1)?));
             Ok(ClosedSeason { season, closed, members: unsigned(row.int(2)?) })

@@ -2,12 +2,13 @@
 
 use super::boards::{Operator, SCORE_LIMIT};
 
-/// What every engine's statement begins with: which of the scores are fresh and may count. `$1` board,
-/// `$2` season, `$3` scores, `$4` now, `$5` attempts, `$6` only who has joined.
+/// What every engine's statement begins with: which of the scores are fresh and may count, and the names of who
+/// reached them. `$1` board, `$2` season, `$3` scores (with Postgres their players), `$4` now, `$5` attempts, `$6` only
+/// who has joined.
 macro_rules! fresh {
     ($input:literal) => {
         concat!(
-            "SELECT i.player_id, i.value, i.source FROM (",
+            "SELECT i.player_id, i.value, i.source, k.display_name FROM (",
             $input,
             ") i JOIN accounts k ON k.player_id = i.player_id
             WHERE NOT EXISTS (SELECT 1 FROM board_log l
@@ -20,13 +21,14 @@ macro_rules! fresh {
     };
 }
 
+/// `$7` values and `$8` sources, in the order of `$3`. The outbox row has its number before it is written, so that
+/// all that follows reads one list: each join of two lists without an index costs the square of their length.
 macro_rules! postgres {
     ($operator:literal, $score:literal) => {
         concat!(
             "WITH fresh AS MATERIALIZED (",
             fresh!(
-                "SELECT r.p AS player_id, r.v AS value, r.s AS source
-                FROM jsonb_to_recordset($3::text::jsonb) AS r(p bigint, v bigint, s text)"
+                "SELECT * FROM unnest($3::bigint[], $7::bigint[], $8::text[]) AS r (player_id, value, source)"
             ),
             " ORDER BY i.player_id), changed AS (
                 INSERT INTO board_entries AS e (board, season, player_id, score, reached_unix_ms, revision)
@@ -39,23 +41,25 @@ macro_rules! postgres {
                     revision = e.revision + 1
                 WHERE e.revision < $5::bigint
                 RETURNING player_id, score, reached_unix_ms, revision
+            ), counted AS MATERIALIZED (
+                SELECT c.*, f.value, f.source, f.display_name,
+                    nextval('board_outbox_id_seq') AS outbox
+                FROM changed c JOIN fresh f ON f.player_id = c.player_id
             ), logged AS (
                 INSERT INTO board_log (source, board, player_id, season, revision, operator, value, at_unix_ms)
-                SELECT f.source, $1, f.player_id, $2, c.revision, '",
+                SELECT source, $1, player_id, $2, revision, '",
             $operator,
-            "', f.value, $4 FROM changed c JOIN fresh f ON f.player_id = c.player_id
+            "', value, $4 FROM counted
             ), opened AS (
                 INSERT INTO board_seasons (board, season) SELECT $1, $2
-                WHERE EXISTS (SELECT 1 FROM changed WHERE revision = 1)
+                WHERE EXISTS (SELECT 1 FROM counted WHERE revision = 1)
                     AND NOT EXISTS (SELECT 1 FROM board_seasons WHERE board = $1 AND season = $2)
                 ON CONFLICT DO NOTHING
             ), told AS (
-                INSERT INTO board_outbox (board, season, player_id, at_unix_ms)
-                SELECT $1, $2, player_id, $4 FROM changed RETURNING id, player_id
+                INSERT INTO board_outbox (id, board, season, player_id, at_unix_ms) OVERRIDING SYSTEM VALUE
+                SELECT outbox, $1, $2, player_id, $4 FROM counted
             )
-            SELECT c.player_id, c.score, c.reached_unix_ms, a.display_name, c.revision, t.id
-            FROM changed c JOIN told t ON t.player_id = c.player_id
-            JOIN accounts a ON a.player_id = c.player_id"
+            SELECT player_id, score, reached_unix_ms, display_name, revision, outbox FROM counted"
         )
     };
 }

@@ -1,7 +1,7 @@
 //! How scores come onto boards: entry, log and outbox change in one statement or transaction, or not at all.
 //!
 //! A score is named by its source: the log's key lets each count once for a player and board. Batches travel as
-//! JSON, one statement a board, so that a hundred scores cost one round trip and one flush to disk.
+//! lists, one statement a board, so that a hundred scores cost one round trip and one flush to disk.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use std::fmt::Write as _;
 use super::StoreError;
 use super::boards::{BoardId, Change, Operator, ScoreWrite, change, signed};
 use super::boards_sql::{postgres_sql, sqlite_sql};
-use super::db::{Db, Engine, Row, Tx, args};
+use super::db::{Db, Engine, Line, Row, Tx, Value, args};
 use crate::clock::UnixMs;
 use crate::ids::PlayerId;
 
 /// Changes that the outbox gives away at once.
-const OUTBOX_PAGE: u64 = 1000;
+pub(super) const OUTBOX_PAGE: u64 = 1000;
 /// A statement that lost a race for a source is tried again this often; the second try sees the winner.
 const TRIES_MAX: u32 = 3;
 
@@ -85,7 +85,25 @@ impl<'a> Group<'a> {
         groups
     }
 
-    /// `[{"p":player,"v":value,"s":source},…]`, in the order of players: the order in which rows are locked.
+    /// What the statement for Postgres takes.
+    fn args(&self, now: UnixMs) -> Vec<Value> {
+        let (board, terms) = (self.board, self.terms);
+        let joined_only = i64::from(terms.joined_only);
+        let players: Vec<i64> = self.writes.iter().map(|(_, write)| write.player.as_i64()).collect();
+        let values: Vec<i64> = self.writes.iter().map(|(_, write)| write.value).collect();
+        let sources: Vec<String> = self.writes.iter().map(|(_, write)| write.source.to_string()).collect();
+        args![&*board.name, board.season, players, now, terms.attempts_max, joined_only, values, sources]
+            .to_vec()
+    }
+
+    /// What the statement for SQLite takes.
+    fn sqlite_args(&self, now: UnixMs) -> Vec<Value> {
+        let (board, terms) = (self.board, self.terms);
+        let joined_only = i64::from(terms.joined_only);
+        args![&*board.name, board.season, self.json(), now, terms.attempts_max, joined_only].to_vec()
+    }
+
+    /// `[{"p":player,"v":value,"s":source},…]`, in the order of players.
     fn json(&self) -> String {
         let mut sorted: Vec<&ScoreWrite> = self.writes.iter().map(|(_, write)| *write).collect();
         sorted.sort_unstable_by_key(|write| write.player);
@@ -101,13 +119,19 @@ impl<'a> Group<'a> {
     }
 }
 
-impl Db {
+/// Brings scores onto their boards, one batch after the other.
+pub struct ScoreWriter {
+    db: Db,
+    line: Option<Line>,
+}
+
+impl ScoreWriter {
     /// Brings scores onto their boards. Each board's scores are one transaction of their own; whatever this
     /// returns is on disk.
     ///
     /// # Errors
     /// The engine failed: some scores may have counted; the same sources again are told apart.
-    pub async fn write_scores(&self, writes: &[ScoreWrite], now: UnixMs) -> Result<Vec<Written>, StoreError> {
+    pub async fn write(&mut self, writes: &[ScoreWrite], now: UnixMs) -> Result<Vec<Written>, StoreError> {
         let mut written = vec![Written::Refused; writes.len()];
         for group in Group::split(writes) {
             let mut tries = 0;
@@ -120,7 +144,7 @@ impl Db {
             };
             settle(&group, changes, &mut written);
             for (index, write) in &group.writes {
-                if written[*index] == Written::Refused && self.has_counted(write).await? {
+                if written[*index] == Written::Refused && self.db.has_counted(write).await? {
                     written[*index] = Written::Duplicate;
                 }
             }
@@ -128,15 +152,30 @@ impl Db {
         Ok(written)
     }
 
-    async fn write_group(&self, group: &Group<'_>, now: UnixMs) -> Result<Vec<Change>, StoreError> {
-        if matches!(self.engine(), Engine::Postgres(_)) {
-            let args = statement_args(group, now);
-            return read_postgres(group, &self.rows(postgres_sql(group.terms.operator), &args).await?);
+    async fn write_group(&mut self, group: &Group<'_>, now: UnixMs) -> Result<Vec<Change>, StoreError> {
+        if let Some(line) = &mut self.line {
+            let rows = line.rows(postgres_sql(group.terms.operator), &group.args(now)).await?;
+            return read_postgres(group, &rows);
         }
-        let mut tx = self.begin().await?;
+        let mut tx = self.db.begin().await?;
         let changes = tx.write_group(group, now).await?;
         tx.commit().await?;
         Ok(changes)
+    }
+}
+
+impl Db {
+    /// A writer of scores. With Postgres it has a connection of its own, beside the pool.
+    pub fn score_writer(&self) -> ScoreWriter {
+        ScoreWriter { db: self.clone(), line: Line::of(self) }
+    }
+
+    /// As [`ScoreWriter::write`], once: by a connection of the pool.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn write_scores(&self, writes: &[ScoreWrite], now: UnixMs) -> Result<Vec<Written>, StoreError> {
+        ScoreWriter { db: self.clone(), line: None }.write(writes, now).await
     }
 
     async fn has_counted(&self, write: &ScoreWrite) -> Result<bool, StoreError> {
@@ -166,23 +205,23 @@ impl Db {
 
     /// The ranks know of these.
     ///
-    /// Deliberate: by id, never by a range. A range would also delete rows that committed after they were read.
+    /// Deliberate: by id, never by a range. A range would also delete rows that committed after they were read. And
+    /// without waiting for the disk: a row that comes back after a crash of Postgres is told again, which changes nothing.
     ///
     /// # Errors
     /// The engine failed.
-    pub async fn board_outbox_done(&self, ids: &[i64]) -> Result<(), StoreError> {
+    pub async fn board_outbox_done(&self, ids: Vec<i64>) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
         let sql = match self.engine() {
             Engine::Sqlite { .. } => "DELETE FROM board_outbox WHERE id IN (SELECT value FROM json_each($1))",
             Engine::Postgres(_) => {
-                "DELETE FROM board_outbox
-                WHERE id IN (SELECT value::bigint FROM jsonb_array_elements_text($1::jsonb))"
+                "WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+                DELETE FROM board_outbox USING hasty WHERE id = ANY ($1)"
             }
         };
-        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-        self.execute(sql, args![format!("[{}]", ids.join(","))]).await.map(drop)
+        self.execute(sql, args![ids]).await.map(drop)
     }
 
     /// The log after row `after`, oldest first: which entries changed, and the last row's number. Only the
@@ -251,11 +290,11 @@ impl Tx {
     }
 
     async fn write_group(&mut self, group: &Group<'_>, now: UnixMs) -> Result<Vec<Change>, StoreError> {
-        let args = statement_args(group, now);
         if matches!(self, Self::Postgres(_)) {
-            return read_postgres(group, &self.rows(postgres_sql(group.terms.operator), &args).await?);
+            let rows = self.rows(postgres_sql(group.terms.operator), &group.args(now)).await?;
+            return read_postgres(group, &rows);
         }
-        let rows = self.rows(sqlite_sql(group.terms.operator), &args).await?;
+        let rows = self.rows(sqlite_sql(group.terms.operator), &group.sqlite_args(now)).await?;
         let read = |row: &Row| change(group.board.clone(), row);
         let changes = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if !changes.is_empty() {
@@ -286,12 +325,6 @@ impl Tx {
         let open = "INSERT INTO board_seasons (board, season) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         self.execute(open, args![name, season]).await.map(drop)
     }
-}
-
-fn statement_args(group: &Group<'_>, now: UnixMs) -> Vec<super::db::Value> {
-    let joined_only = i64::from(group.terms.joined_only);
-    args![&*group.board.name, group.board.season, group.json(), now, group.terms.attempts_max, joined_only]
-        .to_vec()
 }
 
 fn read_postgres(group: &Group<'_>, rows: &[Row]) -> Result<Vec<Change>, StoreError> {

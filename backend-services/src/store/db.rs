@@ -6,13 +6,14 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
 
 use super::StoreError;
 
@@ -54,6 +55,10 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     Bytes(Vec<u8>),
+    /// A list: an array in Postgres, JSON text in SQLite.
+    Ints(Vec<i64>),
+    /// The same of text.
+    Texts(Vec<String>),
 }
 
 impl Db {
@@ -140,6 +145,49 @@ impl Db {
     }
 }
 
+/// A Postgres connection of one's own, for who writes all the time: the pool tests each of its connections before and
+/// after every statement, which are two more round trips. Made when it is first used.
+pub(super) struct Line {
+    options: Arc<PgConnectOptions>,
+    held: Option<PgConnection>,
+}
+
+impl Line {
+    /// To the same database; none with SQLite, whose writers share one connection anyway.
+    pub(super) fn of(db: &Db) -> Option<Self> {
+        match &db.0 {
+            Engine::Sqlite { .. } => None,
+            Engine::Postgres(pool) => Some(Self { options: pool.connect_options(), held: None }),
+        }
+    }
+
+    /// Runs one statement. A connection that was lost is made anew, once; the statement may then run twice.
+    pub(super) async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let again = self.held.is_some();
+        match self.try_rows(sql, args).await {
+            Err(_) if again && self.held.is_none() => self.try_rows(sql, args).await,
+            done => done,
+        }
+    }
+
+    async fn try_rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        // Taken out while it is in use: if the caller gives up, nobody meets it half-way through a statement.
+        let mut connection = match self.held.take() {
+            Some(connection) => connection,
+            None => {
+                let connecting = PgConnection::connect_with(&self.options);
+                tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await.map_err(|_| StoreError::Busy)??
+            }
+        };
+        let rows = postgres(sql, args).fetch_all(&mut connection).await;
+        // What the database itself refuses leaves the connection as it was.
+        if matches!(rows, Ok(_) | Err(sqlx::Error::Database(_))) {
+            self.held = Some(connection);
+        }
+        Ok(rows?.into_iter().map(Row::Postgres).collect())
+    }
+}
+
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
@@ -206,6 +254,8 @@ fn sqlite(sql: &'static str, args: &[Value]) -> SqliteQuery {
         Value::Float(value) => query.bind(value),
         Value::Text(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
+        Value::Ints(values) => query.bind(serde_json::json!(values).to_string()),
+        Value::Texts(values) => query.bind(serde_json::json!(values).to_string()),
     })
 }
 
@@ -215,6 +265,8 @@ fn postgres(sql: &'static str, args: &[Value]) -> PostgresQuery {
         Value::Float(value) => query.bind(value),
         Value::Text(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
+        Value::Ints(values) => query.bind(values),
+        Value::Texts(values) => query.bind(values),
     })
 }
 
@@ -234,6 +286,8 @@ from! {
     &str => |value| Self::Text(value.to_owned());
     String => |value| Self::Text(value);
     &[u8] => |value| Self::Bytes(value.to_vec());
+    Vec<i64> => |value| Self::Ints(value);
+    Vec<String> => |value| Self::Texts(value);
     crate::ids::PlayerId => |value| Self::Int(value.as_i64());
     crate::ids::MatchId => |value| Self::Text(value.to_string());
     crate::ids::SessionId => |value| Self::Text(value.to_string());

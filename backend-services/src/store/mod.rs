@@ -29,11 +29,11 @@ use std::path::Path;
 
 pub use accounts::{Account, Family, NewAccount};
 pub use board_memory::BoardMemory;
-pub use board_mirror::BoardMirror;
+pub use board_mirror::{BoardMirror, FORGOTTEN_AFTER};
 pub use boards::{BoardId, Change, EntryRow, Operator, SCORE_LIMIT, ScoreWrite, Standing};
 pub use boards_review::HeldScore;
 pub use boards_season::ClosedSeason;
-pub use boards_write::Written;
+pub use boards_write::{ScoreWriter, Written};
 pub use careers::{Career, Fate, Progress};
 pub use db::Db;
 pub use keys::ServiceKey;
@@ -148,6 +148,9 @@ impl Stores {
 
     /// Waits for running statements and closes the connections.
     pub async fn close(&self) {
+        if let Err(error) = self.ranks.forget_told().await {
+            tracing::warn!(%error, "outbox not emptied; the ranks will be told again");
+        }
         self.db.close().await;
     }
 }

@@ -1,5 +1,11 @@
 //! The boards' ranks: in Redis where there is one, in this process otherwise. Either is a copy of what SQL
 //! holds; while it is not whole, or fails, SQL itself is asked.
+//!
+//! Whoever has brought changes to disk tells the ranks of them ([`Ranks::tell`]). With Redis each change also left a
+//! row in the outbox table, for the case that its process dies in between; rows that were told are deleted many at
+//! once by the next [`Ranks::keep_up`].
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
 use super::board_memory::BoardMemory;
@@ -9,11 +15,15 @@ use super::db::Db;
 use crate::clock::UnixMs;
 use crate::ids::PlayerId;
 
+/// Outbox rows that were told and are not deleted yet; more are left to whoever drains the outbox.
+const TOLD_MAX: usize = 1 << 20;
+
 /// Ranks; cloning shares them.
 #[derive(Clone)]
 pub struct Ranks {
     db: Db,
     copy: RankCopy,
+    told: Arc<Mutex<Vec<i64>>>,
 }
 
 /// Where the copy lives.
@@ -27,7 +37,7 @@ pub enum RankCopy {
 
 impl Ranks {
     pub(super) fn new(db: Db, copy: RankCopy) -> Self {
-        Self { db, copy }
+        Self { db, copy, told: Arc::default() }
     }
 
     /// The copy itself.
@@ -90,19 +100,29 @@ impl Ranks {
         }
     }
 
-    /// Takes over changes that are on disk; the outbox rows that are done with. A copy that fails learns of
-    /// them later, from the outbox.
-    pub async fn apply(&self, changes: &[Change]) -> Vec<i64> {
+    /// Tells the copy of changes that are on disk. A copy that fails learns of them later, from the outbox.
+    pub async fn tell(&self, changes: &[Change]) {
         match &self.copy {
             RankCopy::Memory(memory) => memory.apply(changes),
             RankCopy::Redis(mirror) => {
                 if let Err(error) = mirror.apply(changes).await {
                     tracing::warn!(%error, "ranks not told of a change; the outbox keeps it");
-                    return Vec::new();
+                    return;
                 }
             }
         }
-        changes.iter().filter_map(|change| change.outbox).collect()
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = TOLD_MAX - told.len();
+        told.extend(changes.iter().filter_map(|change| change.outbox).take(room));
+    }
+
+    /// Deletes the outbox rows that were told. Those that stay after a failure are told again, which changes nothing.
+    ///
+    /// # Errors
+    /// SQL failed.
+    pub async fn forget_told(&self) -> Result<(), StoreError> {
+        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        self.db.board_outbox_done(told).await
     }
 
     /// Forgets a closed season.
@@ -119,16 +139,19 @@ impl Ranks {
         }
     }
 
-    /// Makes the copy whole if it is not, and brings over what was left behind. True if it had to be rebuilt.
+    /// Makes the copy whole if it is not, and brings over what was left behind: the first time everything, so that
+    /// a process that starts knows all that is on disk; from then on what whoever wrote it did not live to tell.
+    /// True if the copy had to be rebuilt.
     ///
     /// # Errors
     /// Either store failed.
     pub async fn keep_up(&self, now: UnixMs) -> Result<bool, StoreError> {
+        self.forget_told().await?;
         match &self.copy {
             RankCopy::Memory(memory) => memory.heal().await,
             RankCopy::Redis(mirror) => {
                 let healed = mirror.heal().await?;
-                while mirror.drain_outbox(now).await? > 0 {}
+                mirror.catch_up(now).await?;
                 Ok(healed)
             }
         }
