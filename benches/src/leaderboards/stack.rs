@@ -1,8 +1,10 @@
 //! A backend process over real stores, filled with a board. Owns the processes; dropping it ends them. Knows no
 //! measurement.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +24,9 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const WHOLE_WITHIN: Duration = Duration::from_secs(300);
 /// Players who ask again and again.
 const TOKENS: usize = 10_000;
+/// How often the disk is asked what a flush takes, and of how many bytes: Postgres writes its log in such blocks.
+const SYNCS: usize = 300;
+const BLOCK: usize = 8192;
 
 pub(super) struct Stack {
     backend: Child,
@@ -32,7 +37,8 @@ pub(super) struct Stack {
     pub(super) http: String,
     pub(super) grpc: String,
     pub(super) tokens: Vec<String>,
-    _folder: tempfile::TempDir,
+    database: Option<String>,
+    folder: tempfile::TempDir,
 }
 
 impl Stack {
@@ -53,6 +59,7 @@ impl Stack {
                 return Err(error);
             }
         };
+        let database = (engine == StoreKind::Postgres).then(|| flags[1].clone());
         let (backend, stdin, http, grpc) = start_backend(flags)?;
         let mut stack = Self {
             backend,
@@ -63,7 +70,8 @@ impl Stack {
             http,
             grpc,
             tokens: Vec::new(),
-            _folder: folder,
+            database,
+            folder,
         };
         stack.tokens = stack.fresh_tokens(TOKENS)?;
         stack.await_ranks()?;
@@ -86,6 +94,38 @@ impl Stack {
             Ok(self.tokens_of.issue(Caller { player, session: SessionId::random() }, now))
         };
         (0..count).map(|_| token()).collect()
+    }
+
+    /// What one `fdatasync` takes beside the store's files, ascending: a block of a file that has its length, as a
+    /// write-ahead log does it.
+    pub(super) fn fdatasync_ms(&self) -> anyhow::Result<Vec<f64>> {
+        let file =
+            File::options().create(true).truncate(false).write(true).open(self.folder.path().join("sync"))?;
+        file.write_all_at(&vec![1; BLOCK * SYNCS], 0)?;
+        file.sync_all()?;
+        let mut took = Vec::with_capacity(SYNCS);
+        for number in 0..SYNCS {
+            file.write_all_at(&[2; BLOCK], (number * BLOCK) as u64)?;
+            let start = Instant::now();
+            file.sync_data()?;
+            took.push(start.elapsed().as_secs_f64() * 1000.0);
+        }
+        took.sort_unstable_by(f64::total_cmp);
+        Ok(took)
+    }
+
+    /// From now on Postgres answers before a commit is on disk.
+    pub(super) fn give_up_durability(&self) -> anyhow::Result<()> {
+        let url = self.database.as_ref().context("this stack has no Postgres")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut connection = sqlx::PgConnection::connect(url).await?;
+            for sql in ["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"] {
+                sqlx::raw_sql(sql).execute(&mut connection).await?;
+            }
+            connection.close().await?;
+            Ok(())
+        })
     }
 
     fn await_ranks(&self) -> anyhow::Result<()> {
