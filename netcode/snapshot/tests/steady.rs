@@ -2,7 +2,9 @@
 
 use glam::Vec2;
 use netcode_derive::Replicate;
-use netcode_snapshot::{Ack, ClientView, Feedback, History, NetId, Receiver, Schema, SnapshotStats};
+use netcode_snapshot::{
+    Ack, Budget, ClientView, Feedback, History, NetId, Parts, Receiver, Schema, SharedBits, SnapshotStats,
+};
 use netcode_wire::{BitReader, BitWriter, Tick};
 
 #[derive(Replicate, Clone, Copy, Debug, PartialEq)]
@@ -31,6 +33,8 @@ struct Match {
     view: ClientView,
     receiver: Receiver,
     out: BitWriter,
+    bits: SharedBits,
+    parts: Parts,
     relevant: Vec<(NetId, f32)>,
     acks: std::collections::VecDeque<Ack>,
     tick: u32,
@@ -46,6 +50,8 @@ impl Match {
             view: ClientView::new(),
             receiver: Receiver::default(),
             out: BitWriter::with_capacity(4096),
+            bits: SharedBits::new(),
+            parts: Parts::new(),
             relevant: (0..count).map(|id| (NetId(id), 1.0)).collect(),
             acks: std::collections::VecDeque::with_capacity(64),
             tick: 0,
@@ -54,7 +60,8 @@ impl Match {
         }
     }
 
-    fn step(&mut self, budget_bits: usize) -> SnapshotStats {
+    /// The world of the next tick.
+    fn extract(&mut self) {
         self.tick += 1;
         let (schema, count, seconds) = (&self.schema, self.count, self.tick as f32 / 60.0);
         self.history.extract(Tick(self.tick), |frame| {
@@ -75,6 +82,10 @@ impl Match {
                 });
             }
         });
+    }
+
+    fn step(&mut self, budget_bits: usize) -> SnapshotStats {
+        self.extract();
         self.out.clear();
         let feedback = Feedback { input_tick: Some(Tick(self.tick)), input_margin: 16, late_inputs: 0 };
         let (history, out) = (&self.history, &mut self.out);
@@ -82,11 +93,28 @@ impl Match {
         self.receiver
             .decode(&self.schema, &mut BitReader::new(self.out.as_bytes()))
             .expect("all arrive in order");
+        self.acknowledge();
+        stats
+    }
+
+    /// As `step`, in several parts from shared bits.
+    fn step_in_parts(&mut self, budget: Budget) -> SnapshotStats {
+        self.extract();
+        let shared = (&self.schema, &self.history, &mut self.bits);
+        let stats =
+            self.view.encode_parts(shared, &self.relevant, Feedback::default(), budget, &mut self.parts);
+        for part in self.parts.iter() {
+            self.receiver.decode(&self.schema, &mut BitReader::new(part)).expect("all arrive in order");
+        }
+        self.acknowledge();
+        stats
+    }
+
+    fn acknowledge(&mut self) {
         self.acks.push_back(self.receiver.ack().expect("one was decoded"));
         if self.acks.len() > self.delay {
             self.view.ack(self.acks.pop_front().expect("there is one"));
         }
-        stats
     }
 }
 
@@ -109,5 +137,19 @@ fn a_steady_match_allocates_nothing() {
         (0..300).for_each(|_| _ = game.step(budget_bits));
         let allocated = allocation_counter::measure(|| (0..200).for_each(|_| _ = game.step(budget_bits)));
         assert_eq!(allocated.count_total, 0, "within {budget_bits} bits");
+    }
+}
+
+#[test]
+fn a_steady_match_in_parts_allocates_nothing() {
+    // Room for all of a thousand, and for some.
+    for budget in [Budget::several(1100, 64 * 1100), Budget::several(1100, 2_500)] {
+        let mut game = Match::new(1000, 6);
+        (0..300).for_each(|_| _ = game.step_in_parts(budget));
+        let mut parts = 0;
+        let allocated =
+            allocation_counter::measure(|| (0..100).for_each(|_| parts += game.step_in_parts(budget).parts));
+        assert!(parts >= 200, "{parts} parts within {budget:?}");
+        assert_eq!(allocated.count_total, 0, "within {budget:?}");
     }
 }
