@@ -25,7 +25,7 @@ enum Command {
     /// This executable as one of the demo's processes.
     #[command(hide = true)]
     Role {
-        /// `backend`, `fleet` or `arena-server`.
+        /// `backend`, `autoscaler`, `fleet` or `arena-server`.
         role: crate::role::Role,
         /// That role's own arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

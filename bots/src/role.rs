@@ -12,6 +12,8 @@ use clap::ValueEnum;
 pub enum Role {
     /// Accounts, matchmaking, leaderboards.
     Backend,
+    /// Who tells the fleet how many servers to keep: the backend's autoscaler.
+    Autoscaler,
     /// The local fleet of game servers, each with a sidecar.
     Fleet,
     /// One dedicated game server.
@@ -23,6 +25,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Backend => "backend",
+            Self::Autoscaler => "autoscaler",
             Self::Fleet => "fleet",
             Self::ArenaServer => "arena-server",
         }
@@ -34,6 +37,10 @@ pub fn run(role: Role, args: Vec<OsString>) -> anyhow::Result<()> {
     let with_name = |args: Vec<OsString>| std::iter::once(OsString::from(role.name())).chain(args);
     match role {
         Role::Backend => backend_services::main_with(args),
+        Role::Autoscaler => {
+            let role = ["--role", "autoscaler"].map(OsString::from);
+            backend_services::main_with(role.into_iter().chain(args))
+        }
         Role::Fleet => agones_sdk::fleet_main(with_name(args)),
         Role::ArenaServer => arena::server_main(with_name(args)),
     }

@@ -1,12 +1,14 @@
 //! The whole journey from one command.
 //!
-//! - `processes`: the children: backend and fleet (which starts the game servers).
-//! - `stack`: what those children are told, and that they live.
+//! - `processes`: the children: backend, autoscaler and fleet (which starts the game servers).
+//! - `recipes`: what those children are told.
+//! - `stack`: in which order they start and end, and that they live.
 //! - `page`: the command's first page, with a link to every server's live view.
 //! - this file: the order of things, from the first line printed to the last table.
 
 mod page;
 mod processes;
+mod recipes;
 mod stack;
 
 use std::{

@@ -1,12 +1,10 @@
-//! What the demo's children are told, that they live, and how they end.
+//! The demo's children: in which order they start, that they live, and how they end.
 //!
-//! Order of start: backend (it must say where results go), then fleet (its servers are told). Order of stop: fleet
-//! first, so that last results still find a backend. A child that dies in between is started again at the same
+//! Order of start: backend (it must say where results go) and autoscaler side by side, then fleet (it is told of both).
+//! Order of stop: fleet first, so that last results still find a backend. A child that dies in between is started again at the same
 //! address: accounts, ratings and boards are in its files.
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,16 +12,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use netcode_token::Key;
 use serde::Deserialize;
-use server_runtime::Transport;
 use tokio::sync::{Mutex, mpsc};
 
-use super::processes::{Process, Ready, Recipe, free_tcp};
+use super::{
+    processes::{Process, Ready, Recipe, free_tcp},
+    recipes::{self, Secrets},
+};
 use crate::{
     cli::DemoArgs,
     report::{Distribution, distribution},
-    role::Role,
 };
 
 /// Pause before a dead child is started again.
@@ -49,6 +47,7 @@ pub(super) struct Stack {
 #[derive(Debug)]
 struct Guards {
     backend: Guard,
+    autoscaler: Guard,
     fleet: Guard,
 }
 
@@ -84,19 +83,26 @@ impl Stack {
         let fleet_grpc = free_tcp()?;
         let fleet_http = free_tcp()?;
         let secrets = Secrets::new();
-        let mut backend_recipe = backend_recipe(args, &state, &secrets, fleet_grpc, fleet_http);
-        let backend = backend_recipe.start().await?;
+        let mut backend_recipe = recipes::backend_recipe(args, &state, &secrets, fleet_grpc, fleet_http);
+        let mut autoscaler_recipe = recipes::autoscaler_recipe(args, &state);
+        let (backend, autoscaler) = tokio::try_join!(backend_recipe.start(), autoscaler_recipe.start())?;
+        let Some(webhook) = autoscaler.ready.http else {
+            bail!("the autoscaler's ready line lacks an address");
+        };
         let Ready { http: Some(http), grpc: Some(grpc), .. } = backend.ready else {
             bail!("the backend's ready line lacks an address");
         };
         // Started again, it must be found where it was.
-        set_flag(&mut backend_recipe.args, "--listen", http);
-        set_flag(&mut backend_recipe.args, "--grpc-listen", grpc);
-        let fleet_recipe = fleet_recipe(args, &state, &secrets, fleet_grpc, fleet_http, grpc)?;
+        recipes::set_flag(&mut backend_recipe.args, "--listen", http);
+        recipes::set_flag(&mut backend_recipe.args, "--grpc-listen", grpc);
+        recipes::set_flag(&mut autoscaler_recipe.args, "--listen", webhook);
+        recipes::write_autoscaler(args, &state, webhook)?;
+        let fleet_recipe = recipes::fleet_recipe(args, &state, &secrets, fleet_grpc, fleet_http, grpc)?;
         let fleet = fleet_recipe.start().await?;
         let (sender, receiver) = mpsc::channel(16);
         let guards = Guards {
             backend: Guard::watch(backend, backend_recipe, sender.clone()),
+            autoscaler: Guard::watch(autoscaler, autoscaler_recipe, sender.clone()),
             fleet: Guard::watch(fleet, fleet_recipe, sender),
         };
         Ok(Self {
@@ -143,9 +149,10 @@ impl Stack {
     pub(super) async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
         let Some(guards) = self.guards.lock().await.take() else { bail!("stopped twice") };
         let fleet = guards.fleet.stop().await;
-        let backend = guards.backend.stop().await;
+        let (backend, autoscaler) = tokio::join!(guards.backend.stop(), guards.autoscaler.stop());
         fleet?;
         backend?;
+        autoscaler?;
         tick_times(&self.state.join("fleet"))
     }
 }
@@ -220,93 +227,6 @@ async fn guard(
         };
         let _late = incidents.send(Err(failed)).await;
         bail!("the {name} process could not be kept alive");
-    }
-}
-
-/// What the children share and nobody else may know; made anew for every run.
-struct Secrets {
-    key: Key,
-    service_token: String,
-}
-
-impl Secrets {
-    fn new() -> Self {
-        Self { key: Key::generate(), service_token: Key::generate().to_hex() }
-    }
-
-    fn env(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("TICKWRIGHT_KEY".to_owned(), self.key.to_hex()),
-            ("TICKWRIGHT_SERVICE_TOKEN".to_owned(), self.service_token.clone()),
-        ])
-    }
-}
-
-fn backend_recipe(
-    args: &DemoArgs,
-    state: &Path,
-    secrets: &Secrets,
-    fleet_grpc: SocketAddr,
-    fleet_http: SocketAddr,
-) -> Recipe {
-    let flags = flags([
-        ("--role", "all".to_owned()),
-        ("--listen", format!("127.0.0.1:{}", args.backend_port)),
-        ("--grpc-listen", "127.0.0.1:0".to_owned()),
-        ("--state", state.join("backend").display().to_string()),
-        ("--allocator", format!("http://{fleet_grpc}")),
-        ("--fleet-http", format!("http://{fleet_http}")),
-        ("--match-size", args.match_size.to_string()),
-        ("--match-seconds", args.match_seconds.to_string()),
-    ]);
-    // Servers take WebSockets at the number of their UDP port.
-    let browsers = (args.transport == Transport::WebSocket).then_some("--websocket-url=ws://{address}/");
-    let args = flags
-        .chain([Some("--exit-with-parent"), browsers].into_iter().flatten().map(OsString::from))
-        .collect();
-    Recipe { role: Role::Backend, args, env: secrets.env(), logs: state.to_owned() }
-}
-
-fn fleet_recipe(
-    args: &DemoArgs,
-    state: &Path,
-    secrets: &Secrets,
-    grpc: SocketAddr,
-    http: SocketAddr,
-    backend_grpc: SocketAddr,
-) -> anyhow::Result<Recipe> {
-    let executable = std::env::current_exe().context("cannot find this executable")?;
-    let flags = flags([
-        ("--name", "arena".to_owned()),
-        ("--listen", grpc.to_string()),
-        ("--http", http.to_string()),
-        ("--buffer", args.warm.to_string()),
-        ("--state", state.join("fleet").display().to_string()),
-        ("--env", format!("TICKWRIGHT_BACKEND=http://{backend_grpc}")),
-        ("--env", format!("TICKWRIGHT_RESULT_SPOOL={}", state.join("results").display())),
-    ]);
-    let server = ["role", Role::ArenaServer.name(), "--", "--port", "{port}", "--exit-with-parent"];
-    let args = flags
-        .chain(["--exit-with-parent", "--"].map(OsString::from))
-        .chain([executable.into_os_string()])
-        .chain(server.map(OsString::from))
-        .chain(["--tick-rate".into(), args.tick_rate.to_string().into()])
-        .chain(["--transport".into(), args.transport.name().into()])
-        .collect();
-    Ok(Recipe { role: Role::Fleet, args, env: secrets.env(), logs: state.to_owned() })
-}
-
-fn flags<const N: usize>(pairs: [(&str, String); N]) -> impl Iterator<Item = OsString> + use<N> {
-    let words: Vec<OsString> =
-        pairs.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect();
-    words.into_iter()
-}
-
-fn set_flag(args: &mut [OsString], name: &str, value: SocketAddr) {
-    if let Some(index) = args.iter().position(|arg| arg == name)
-        && let Some(slot) = args.get_mut(index + 1)
-    {
-        *slot = value.to_string().into();
     }
 }
 
