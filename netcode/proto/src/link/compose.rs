@@ -7,12 +7,12 @@
 
 use netcode_wire::Time;
 
-use super::Link;
 use super::body::{self, ItemWriter};
 use super::lanes::Send;
 use super::marks::{self, MARKS_BYTES};
 use super::reliable_send::{REPEATS_ALONE_MAX, RepeatLimits};
 use super::span::{after, micros, since_us};
+use super::{Link, bits};
 
 /// What composing remembers between bodies.
 #[derive(Debug, Default)]
@@ -186,13 +186,14 @@ impl Link {
         self.flush.bulk_bytes = 0;
         self.detect_losses(now);
         let wait_us = micros(self.rules.config.unreliable_wait);
-        let mut rest = self.lanes.waiting().fresh;
-        while let Some(channel) = self.lanes.first(rest) {
-            rest &= !(1 << channel);
-            self.counters.messages_expired += self.lanes.with(channel, |lane| match &mut lane.send {
-                Send::Unreliable(send) => send.expire(now, wait_us),
-                Send::Reliable(_) | Send::Unused => 0,
-            });
+        for channel in bits(self.lanes.unreliable(self.lanes.waiting().fresh)) {
+            let Send::Unreliable(send) = &self.lanes.lane(channel).send else { continue };
+            if send.has_expired(now, wait_us) {
+                self.counters.messages_expired += self.lanes.with(channel, |lane| match &mut lane.send {
+                    Send::Unreliable(send) => send.expire(now, wait_us),
+                    Send::Reliable(_) | Send::Unused => 0,
+                });
+            }
         }
     }
 
@@ -231,7 +232,7 @@ impl Link {
         self.write_fresh(seq, &mut writer);
         self.write_pieces(now, seq, budget_bytes, &mut writer);
         if let Some((channel, saved)) = writer.finish() {
-            self.lanes.with(channel, |lane| lane.sent_bytes -= saved as u64);
+            self.lanes.lane(channel).sent_bytes -= saved as u64;
         }
         out.len() > head_len
     }

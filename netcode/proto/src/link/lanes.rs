@@ -127,6 +127,16 @@ impl Lanes {
         &mut lane.receive
     }
 
+    /// A channel that exists, for what changes nothing of what it has to send.
+    pub(super) fn lane(&mut self, channel: u8) -> &mut Lane {
+        &mut self.lanes[usize::from(channel)]
+    }
+
+    /// The unreliable channels of `among`.
+    pub(super) fn unreliable(&self, among: u64) -> u64 {
+        among & !self.reliable
+    }
+
     /// Lets `act` change a channel that exists, and notes what it has to send afterwards.
     pub(super) fn with<R>(&mut self, channel: u8, act: impl FnOnce(&mut Lane) -> R) -> R {
         let lane = &mut self.lanes[usize::from(channel)];
@@ -192,7 +202,7 @@ impl Waiting {
         self.fresh_bytes = self.fresh_bytes + after.fresh_bytes - before.fresh_bytes;
         self.reliable_bytes = self.reliable_bytes + after.reliable_bytes - before.reliable_bytes;
         self.unreliable_bytes = self.unreliable_bytes + after.unreliable_bytes - before.unreliable_bytes;
-        let put = |set: &mut u64, is_in: bool| *set = if is_in { *set | bit } else { *set & !bit };
+        let put = |set: &mut u64, is_in: bool| *set = *set & !bit | if is_in { bit } else { 0 };
         put(&mut self.fresh, after.fresh_bytes > 0);
         put(&mut self.lost, after.has_lost);
         put(&mut self.unsettled, after.reliable_bytes > 0);

@@ -98,14 +98,16 @@ impl UnreliableSend {
         }
     }
 
+    /// Whether `expire` would drop something.
+    pub(super) fn has_expired(&self, now: Time, wait_us: u64) -> bool {
+        let front = self.queue.front();
+        front.is_some_and(|front| front.pieces_sent == 0 && since_us(now, front.at) > wait_us)
+    }
+
     /// Drops what has waited too long and has not begun to leave. Gives how many.
     pub(super) fn expire(&mut self, now: Time, wait_us: u64) -> u64 {
         let mut count = 0;
-        while self
-            .queue
-            .front()
-            .is_some_and(|front| front.pieces_sent == 0 && since_us(now, front.at) > wait_us)
-        {
+        while self.has_expired(now, wait_us) {
             self.drop_front();
             count += 1;
         }

@@ -27,8 +27,8 @@ pub(crate) struct Peer {
     form: Form,
     /// Opens packets of the standard form; gone when all of them are too old.
     open: Option<PacketKey>,
-    /// The token's keys, until extended ones were derived from them.
-    secrets: Option<SessionKeys>,
+    /// The token's keys, until extended ones were derived from them; then they take no room.
+    secrets: Option<Box<SessionKeys>>,
     extension: ExtensionPhase,
     extended: Option<Extended>,
     /// The sequence of the next packet. Below [`GLOBAL_SEQUENCE`] for ever: 2^63 packets take longer than the sun has.
@@ -78,7 +78,7 @@ impl Peer {
             seal: PacketKey::new(&keys.seal),
             form: Form::Standard,
             open: Some(PacketKey::new(&keys.open)),
-            secrets: Some(keys),
+            secrets: Some(Box::new(keys)),
             extension: ExtensionPhase::Standard,
             extended: None,
             sequence: 0,

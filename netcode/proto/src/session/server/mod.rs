@@ -46,7 +46,7 @@ use crate::{ChannelId, ChannelStats, Link, LinkStats, SendRoom};
 /// cold again. Who cares polls with [`Server::poll_messages`] right after each batch of datagrams, and when it has sent
 /// all that one client is due ends with [`Server::flush_client`] before it goes on to the next one. (Datagrams are
 /// better polled and sent in one go: the kernel's code and ours then do not drive each other out of the processor's caches
-/// for each of them.)
+/// for each of them. Groups of some dozens need less room than a tick's.)
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,

@@ -48,8 +48,20 @@ impl Server {
         };
         self.pending.retain(|_, pending| stays(pending));
         self.resuming.retain(|_, attempt| stays(&attempt.pending));
+        // A rush that is over gives its room back: 170 bytes for each that shook hands at once.
+        if self.pending.is_empty() && self.pending.capacity() > KEEP_PLACES {
+            self.pending.shrink_to(KEEP_PLACES);
+        }
+        if self.resuming.is_empty() && self.resuming.capacity() > KEEP_PLACES {
+            self.resuming.shrink_to(KEEP_PLACES);
+        }
+        if self.events.is_empty() && self.events.capacity() > KEEP_PLACES {
+            self.events.shrink_to(KEEP_PLACES);
+        }
     }
 }
 
+/// Capacity that empty tables keep.
+const KEEP_PLACES: usize = 16;
 // Lapsed handshakes and expired tokens do no harm before they are swept: they are only refused later.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
