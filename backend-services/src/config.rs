@@ -140,6 +140,12 @@ pub struct Args {
     /// Players in a match.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub match_size: u16,
+    /// Players in a team, of which a match has --match-size / N; parties are at most as large.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub team_size: u16,
+    /// Seconds that the players of a match have to say that they are ready; nobody is asked unless given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub ready_check: Option<f64>,
     /// Players in a match that starts late rather than never; --match-size unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub min_match_size: Option<u16>,
@@ -251,11 +257,14 @@ impl Args {
     }
 
     fn flag_rules(&self) -> ModeRules {
-        let size = usize::from(self.match_size);
-        let mut rules = ModeRules::new("arena", size, 1, self.rating_window.min(1e6));
+        let team = usize::from(self.team_size);
+        let teams = usize::from(self.match_size) / team;
+        let mut rules = ModeRules::new("arena", teams, team, self.rating_window.min(1e6));
+        rules.ready_check_s = self.ready_check;
         rules.skill_gap_per_s = self.rating_widening.min(1e6);
         if let Some(least) = self.min_match_size {
-            let (after_s, teams_min) = (self.min_match_after.min(86_400.0), Some(usize::from(least)));
+            let (after_s, teams_min) =
+                (self.min_match_after.min(86_400.0), Some(usize::from(least).div_ceil(team)));
             rules.expansion.push(Step { after_s, teams_min, ..Step::default() });
         }
         rules
@@ -281,6 +290,9 @@ impl Args {
     fn check(&self) -> Result<(), ConfigFault> {
         if self.min_match_size.is_some_and(|least| least > self.match_size) {
             return Err(ConfigFault("--min-match-size must not exceed --match-size".to_owned()));
+        }
+        if self.match_size % self.team_size != 0 {
+            return Err(ConfigFault("--match-size must be a multiple of --team-size".to_owned()));
         }
         if self.role.has(Role::Matchmaking) {
             self.server_key()?;
@@ -336,6 +348,7 @@ mod tests {
             (&format!("--server-key-hex {key}"), "--service-token is needed"),
             (&format!("--server-key-hex {key} --service-token t"), "--allocator is needed"),
             ("--role accounts --match-size 0", "--match-size"),
+            ("--role accounts --team-size 3", "--team-size"),
             ("--role accounts --min-match-size 9", "--min-match-size"),
             ("--role accounts --auth-rate 0", "--auth-rate"),
             ("--role accounts --match-grace NaN", "--match-grace"),

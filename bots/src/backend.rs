@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use backend_services::api::{
-    Board, LoginRequest, MatchAddress, MatchOutcome, RefreshRequest, RegisterRequest, Session, Ticket,
-    TicketRequest,
+    Board, LoginRequest, MatchAddress, MatchOutcome, Party, PartyJoin, PartyRequest, PartyTicketRequest,
+    ReadyAnswer, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
 };
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -101,6 +101,53 @@ impl Backend {
         self.call(Method::GET, &path, Some(token), None::<&()>, wait).await
     }
 
+    /// Says that the player is ready for the match of this check. One that is over needs no answer.
+    pub async fn ready(&self, token: &str, id: &str, check_id: String) -> Result<(), BackendError> {
+        let path = format!("/v1/matchmaking/tickets/{id}/ready");
+        let answer = ReadyAnswer { accept: true, check_id: Some(check_id) };
+        match self.call::<_, Ticket>(Method::POST, &path, Some(token), Some(&answer), Duration::ZERO).await {
+            Err(error) if !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Founds a party of at most `members`.
+    pub async fn found(&self, token: &str, members: u8) -> Result<Party, BackendError> {
+        let request = PartyRequest { members_max: Some(members) };
+        self.call(Method::POST, "/v1/parties", Some(token), Some(&request), Duration::ZERO).await
+    }
+
+    /// Joins a party by its code.
+    pub async fn join(&self, token: &str, code: String) -> Result<Party, BackendError> {
+        let request = PartyJoin { code: Some(code), party_id: None };
+        self.call(Method::POST, "/v1/parties/join", Some(token), Some(&request), Duration::ZERO).await
+    }
+
+    /// The player's party, in which asking counts as being there; `None`: it is in none.
+    pub async fn party(&self, token: &str) -> Result<Option<Party>, BackendError> {
+        match self.call(Method::GET, "/v1/parties/me", Some(token), None::<&()>, Duration::ZERO).await {
+            Ok(party) => Ok(Some(party)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Queues the party that the player leads.
+    pub async fn queue_party(&self, token: &str, mode: &str) -> Result<Ticket, BackendError> {
+        let request = PartyTicketRequest { mode: mode.to_owned(), ..PartyTicketRequest::default() };
+        let path = "/v1/parties/me/ticket";
+        self.call(Method::POST, path, Some(token), Some(&request), Duration::ZERO).await
+    }
+
+    /// Leaves the party.
+    pub async fn leave(&self, token: &str) -> Result<(), BackendError> {
+        let path = "/v1/parties/me";
+        match self.send(Method::DELETE, path, Some(token), None::<&()>, Duration::ZERO).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The match that this player is in, when there is one; for a client that missed the news of it.
     pub async fn running_match(&self, token: &str) -> Result<Option<MatchAddress>, BackendError> {
         let path = "/v1/matchmaking/match";
@@ -131,14 +178,24 @@ impl Backend {
         body: Option<&Q>,
         server_waits: Duration,
     ) -> Result<A, BackendError> {
+        let text = self.send(method, path, token, body, server_waits).await?;
+        serde_json::from_str(&text).map_err(|e| BackendError::OutOfContract(e.to_string()))
+    }
+
+    /// The text of the answer; tried again while the backend is away.
+    async fn send<Q: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Q>,
+        server_waits: Duration,
+    ) -> Result<String, BackendError> {
         let started = Instant::now();
         let mut pause = RETRY_PAUSES.0;
         loop {
             let cause = match self.once(&method, path, token, body, server_waits).await {
-                Ok(text) => {
-                    return serde_json::from_str(&text)
-                        .map_err(|e| BackendError::OutOfContract(e.to_string()));
-                }
+                Ok(text) => return Ok(text),
                 Err(TryError::Refused(status, body)) if !status.is_server_error() => {
                     return Err(BackendError::Refused { status, body });
                 }

@@ -77,6 +77,13 @@ pub struct DemoArgs {
     pub seed: u64,
 }
 
+impl DemoArgs {
+    /// Players in a team: two where the match divides into teams of two, so that some bots play as parties.
+    pub fn team_size(&self) -> u32 {
+        if self.match_size >= 4 && self.match_size.is_multiple_of(2) { 2 } else { 1 }
+    }
+}
+
 /// `bots swarm`: load on a server that is already running.
 #[derive(Debug, Clone, Args)]
 pub struct SwarmArgs {
@@ -86,6 +93,9 @@ pub struct SwarmArgs {
     /// Base URL of a backend: then every bot registers, queues and plays matches instead.
     #[arg(long, value_name = "URL")]
     pub backend: Option<String>,
+    /// One bot in four plays as one of a party of two (only with --backend, in a mode that has teams of two or more).
+    #[arg(long, requires = "backend")]
+    pub parties: bool,
     /// The key that the server opens connect tokens with, 64 hex digits (only with --server).
     #[arg(long, env = "TICKWRIGHT_KEY", hide_env_values = true)]
     pub key: Option<String>,

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     backend::{Backend, BackendError},
+    duo::{self, Duos, Mate},
     report::Gathered,
     swarm::{Ending, Engine, Outcome},
 };
@@ -41,16 +42,19 @@ pub struct Shared {
     pub stop: watch::Receiver<bool>,
     /// The matchmaking mode to queue for.
     pub mode: String,
+    /// Bots that play as parties of two, where the mode has teams for them.
+    pub duos: Option<Duos>,
 }
 
 impl Shared {
-    /// A run that ends when `stop` turns true.
-    pub fn new(mode: &str, stop: watch::Receiver<bool>) -> Arc<Self> {
+    /// A run that ends when `stop` turns true; with `duos`, some of its bots play as parties of two.
+    pub fn new(mode: &str, duos: Option<Duos>, stop: watch::Receiver<bool>) -> Arc<Self> {
         Arc::new(Self {
             gathered: Mutex::new(Gathered::new()),
             finished: Mutex::new(HashSet::new()),
             stop,
             mode: mode.to_owned(),
+            duos,
         })
     }
 
@@ -91,10 +95,12 @@ impl Shared {
 }
 
 /// A bot with an account.
-struct Bot {
-    backend: Backend,
+pub(crate) struct Bot {
+    pub(crate) backend: Backend,
     credentials: LoginRequest,
-    session: Session,
+    pub(crate) session: Session,
+    /// Its party of two, while it has one.
+    pub(crate) mate: Option<Mate>,
 }
 
 /// Lives bot number `index` until the run is over.
@@ -110,6 +116,12 @@ pub async fn live(
     let mut bot = Bot::create(index, backend).await?;
     shared.gathered().players += 1;
     let mut stop = shared.stop.clone();
+    if let Some(duos) = &shared.duos {
+        tokio::select! {
+            met = duo::meet(&mut bot, index, duos) => met?,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        }
+    }
     while !shared.stopped() {
         let found = tokio::select! {
             found = bot.find_match(&shared.mode) => found?,
@@ -140,7 +152,7 @@ impl Bot {
             Err(error) => return Err(error),
         }
         let session = backend.login(&credentials).await?;
-        Ok(Self { backend, credentials, session })
+        Ok(Self { backend, credentials, session, mate: None })
     }
 
     async fn play(
@@ -157,7 +169,12 @@ impl Bot {
         let token = BASE64
             .decode(assignment.connect_token.as_bytes())
             .map_err(|e| BackendError::OutOfContract(format!("connect token: {e}")))?;
+        let present = self.mate.as_ref().map(|_| duo::stay_present(&self.backend, &self.session));
         let outcome = engine.play(token, assignment.websocket_url.clone()).await;
+        if let Some(present) = present {
+            present.abort();
+            shared.gathered().stays_in_party += 1;
+        }
         shared.stayed(&outcome);
         match &outcome.ending {
             Ending::MatchOver => {
@@ -187,15 +204,30 @@ impl Bot {
         Ok(())
     }
 
-    /// Queues and waits. `None`: the ticket is gone or was not taken, try again.
+    /// Queues, alone or with its mate, and waits. `None`: the ticket is gone or was not taken, try again.
     async fn find_match(&mut self, mode: &str) -> Result<Option<(MatchAddress, Duration)>, BackendError> {
         let queued_at = Instant::now();
-        let ticket = match self.backend.queue(&self.session.access_token, mode).await {
-            Ok(ticket) => ticket,
-            Err(error) => return self.mend(error).await.map(|()| None),
+        let queued = if self.mate.is_some() {
+            duo::queue(self, mode).await
+        } else {
+            let ticket = self.backend.queue(&self.session.access_token, mode).await;
+            ticket.map(|ticket| Some(ticket.ticket_id))
         };
+        match queued {
+            Ok(Some(ticket)) => self.follow(&ticket, queued_at).await,
+            Ok(None) => Ok(None),
+            Err(error) => self.mend(error).await.map(|()| None),
+        }
+    }
+
+    /// Waits for what becomes of a ticket, and says that the bot is ready when asked.
+    async fn follow(
+        &mut self,
+        ticket: &str,
+        queued_at: Instant,
+    ) -> Result<Option<(MatchAddress, Duration)>, BackendError> {
         loop {
-            let news = self.backend.ticket(&self.session.access_token, &ticket.ticket_id, TICKET_WAIT).await;
+            let news = self.backend.ticket(&self.session.access_token, ticket, TICKET_WAIT).await;
             let news = match news {
                 Ok(news) => news,
                 Err(error) if error.is_unauthorised() => {
@@ -214,13 +246,21 @@ impl Bot {
                     return Ok(Some((assignment, queued_at.elapsed())));
                 }
                 (TicketStatus::Queued, _) => {}
+                (TicketStatus::ReadyCheck, _) => {
+                    let open = news.ready_check.filter(|check| !check.accepted);
+                    let Some(check) = open else { continue };
+                    let token = &self.session.access_token;
+                    if let Err(error) = self.backend.ready(token, ticket, check.check_id).await {
+                        self.mend(error).await?;
+                    }
+                }
                 _ => return Ok(None),
             }
         }
     }
 
     /// Does what a client does after a refusal that it can mend; hands back any other.
-    async fn mend(&mut self, error: BackendError) -> Result<(), BackendError> {
+    pub(crate) async fn mend(&mut self, error: BackendError) -> Result<(), BackendError> {
         if error.is_unauthorised() {
             let request = RefreshRequest { refresh_token: self.session.refresh_token.clone() };
             self.session = match self.backend.refresh(&request).await {

@@ -5,6 +5,7 @@
 //! - [`swarm`]: many players in one process: each a real [`netcode_client::Client`] over its own UDP socket, behind a
 //!   simulated network.
 //! - [`journey`]: one bot's life: register, log in, queue, play, hear the result, queue again.
+//! - [`duo`]: bots that play as parties of two.
 //! - [`backend`]: the REST calls of that life.
 //! - [`outcomes`]: what the players were told of their matches, summed.
 //! - [`report`]: the figures, the table and the JSON.
@@ -16,6 +17,7 @@
 pub mod backend;
 pub mod cli;
 pub mod demo;
+pub mod duo;
 pub mod journey;
 mod names;
 pub mod outcomes;

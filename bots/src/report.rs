@@ -103,6 +103,8 @@ pub struct Gathered {
     pub matches_played: u64,
     /// Distinct players seen.
     pub players: u64,
+    /// Stays of players who came as a party.
+    pub stays_in_party: u64,
     /// Sum over players' stays.
     pub stay: Stay,
     /// Time of a server tick, microseconds, over all servers.
@@ -125,6 +127,7 @@ impl Gathered {
         Self {
             matches_played: 0,
             players: 0,
+            stays_in_party: 0,
             stay: Stay::new(),
             tick_us: distribution(),
             queue_wait_ms: distribution(),
@@ -149,6 +152,7 @@ impl Gathered {
             seconds: round(ran.as_secs_f64()),
             matches_played: self.matches_played,
             players: self.players,
+            stays_in_party: self.stays_in_party,
             player_minutes: round(self.stay.connected_s / 60.0),
             tick_p50_ms: quantile(&self.tick_us, 0.50, 1000.0),
             tick_p99_ms: quantile(&self.tick_us, 0.99, 1000.0),
@@ -190,6 +194,8 @@ pub struct Figures {
     pub matches_played: u64,
     /// Distinct players.
     pub players: u64,
+    /// Times that a player came to a match as one of a party.
+    pub stays_in_party: u64,
     /// Sum of the players' connected time.
     pub player_minutes: f64,
     /// Server tick, median over all ticks of all servers.
@@ -248,6 +254,7 @@ impl Figures {
         let rows = [
             ("matches played", self.matches_played.to_string()),
             ("players", self.players.to_string()),
+            ("came as a party", self.stays_in_party.to_string()),
             ("time connected, all players", format!("{:.1} min", self.player_minutes)),
             (
                 "server tick p50 / p99 / max",
@@ -336,6 +343,7 @@ mod tests {
         for field in [
             "matches_played",
             "players",
+            "stays_in_party",
             "tick_p50_ms",
             "tick_p99_ms",
             "bytes_down_per_player_s",

@@ -22,6 +22,7 @@ fn bots_are_matched_play_and_are_ranked() {
         |name: &str| figures[name].as_f64().unwrap_or_else(|| panic!("{name} is missing: {figures:#}"));
     assert!(number("matches_played") >= 3.0, "{figures:#}");
     assert_eq!(number("players"), 24.0);
+    assert!(number("stays_in_party") >= 6.0, "one bot in four comes with another: {figures:#}");
     assert_eq!(number("disconnects"), 0.0, "{figures:#}");
     assert_eq!(figures["incidents"], serde_json::json!([]));
     assert!((50.0..90.0).contains(&number("rtt_p50_ms")), "60 ms and up to two ticks: {figures:#}");

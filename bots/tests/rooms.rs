@@ -179,7 +179,9 @@ fn rules_are_pure() {
         "backend-services/src/matches/rules.rs",
         "backend-services/src/matches/effects.rs",
         "backend-services/src/progression/career.rs",
+        "backend-services/src/parties/rules.rs",
         "backend-services/matching/src/pool.rs",
+        "backend-services/matching/src/ready.rs",
         "backend-services/rating/src/model.rs",
     ];
     let arena = ["server-runtime/arena/src/rules.rs", "server-runtime/arena/src/game.rs"];

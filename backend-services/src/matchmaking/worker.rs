@@ -110,7 +110,9 @@ impl Worker {
         let mut questions =
             self.matchmaker.servers.room(now).saturating_sub(self.matchmaker.desk.checks_len());
         for (found, entries) in self.matchmaker.desk.tick(UnixMs::now()) {
-            if let Some(patience) = self.matchmaker.ready_check(&found.mode) {
+            // Who joins a match that runs is not asked: its players would wait for the answer.
+            let asks = found.backfill.is_none();
+            if let Some(patience) = self.matchmaker.ready_check(&found.mode).filter(|_| asks) {
                 // Nobody is asked for a match that would find no server.
                 if questions == 0 {
                     self.matchmaker.desk.give_back(&found);

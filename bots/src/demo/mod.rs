@@ -25,6 +25,7 @@ use self::stack::Stack;
 use crate::{
     backend::Backend,
     cli::DemoArgs,
+    duo::Duos,
     journey::{self, Shared},
     report::{Gathered, Row},
     swarm::{self, Engine},
@@ -70,7 +71,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
 
     let engine = Arc::new(Engine::start(1, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
-    let shared = Shared::new("arena", stop);
+    let shared = Shared::new("arena", (args.team_size() == 2).then(Duos::default), stop);
     let mut bots = JoinSet::new();
     let outcome = play(args, &stack, &engine, &shared, &mut bots, &progress, &mut interrupt).await;
 

@@ -10,6 +10,8 @@ use server_runtime::Transport;
 use super::processes::Recipe;
 use crate::{cli::DemoArgs, role::Role};
 
+/// How long players have to say that they are ready; bots say it at once, but for those who have just lost a server.
+const READY_CHECK_S: u32 = 5;
 /// A local server is up in a second; a slow machine takes two.
 const SERVER_START_S: u32 = 2;
 /// How often the fleet asks for its size. A cluster asks every 30 s, and keeps more servers for it.
@@ -55,6 +57,8 @@ pub(super) fn backend_recipe(
         ("--fleet-http", format!("http://{fleet_http}")),
         ("--match-size", args.match_size.to_string()),
         ("--match-seconds", args.match_seconds.to_string()),
+        ("--team-size", args.team_size().to_string()),
+        ("--ready-check", READY_CHECK_S.to_string()),
     ]);
     // Servers take WebSockets at the number of their UDP port.
     let browsers = (args.transport == Transport::WebSocket).then_some("--websocket-url=ws://{address}/");

@@ -22,7 +22,7 @@ pub use self::{
     engine::Engine,
     player::{Ending, Outcome},
 };
-use crate::{backend::Backend, cli::SwarmArgs, journey, journey::Shared};
+use crate::{backend::Backend, cli::SwarmArgs, duo::Duos, journey, journey::Shared};
 
 /// How long a minted token may be used to connect.
 const TOKEN_LIFE_S: u64 = 60;
@@ -40,7 +40,7 @@ async fn swarm(args: &SwarmArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let engine = Arc::new(Engine::start(args.threads, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
-    let shared = Shared::new("arena", stop);
+    let shared = Shared::new("arena", args.parties.then(Duos::default), stop);
     let key = match (&args.server, &args.key) {
         (Some(_), Some(key)) => Some(Key::from_hex(key).context("--key must be 64 hex digits")?),
         (Some(_), None) => {
