@@ -1,5 +1,6 @@
 //! What the benches and the comparisons share: whole rooms in memory, and our transport beside others. Owns no rule.
 
+pub mod allocation;
 pub mod autoscaling;
 pub mod compare;
 pub mod cubes;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use benches::allocation::{self, AllocationFlags};
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::cubes::{self, CubesFlags};
@@ -42,6 +43,8 @@ enum What {
     Seal,
     /// The predictive autoscaling policy beside buffers, on simulated days: served at once, idle time, cost.
     Autoscaling(AutoscalingFlags),
+    /// From a ticket to a server's address, at a pace: a real backend over real stores, servers that are always warm.
+    Allocation(AllocationFlags),
     /// A board of a million members in a real backend: writes, reads, and what they cost.
     Leaderboards(LeaderboardFlags),
     /// Fiedler's 901 cubes through the dense codec, with and without loss: kbit/s, and time a frame.
@@ -98,6 +101,7 @@ fn main() -> anyhow::Result<()> {
         What::Replication(flags) => drop(replication::replication(&flags)?),
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
+        What::Allocation(flags) => drop(allocation::run(&flags)?),
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
@@ -124,7 +128,7 @@ fn play(role: &str, mut job: String) -> anyhow::Result<()> {
     if role == "replication" {
         return replication::role(&job);
     }
-    if leaderboards::role(role, &job)? {
+    if leaderboards::role(role, &job)? || allocation::role(role, &job)? {
         return Ok(());
     }
     compare::role(role, &job)
@@ -142,6 +146,7 @@ fn list() {
     println!(
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"
     );
+    println!("  allocation    from a ticket to a server's address, at 500 tickets a second");
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");

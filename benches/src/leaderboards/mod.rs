@@ -2,7 +2,7 @@
 //! written to by a load generator in a process of its own. Owns the order of measurements and the table.
 
 mod load;
-mod stack;
+pub(crate) mod stack;
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Postgres => "postgres+redis",

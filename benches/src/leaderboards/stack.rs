@@ -18,7 +18,7 @@ use sqlx::Connection as _;
 
 use super::StoreKind;
 
-pub(super) const SERVICE_TOKEN: &str = "the-service-token-of-the-bench";
+pub(crate) const SERVICE_TOKEN: &str = "the-service-token-of-the-bench";
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// A million members are read in seconds; a loaded machine may take longer.
 const WHOLE_WITHIN: Duration = Duration::from_secs(300);
@@ -60,7 +60,7 @@ impl Stack {
             }
         };
         let database = (engine == StoreKind::Postgres).then(|| flags[1].clone());
-        let (backend, stdin, http, grpc) = start_backend(flags)?;
+        let (backend, stdin, http, grpc) = start_backend(flags, "http://127.0.0.1:9")?;
         let mut stack = Self {
             backend,
             _stdin: stdin,
@@ -153,7 +153,7 @@ impl Drop for Stack {
     }
 }
 
-fn end(stores: Vec<Child>) {
+pub(crate) fn end(stores: Vec<Child>) {
     for mut child in stores {
         // Postgres takes SIGQUIT for an immediate end of all its processes; the data goes with the folder.
         let _told = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
@@ -163,11 +163,14 @@ fn end(stores: Vec<Child>) {
     }
 }
 
-fn start_backend(stores: Vec<String>) -> anyhow::Result<(Child, Option<ChildStdin>, String, String)> {
+/// A backend over these stores, whose servers come from `allocator`: the process, its input, its HTTP and its gRPC.
+pub(crate) fn start_backend(
+    stores: Vec<String>,
+    allocator: &str,
+) -> anyhow::Result<(Child, Option<ChildStdin>, String, String)> {
     let mut flags = stores;
     let key = "11".repeat(32);
-    let more =
-        ["--server-key-hex", &key, "--service-token", SERVICE_TOKEN, "--allocator", "http://127.0.0.1:9"];
+    let more = ["--server-key-hex", &key, "--service-token", SERVICE_TOKEN, "--allocator", allocator];
     let unlimited = ["--request-burst", "1e9", "--request-rate", "1e9", "--exit-with-parent"];
     flags.extend(more.into_iter().chain(unlimited).map(str::to_owned));
     let mut child = Command::new(std::env::current_exe()?)
@@ -188,7 +191,12 @@ fn start_backend(stores: Vec<String>) -> anyhow::Result<(Child, Option<ChildStdi
 }
 
 /// Makes the schema, as starting a backend does, then the members in one statement a table.
-async fn fill(engine: StoreKind, folder: &Path, flags: &[String], members: u32) -> anyhow::Result<Tokens> {
+pub(crate) async fn fill(
+    engine: StoreKind,
+    folder: &Path,
+    flags: &[String],
+    members: u32,
+) -> anyhow::Result<Tokens> {
     let (stores, sql) = match engine {
         StoreKind::Embedded => (Stores::embedded(folder).await?, SQLITE),
         StoreKind::Postgres => (Stores::production(&flags[1], &flags[3], 2).await?, POSTGRES),
@@ -214,7 +222,7 @@ async fn fill(engine: StoreKind, folder: &Path, flags: &[String], members: u32) 
 }
 
 /// Redis and Postgres as they are installed, durable: no setting but where they listen. Flags for the backend.
-fn start_servers(folder: &Path) -> anyhow::Result<(Vec<Child>, Vec<String>)> {
+pub(crate) fn start_servers(folder: &Path) -> anyhow::Result<(Vec<Child>, Vec<String>)> {
     let (redis_port, postgres_port) = (free_port()?, free_port()?);
     let redis = Command::new("redis-server")
         .args(["--port", &redis_port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
