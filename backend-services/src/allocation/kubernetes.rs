@@ -90,6 +90,9 @@ impl KubernetesAllocator {
             let path = account.join("ca.crt");
             let pem = std::fs::read(&path).map_err(|error| KubernetesFault::Account(path, error))?;
             let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+            if roots.is_empty() {
+                return Err(KubernetesFault::Client("ca.crt has no certificate".to_owned()));
+            }
             client.tls_certs_only(roots)
         } else {
             client
@@ -123,9 +126,16 @@ impl KubernetesAllocator {
 
     async fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, AllocationFault> {
         let token = self.token().map_err(|fault| AllocationFault::Refused(fault.to_string()))?;
-        let response = request.bearer_auth(token).send().await.map_err(|error| self.unsent(&error))?;
-        let status = response.status();
-        let body = self.body(response).await?;
+        let again = request.try_clone();
+        let (mut status, mut body) = self.exchange(request, &token).await?;
+        if status == StatusCode::UNAUTHORIZED {
+            self.forget_token();
+            // It has ended before its time; where the next one is on disk already, nobody need wait for it.
+            let fresh = self.token().ok().filter(|fresh| *fresh != token);
+            if let (Some(again), Some(fresh)) = (again, fresh) {
+                (status, body) = self.exchange(again, &fresh).await?;
+            }
+        }
         match status {
             StatusCode::OK | StatusCode::CREATED => serde_json::from_slice(&body)
                 .map_err(|error| AllocationFault::BadReply(format!("it is no such object: {error}"))),
@@ -139,6 +149,16 @@ impl KubernetesAllocator {
                 Err(AllocationFault::Refused(said(status, &body)))
             }
         }
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: &str,
+    ) -> Result<(StatusCode, Vec<u8>), AllocationFault> {
+        let response = request.bearer_auth(token).send().await.map_err(|error| self.unsent(&error))?;
+        let status = response.status();
+        Ok((status, self.body(response).await?))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, AllocationFault> {

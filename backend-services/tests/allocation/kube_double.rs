@@ -21,14 +21,19 @@ pub fn start(world: World) -> Running {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("an address");
-    let router = Router::new()
-        .route("/apis/allocation.agones.dev/v1/namespaces/{namespace}/gameserverallocations", post(allocate))
-        .route("/apis/agones.dev/v1/namespaces/{namespace}/fleets/{fleet}", get(fleet))
-        .with_state(world);
+    let router = router(world);
     Running::spawn(address, async move {
         let listener = TcpListener::from_std(listener).expect("a socket");
         axum::serve(listener, router).await.expect("it serves");
     })
+}
+
+/// Its routes.
+pub fn router(world: World) -> Router {
+    Router::new()
+        .route("/apis/allocation.agones.dev/v1/namespaces/{namespace}/gameserverallocations", post(allocate))
+        .route("/apis/agones.dev/v1/namespaces/{namespace}/fleets/{fleet}", get(fleet))
+        .with_state(world)
 }
 
 /// Kubernetes' way to say no.

@@ -8,6 +8,7 @@ mod certs;
 mod conformance;
 mod fake_server;
 mod kube_double;
+mod kube_tls;
 mod kubernetes;
 mod place;
 mod regions;
