@@ -91,14 +91,16 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let (http_address, grpc_address) =
         (http.local_addr()?, grpc.as_ref().map(TcpListener::local_addr).transpose()?);
     if let Some(grpc) = grpc {
-        let desk = app.matchmaker().map_err(|error| anyhow::anyhow!("{}", error.detail))?.desk.clone();
+        let matchmaker = app.matchmaker().map_err(|error| anyhow::anyhow!("{}", error.detail))?.clone();
         let token = args.service_token.as_ref().map(|secret| secret.0.as_str()).unwrap_or_default();
         let guard = Guard::new(token);
         let (scribe, writing) = Scribe::new(stores.clone(), draining.clone());
         background.spawn(writing);
         let unsigned = if args.accept_unsigned_results { Unsigned::Taken } else { Unsigned::Refused };
         let news = app.news().clone();
-        let matches = matches::rpc::service(stores.clone(), judge, desk, news, unsigned, guard.clone());
+        let drains = draining.clone();
+        let matches =
+            matches::rpc::service(stores.clone(), judge, matchmaker, news, unsigned, guard.clone(), drains);
         let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));

@@ -49,45 +49,102 @@ async fn tickets_survive_the_kill_of_the_only_process() {
     assert!(seated.iter().all(|id| *id == seated[0]));
 }
 
+/// Whether the node's metrics have this line.
+async fn says(backend: &Backend, line: &str) -> bool {
+    backend.get("/metrics", "").await.body.lines().any(|told| told == line)
+}
+
+/// Waits until each node forms the matches of one of the two modes.
+async fn share_out(nodes: [&Backend; 2]) {
+    let start = Instant::now();
+    while !(says(nodes[0], "matchmaking_leases 1").await && says(nodes[1], "matchmaking_leases 1").await) {
+        assert!(start.elapsed() < Duration::from_secs(20), "the nodes do not share the modes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_killed_amid_commits_loses_and_doubles_nobody() {
     let (servers, allocator) = (Servers::start(), FakeAllocator::start().await);
     let (database, redis) = (servers.database_url(), servers.redis_url());
     let state = tempfile::tempdir().expect("a folder");
-    let flags = ["--database-url", &database, "--redis-url", &redis, "--match-size", "2"];
+    let rules = state.path().join("rules.json");
+    let mode = |name: &str| json!({ "mode": name, "teams": 2, "team_size": 1, "skill_gap": 10 });
+    let book = json!({ "modes": [mode("arena"), mode("blitz")] });
+    std::fs::write(&rules, book.to_string()).expect("a file");
+    let rules = rules.to_str().expect("UTF-8").to_owned();
+    let flags = ["--database-url", &database, "--redis-url", &redis, "--rules", &rules];
     let start = || Backend::start_all(state.path(), &allocator, &flags);
-    // The first to start holds the lease, so it is the one that is killed.
-    let (mut leader, mut follower) = (start(), start());
+    let (mut doomed, mut other) = (start(), start());
     allocator.slow(Duration::from_millis(40));
     let mut moved = 0;
     for round in 0..3_u64 {
-        let sixteen = register_many(&follower, 16).await;
+        share_out([&doomed, &other]).await;
+        let sixteen = register_many(&other, 16).await;
         let mut tickets = Vec::new();
         for (number, player) in sixteen.iter().enumerate() {
-            let node = if number % 2 == 0 { &leader } else { &follower };
-            tickets.push(queue(node, player, json!({ "mode": "arena" })).await.ticket_id);
+            let node = if number % 2 == 0 { &doomed } else { &other };
+            let mode = if number % 4 < 2 { "arena" } else { "blitz" };
+            tickets.push(queue(node, player, json!({ "mode": mode })).await.ticket_id);
         }
         tokio::time::sleep(Duration::from_millis(20 + 30 * round)).await;
-        leader.kill();
+        doomed.kill();
         let begun = Instant::now();
         let mut matches: HashMap<String, usize> = HashMap::new();
         for (player, id) in sixteen.iter().zip(&tickets) {
-            let ticket = poll(&follower, player, id, 20_000).await;
+            let ticket = poll(&other, player, id, 20_000).await;
             assert_eq!(ticket.status, TicketStatus::Matched, "round {round}: {ticket:?}");
             let seated = ticket.matched.expect("a place").match_id;
             let live: MatchAddress =
-                follower.get("/v1/matchmaking/match", &player.access_token).await.expect(StatusCode::OK);
+                other.get("/v1/matchmaking/match", &player.access_token).await.expect(StatusCode::OK);
             assert_eq!(live.match_id, seated, "round {round}: the ticket and the store agree");
             *matches.entry(seated).or_default() += 1;
         }
         assert_eq!(matches.len(), 8, "round {round}");
         assert!(matches.values().all(|players| *players == 2), "round {round}: {matches:?}");
         println!("round {round}: all 16 placed {:?} after the kill", begun.elapsed());
-        let metrics = follower.get("/metrics", "").await.body;
+        let metrics = other.get("/metrics", "").await.body;
         moved += usize::from(metrics.contains("matchmaking_recovered_total"));
-        (leader, follower) = (follower, start());
+        (doomed, other) = (other, start());
     }
     assert!(moved > 0, "no round killed a node amid a commit: the test says nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_share_the_modes_and_a_new_one_gets_its_part() {
+    let (servers, allocator) = (Servers::start(), FakeAllocator::start().await);
+    let (database, redis) = (servers.database_url(), servers.redis_url());
+    let state = tempfile::tempdir().expect("a folder");
+    let rules = state.path().join("rules.json");
+    let mode = |name: &str| json!({ "mode": name, "teams": 2, "team_size": 1, "skill_gap": 10 });
+    std::fs::write(&rules, json!({ "modes": [mode("arena"), mode("blitz")] }).to_string()).expect("a file");
+    let rules = rules.to_str().expect("UTF-8").to_owned();
+    let flags = ["--database-url", &database, "--redis-url", &redis, "--rules", &rules];
+    let start = || Backend::start_all(state.path(), &allocator, &flags);
+    let first = start();
+    let begun = Instant::now();
+    while !says(&first, "matchmaking_leases 2").await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the first alone has both modes");
+    }
+    let second = start();
+    share_out([&first, &second]).await;
+    let four = register_many(&first, 4).await;
+    let mut tickets = Vec::new();
+    for (player, mode) in four.iter().zip(["arena", "arena", "blitz", "blitz"]) {
+        tickets.push(queue(&first, player, json!({ "mode": mode })).await.ticket_id);
+    }
+    for (player, id) in four.iter().zip(&tickets) {
+        assert_eq!(poll(&second, player, id, 20_000).await.status, TicketStatus::Matched);
+    }
+    for node in [&first, &second] {
+        assert!(says(node, "matches_started_total 1").await, "each has started one of the two matches");
+    }
+    // A node that ends hands its part on.
+    assert!(first.terminate().success());
+    let begun = Instant::now();
+    while !says(&second, "matchmaking_leases 2").await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the part of a node that ended lies idle");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

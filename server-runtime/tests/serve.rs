@@ -13,7 +13,8 @@ use agones_sdk::State;
 use agones_sdk::sidecar::{Sidecar, SidecarConfig};
 use backend_proto::signature::{self, RESULT_KEY_ANNOTATION, ResultKey};
 use backend_proto::{
-    MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest, SubmitResultReply,
+    CancelBackfillReply, CancelBackfillRequest, MatchResult, Matches, MatchesServer, ReportLostReply,
+    ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply,
 };
 use futures_util::{SinkExt, StreamExt};
 use netcode_client::{Client, ClientState};
@@ -56,6 +57,20 @@ impl Matches for Backend {
         _: Request<ReportLostRequest>,
     ) -> Result<Response<ReportLostReply>, RpcStatus> {
         Ok(Response::new(ReportLostReply { changed: true }))
+    }
+
+    async fn request_backfill(
+        &self,
+        _: Request<RequestBackfillRequest>,
+    ) -> Result<Response<RequestBackfillReply>, RpcStatus> {
+        Ok(Response::new(RequestBackfillReply::default()))
+    }
+
+    async fn cancel_backfill(
+        &self,
+        _: Request<CancelBackfillRequest>,
+    ) -> Result<Response<CancelBackfillReply>, RpcStatus> {
+        Ok(Response::new(CancelBackfillReply::default()))
     }
 }
 

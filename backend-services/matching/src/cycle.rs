@@ -14,8 +14,8 @@ use crate::ticket::{Millis, TicketId};
 const RETRY_MS: u64 = 1000;
 
 impl Pool {
-    /// One queue: running matches first, then the longest waiting.
-    pub(crate) fn look(&mut self, key: &(usize, String), now: Millis) -> Vec<Match> {
+    /// One queue: running matches first, then the longest waiting, for so many new matches at `most`.
+    pub(crate) fn look(&mut self, key: &(usize, String), now: Millis, most: usize) -> Vec<Match> {
         let (rules, shapes) = &self.rules[key.0];
         let sorted = &self.queues[key].sorted;
         let slots = sorted.iter().filter_map(|&place| Some((place, self.slots[place as usize].as_ref()?)));
@@ -29,9 +29,11 @@ impl Pool {
             .collect();
         refills.sort_by_key(|refill| (refill.backfill.queued, refill.backfill.id));
         let (found, barren) = if self.exact && seekers.len() <= exact::SEEKERS_MAX && refills.is_empty() {
-            (named(exact::solve(rules, shapes, &seekers), &seekers, None), Vec::new())
+            let mut best = exact::solve(rules, shapes, &seekers);
+            best.truncate(most);
+            (named(best, &seekers, None), Vec::new())
         } else {
-            self.greedy(key, seekers, &refills, now)
+            self.greedy(key, seekers, &refills, (now, most))
         };
         let made = found.into_iter().map(|(found, backfill)| self.render(key, &found, backfill)).collect();
         for place in barren {
@@ -49,7 +51,7 @@ impl Pool {
         key: &(usize, String),
         seekers: Vec<Seeker<'_>>,
         refills: &[&Refill],
-        now: Millis,
+        (now, most): (Millis, usize),
     ) -> (Vec<(Found, Option<TicketId>)>, Vec<u32>) {
         let (rules, shapes) = &self.rules[key.0];
         let slot = |seeker: &Seeker<'_>| self.slots[seeker.slot as usize].as_ref();
@@ -70,13 +72,18 @@ impl Pool {
             }
         }
         let mut search = Search::new(rules, shapes);
+        let mut left = most;
         for anchor in anchors {
+            if left == 0 {
+                break;
+            }
             if field.taken[anchor as usize] {
                 continue;
             }
             if let Some(made) = search.around(&mut field, anchor) {
                 field.take(made.teams.iter().flatten().copied());
                 found.extend(named(vec![made], &field.seekers, None));
+                left -= 1;
             } else {
                 barren.push(field.seekers[anchor as usize].slot);
             }

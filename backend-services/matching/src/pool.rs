@@ -154,6 +154,16 @@ impl Pool {
         Prepared::of(ticket, &self.rules[self.mode(&ticket.mode)?].0).map(drop)
     }
 
+    /// Whether a backfill makes sense for its mode.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_backfill(&self, backfill: &Backfill) -> Result<(), TicketFault> {
+        let rules = &self.rules[self.mode(&backfill.mode)?].0;
+        check_backfill(backfill, rules)?;
+        keys(&backfill.attributes, rules).map(drop)
+    }
+
     /// Puts a ticket in. A player has one live ticket.
     ///
     /// # Errors
@@ -232,7 +242,7 @@ impl Pool {
     pub fn commit(&mut self, found: &Match) {
         found.tickets().for_each(|id| self.remove(id));
         if let Some(id) = found.backfill {
-            self.refills.remove(&id);
+            self.remove(id);
         }
     }
 
@@ -246,23 +256,43 @@ impl Pool {
         }
     }
 
-    /// Where the ticket stands by an authority above this pool, whatever the pool believed.
+    /// Where the ticket or backfill stands by an authority above this pool, whatever the pool believed.
     pub fn set(&mut self, id: TicketId, stand: Stand) {
+        if let Some((mode, refill)) = self.refills.get_mut(&id) {
+            refill.taken = stand != Stand::Waiting;
+            let key = (*mode, refill.backfill.build.clone());
+            self.queues.entry(key).or_default().dirty = true;
+        }
         self.change(id, |_| true, stand);
     }
 
     /// Forms all matches that the rules allow now.
     pub fn tick(&mut self, now: Millis) -> Vec<Match> {
+        self.tick_some(now, usize::MAX, |_| true)
+    }
+
+    /// The same for some modes only, and so many new matches at most; running ones that are filled do not count.
+    pub fn tick_some(&mut self, now: Millis, most: usize, ours: impl Fn(&str) -> bool) -> Vec<Match> {
         self.sweep();
-        let keys: Vec<(usize, String)> = self.queues.keys().cloned().collect();
-        let mut found = Vec::new();
+        let ours = |key: &&(usize, String)| ours(&self.rules[key.0].0.mode);
+        let keys: Vec<(usize, String)> = self.queues.keys().filter(ours).cloned().collect();
+        let mut found: Vec<Match> = Vec::new();
+        let mut left = most;
         for key in keys {
             let Some(queue) = self.queues.get_mut(&key) else { continue };
             if !queue.dirty && now.since(queue.looked) < AGE_STEP_MS {
                 continue;
             }
             (queue.dirty, queue.looked) = (false, now);
-            found.extend(self.look(&key, now));
+            let made = self.look(&key, now, left);
+            left -= made.iter().filter(|made| made.backfill.is_none()).count();
+            found.extend(made);
+            if left == 0
+                && let Some(queue) = self.queues.get_mut(&key)
+            {
+                // There may be more where these came from.
+                queue.dirty = true;
+            }
         }
         for made in &found {
             for id in made.tickets() {
@@ -337,8 +367,9 @@ impl Pool {
         true
     }
 
-    /// Takes a ticket out, wherever it stands.
+    /// Takes a ticket or backfill out, wherever it stands.
     pub fn remove(&mut self, id: TicketId) {
+        self.refills.remove(&id);
         let Some(place) = self.places.remove(&id) else { return };
         let Some(slot) = self.slots[place as usize].take() else { return };
         for player in &slot.ticket.players {

@@ -47,6 +47,9 @@ pub(crate) fn fill(rules: &ModeRules, field: &mut Field<'_>, refill: &Refill, pl
     }
     for (_, who) in near {
         let seeker = &field.seekers[who as usize];
+        if seeker.players.iter().any(|player| refill.backfill.avoid.contains(&player.id)) {
+            continue;
+        }
         let fits = |gap: &Gap| {
             let takes = [&gap.takes[..], &seeker.prepared.roles[..]].concat();
             let bound = seeker.limits.roles && !rules.roles.is_empty();

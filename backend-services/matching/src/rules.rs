@@ -45,6 +45,9 @@ pub struct ModeRules {
     /// What every team must be able to fill.
     #[serde(default)]
     pub roles: Vec<RoleSlots>,
+    /// A running match that has lost a player gets another one while at least so many seconds are left; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill_left_s: Option<f64>,
     /// How the rules loosen, in the order of time.
     #[serde(default)]
     pub expansion: Vec<Step>,
@@ -220,6 +223,7 @@ impl ModeRules {
             win_spread: spread_default(),
             attributes: Vec::new(),
             roles: Vec::new(),
+            backfill_left_s: None,
             expansion: Vec::new(),
             ready_check_s: None,
         }
@@ -281,6 +285,9 @@ impl ModeRules {
         between(self.win_spread, 0.0, 1.0, &key("win_spread"))?;
         if let Some(seconds) = self.ready_check_s {
             between(seconds, READY_CHECK_MIN_S, READY_CHECK_MAX_S, &key("ready_check_s"))?;
+        }
+        if let Some(left) = self.backfill_left_s {
+            between(left, 0.0, 86_400.0, &key("backfill_left_s"))?;
         }
         self.check_attributes(at)?;
         self.check_roles(at)?;

@@ -124,6 +124,8 @@ pub struct Backfill {
     pub region: Option<String>,
     /// Who still plays, team by team; every team of the match is listed, the empty ones too.
     pub teams: Vec<Vec<Player>>,
+    /// Who must not join: those who left it, for one.
+    pub avoid: Vec<PlayerId>,
     /// What the mode's constraints ask for: those who join must fit it.
     pub attributes: BTreeMap<String, Attribute>,
     /// Since when it asks.

@@ -276,6 +276,7 @@ fn a_running_match_is_filled() {
         build: String::new(),
         region: None,
         teams,
+        avoid: Vec::new(),
         attributes: BTreeMap::new(),
         queued: Millis(0),
     };

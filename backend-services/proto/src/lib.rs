@@ -38,7 +38,8 @@ pub use boards_v1::boards_server::{Boards, BoardsServer};
 pub use match_v1::matches_client::MatchesClient;
 pub use match_v1::matches_server::{Matches, MatchesServer};
 pub use match_v1::{
-    MatchResult, PlayerResult, ReportLostReply, ReportLostRequest, SubmitResultReply, Withheld,
+    BackfillSeat, CancelBackfillReply, CancelBackfillRequest, MatchResult, PlayerResult, ReportLostReply,
+    ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply, Withheld,
 };
 
 /// Name of the metadata entry that carries `Bearer <service token>`.

@@ -41,11 +41,18 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The request that takes a server of `selection` for this match.
-    pub(super) fn request(&self, selection: &Selection) -> AllocationRequest {
+    /// The request that takes a server of `selection`, in this region, for this match.
+    pub(super) fn request(&self, selection: &Selection, region: &str) -> AllocationRequest {
         let fleet = selection.fleet.iter().map(|fleet| (FLEET_LABEL.to_owned(), fleet.clone()));
         let match_labels = fleet.chain(selection.labels.clone()).collect();
-        let sheet = serde_json::to_string(&self.sheet).expect("a sheet is plain JSON");
+        let mut sheet = self.sheet.clone();
+        if let Some(named) = sheet.backfill.as_mut().and_then(|terms| terms.get_mut("region"))
+            && !region.is_empty()
+        {
+            // Where it is played in the end: another one than was thought of, where that had no server.
+            *named = region.into();
+        }
+        let sheet = serde_json::to_string(&sheet).expect("a sheet is plain JSON");
         let mut annotations = BTreeMap::from([(MATCH_ANNOTATION.to_owned(), sheet)]);
         if let Some(key) = &self.result_key {
             annotations.insert(RESULT_KEY_ANNOTATION.to_owned(), key.to_text());

@@ -1,5 +1,6 @@
 //! Which region a match is played in: the one whose worst latency over all its players is least, among those within
-//! the limit; a region without a ready server comes after all that have one. Pure.
+//! the limit; a region without a ready server comes after all that have one. A region without a name is everywhere.
+//! Pure.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +33,9 @@ pub fn rank(
         let worst_ms = if measured { worst(region) } else { None };
         Ranked { index, worst_ms }
     });
+    let everywhere = |ranked: &Ranked| regions[ranked.index].is_empty();
     let within = |ranked: &Ranked| match (measured, latency_max_ms) {
-        (true, Some(max)) => ranked.worst_ms.is_some_and(|worst| worst <= max),
+        (true, Some(max)) => everywhere(ranked) || ranked.worst_ms.is_some_and(|worst| worst <= max),
         _ => true,
     };
     let mut ranked: Vec<Ranked> = ranked.filter(within).collect();
@@ -79,5 +81,11 @@ mod tests {
         check(&pair, Some(100), &[], &[1]);
         check(&[map(&[]), map(&[])], Some(1), &[], &[0, 1, 2]);
         check(&[], Some(1), &[1], &[0, 2, 1]);
+    }
+
+    #[test]
+    fn a_region_without_a_name_is_everywhere() {
+        let ranked = rank(&[""], &[map(&[("eu", 300)])], Some(100), |_| true);
+        assert_eq!(ranked.iter().map(|ranked| ranked.index).collect::<Vec<_>>(), [0]);
     }
 }

@@ -128,8 +128,8 @@ impl Servers {
     /// a server may be ours already.
     async fn look(&self, wanted: &Wanted, begun: Instant) -> Result<Server, AllocationFault> {
         let mut worst = AllocationFault::NoneReady;
-        for cluster in self.order(wanted, begun) {
-            match self.take(cluster, wanted, begun).await {
+        for (region, cluster) in self.order(wanted, begun) {
+            match self.take(region, cluster, wanted, begun).await {
                 Ok(server) => return Ok(server),
                 Err(deadline @ AllocationFault::Deadline(_)) => return Err(deadline),
                 Err(AllocationFault::NoneReady) => {}
@@ -147,7 +147,7 @@ impl Servers {
 
     /// The clusters in the order in which they are asked: by region, in it those with ready servers first, then by
     /// priority and weight.
-    fn order(&self, wanted: &Wanted, now: Instant) -> Vec<&Cluster> {
+    fn order(&self, wanted: &Wanted, now: Instant) -> Vec<(&str, &Cluster)> {
         let regions = &self.0.regions;
         let names: Vec<&str> = self.regions().collect();
         let has_room = |index: usize| regions[index].clusters.iter().any(|cluster| cluster.room(now) > 0);
@@ -159,7 +159,8 @@ impl Servers {
                 let ranks: Vec<Rank> = clusters.iter().map(|cluster| cluster.rank).collect();
                 let mut order = policy::order(&ranks, fastrand::f64);
                 order.sort_by_key(|index| clusters[*index].room(now) == 0);
-                order.into_iter().map(|index| &clusters[index])
+                let name = regions[ranked.index].name.as_str();
+                order.into_iter().map(move |index| (name, &clusters[index]))
             })
             .collect()
     }
@@ -167,13 +168,14 @@ impl Servers {
     /// Asks one cluster, again where a race was lost.
     async fn take(
         &self,
+        region: &str,
         cluster: &Cluster,
         wanted: &Wanted,
         begun: Instant,
     ) -> Result<Server, AllocationFault> {
         lock(&cluster.gate).begin();
         let mut ending = Ending { gate: &cluster.gate, outcome: Outcome::Failed };
-        let request = wanted.request(&cluster.selection);
+        let request = wanted.request(&cluster.selection, region);
         let mut tries = 0;
         loop {
             let left = self.0.deadline.saturating_sub(begun.elapsed());

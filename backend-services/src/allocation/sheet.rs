@@ -18,6 +18,10 @@ pub struct MatchSheet {
     pub seed: u64,
     /// Who will come.
     pub players: Vec<SheetPlayer>,
+    /// By which terms it gets other players when some leave: the server reads `left_s`, the seconds that must be left, and
+    /// hands the whole back when it asks. Absent: it gets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<serde_json::Value>,
 }
 
 /// A player on a [`MatchSheet`].

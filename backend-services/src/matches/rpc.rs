@@ -1,15 +1,19 @@
 //! The gRPC service for game servers: parse, call, render. Every call is idempotent by match id, and counts only as
-//! the word of its match's own server: the service token says that a game server speaks, the signature which one.
+//! the word of its match's own server: the service token says that a game server speaks, the signature which one. Wishes
+//! for players (`backfill`) have no signature: the service token alone admits them.
 
 use backend_proto::signature::{self, REFUSAL_CODE, SignatureFault};
 use backend_proto::{
-    AUTHORIZATION, MatchResult, Matches, MatchesServer, ReportLostReply, ReportLostRequest,
-    SubmitResultReply, Withheld,
+    AUTHORIZATION, CancelBackfillReply, CancelBackfillRequest, MatchResult, Matches, MatchesServer,
+    ReportLostReply, ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply,
+    Withheld,
 };
+use tokio::sync::watch;
 use tonic::metadata::MetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
+use super::backfill;
 use super::effects::Judge;
 use super::news::News;
 use super::record;
@@ -17,7 +21,8 @@ use super::rules::{self, newcomer};
 use crate::clock::UnixMs;
 use crate::crypto::equal_secrets;
 use crate::ids::MatchId;
-use crate::matchmaking::desk::Desk;
+use crate::matchmaking::Matchmaker;
+use crate::matchmaking::backfill::BackfillFault;
 use crate::store::{Before, Finished, HeldScore, Reported, StoreError, Stores};
 
 /// A result may have so many bytes; 255 players need some 15 KiB.
@@ -29,9 +34,10 @@ const REASON_CHARS_MAX: usize = 256;
 pub struct MatchService {
     stores: Stores,
     judge: Judge,
-    desk: Desk,
+    matchmaker: Matchmaker,
     news: News,
     unsigned: Unsigned,
+    draining: watch::Receiver<bool>,
 }
 
 /// What becomes of results without a signature, of matches that have a key.
@@ -60,12 +66,14 @@ impl Guard {
 pub fn service(
     stores: Stores,
     judge: Judge,
-    desk: Desk,
+    matchmaker: Matchmaker,
     news: News,
     unsigned: Unsigned,
     guard: Guard,
+    draining: watch::Receiver<bool>,
 ) -> InterceptedService<MatchesServer<MatchService>, Guard> {
-    let server = MatchesServer::new(MatchService { stores, judge, desk, news, unsigned });
+    let service = MatchService { stores, judge, matchmaker, news, unsigned, draining };
+    let server = MatchesServer::new(service);
     InterceptedService::new(server.max_decoding_message_size(MESSAGE_BYTES_MAX), guard)
 }
 
@@ -103,7 +111,7 @@ impl Matches for MatchService {
             Finished::Counted => {
                 tracing::info!(id = %checked.id, server = result.server, withheld = held.len(), "match result counted");
                 metrics::counter!("matches_finished_total").increment(1);
-                self.desk.players_freed();
+                self.matchmaker.desk.players_freed();
                 self.stores.ranks.tell(&finished.changes).await;
                 // The ranks first: whoever is told asks them next.
                 self.news.tell(checked.id).await;
@@ -132,10 +140,37 @@ impl Matches for MatchService {
             let reason: String = report.reason.chars().take(REASON_CHARS_MAX).collect();
             tracing::warn!(%id, ?reason, "match given up by its server");
             metrics::counter!("matches_lost_total").increment(1);
-            self.desk.players_freed();
+            self.matchmaker.desk.players_freed();
             self.news.tell(id).await;
         }
         Ok(Response::new(ReportLostReply { changed }))
+    }
+
+    async fn request_backfill(
+        &self,
+        request: Request<RequestBackfillRequest>,
+    ) -> Result<Response<RequestBackfillReply>, Status> {
+        let wish = backfill::wish(&request.into_inner())
+            .map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        let told = self.matchmaker.backfill(&wish, self.draining.clone()).await;
+        let told = told.map_err(|fault| match fault {
+            BackfillFault::Terms(fault) => Status::invalid_argument(fault.to_string()),
+            BackfillFault::Store(error) => failed(&error),
+        })?;
+        Ok(Response::new(backfill::reply(told)))
+    }
+
+    async fn cancel_backfill(
+        &self,
+        request: Request<CancelBackfillRequest>,
+    ) -> Result<Response<CancelBackfillReply>, Status> {
+        let id: MatchId = request
+            .into_inner()
+            .match_id
+            .parse()
+            .map_err(|_| Status::invalid_argument("match_id is not a UUID"))?;
+        let changed = self.matchmaker.cancel_backfill(id).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(CancelBackfillReply { changed }))
     }
 }
 

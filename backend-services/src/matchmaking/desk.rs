@@ -83,7 +83,10 @@ impl Desk {
 
     /// Whether the ticket makes sense for its mode.
     pub(super) fn check(&self, record: &Record) -> Result<(), matching::TicketFault> {
-        self.lock().pool.check(&record.to_pool())
+        match record.to_backfill() {
+            Some(backfill) => self.lock().pool.check_backfill(&backfill),
+            None => self.lock().pool.check(&record.to_pool()),
+        }
     }
 
     /// The ticket as this node knows it, while it lives.
@@ -110,11 +113,16 @@ impl Desk {
         left.map(Duration::from_millis)
     }
 
-    /// All matches that the rules allow now, by what this node knows.
-    pub(super) fn tick(&self, now: UnixMs) -> Vec<(Match, Vec<Entry>)> {
+    /// The matches of some modes that the rules allow now, `most` new ones, by what this node knows.
+    pub(super) fn tick(
+        &self,
+        now: UnixMs,
+        most: usize,
+        ours: impl Fn(&str) -> bool,
+    ) -> Vec<(Match, Vec<Entry>)> {
         let mut copy = self.lock();
         metrics::gauge!("matchmaking_tickets").set(copy.live.len() as f64);
-        let found = copy.pool.tick(millis(now));
+        let found = copy.pool.tick_some(millis(now), most, ours);
         let entries = |found: &Match| -> Vec<Entry> {
             found.tickets().filter_map(|id| copy.live.get(&TicketId::from_u128(id.0)).cloned()).collect()
         };
@@ -126,10 +134,10 @@ impl Desk {
         self.lock().pool.give_back(found);
     }
 
-    /// Live tickets in some state.
-    pub(super) fn standing(&self, wanted: impl Fn(&State) -> bool, limit: usize) -> Vec<Entry> {
+    /// Some live tickets.
+    pub(super) fn standing(&self, wanted: impl Fn(&Entry) -> bool, limit: usize) -> Vec<Entry> {
         let copy = self.lock();
-        copy.live.values().filter(|entry| wanted(&entry.state)).take(limit).cloned().collect()
+        copy.live.values().filter(|entry| wanted(entry)).take(limit).cloned().collect()
     }
 
     /// The tickets of one ready check, as far as this node knows.
@@ -237,7 +245,8 @@ impl Copy {
         if state.is_final() {
             self.pool.remove(pool_id(id));
             let gone = self.live.remove(&id);
-            if let (Some(entry), State::Matched { .. }) = (gone, &state) {
+            let players = gone.filter(|entry| entry.record.fills.is_none());
+            if let (Some(entry), State::Matched { .. }) = (players, &state) {
                 let waited = millis(now).since(entry.record.queued);
                 self.estimator.note(&entry.record.mode, None, entry.record.members.len(), waited);
             }
@@ -246,7 +255,10 @@ impl Copy {
                 && !self.live.contains_key(&id)
             {
                 // A ticket that these rules refuse came by other rules: it waits for a node that knows them.
-                _ = self.pool.enqueue(record.to_pool());
+                _ = match record.to_backfill() {
+                    Some(backfill) => self.pool.enqueue_backfill(backfill).is_ok(),
+                    None => self.pool.enqueue(record.to_pool()).is_ok(),
+                };
                 self.live.insert(id, Entry { record, state: state.clone() });
             }
             if let Some(entry) = self.live.get_mut(&id) {
@@ -264,7 +276,7 @@ fn stand(state: &State) -> Stand {
     match state {
         State::Queued => Stand::Waiting,
         State::Held => Stand::Paused(Pause::InMatch),
-        State::Asked(_) | State::Starting(_) => Stand::Taken,
+        State::Asked(_) | State::Starting(_) | State::Offered(_) => Stand::Taken,
         _ => Stand::Paused(Pause::Deactivated),
     }
 }

@@ -1,12 +1,16 @@
 //! From a wish to play to a place in a match: `routes` parse and render, `desk` follows the shared `queue` of tickets
 //! and holds the pool of the crate `matching`, `worker` finds servers. This file is what a caller can ask for.
 
+mod asks;
+pub mod backfill;
 mod browser_url;
 pub mod desk;
+mod fill;
 mod party;
 pub mod queue;
 mod ready;
 pub mod routes;
+mod shares;
 pub mod ticket;
 mod worker;
 
@@ -164,6 +168,7 @@ impl Matchmaker {
             latencies: request.latencies,
             attributes: request.attributes,
             queued: desk::millis(now),
+            fills: None,
         };
         self.desk.check(&record).map_err(|fault| refused(&fault))?;
         let mut state = State::Queued;

@@ -238,7 +238,7 @@ fn parse(id: &str) -> Result<TicketId, ApiError> {
 
 pub(crate) fn render(app: &App, view: &View) -> Json<Ticket> {
     let status = match &view.state {
-        Stand::Queued | Stand::Held | Stand::Starting(_) => TicketStatus::Queued,
+        Stand::Queued | Stand::Held | Stand::Starting(_) | Stand::Offered(_) => TicketStatus::Queued,
         Stand::Paused => TicketStatus::Inactive,
         Stand::Asked(_) => TicketStatus::ReadyCheck,
         Stand::Matched { .. } => TicketStatus::Matched,

@@ -50,6 +50,40 @@ pub struct Record {
     pub attributes: BTreeMap<String, Attribute>,
     /// Since when, Unix milliseconds.
     pub queued: Millis,
+    /// The running match that it is the ticket of; absent: players who want to play.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fills: Option<Fills>,
+}
+
+/// A running match that wants players: its ticket has no members of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fills {
+    /// A UUID.
+    pub match_id: String,
+    /// Where it is played; absent where the mode has no regions.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Who holds a seat, team by team.
+    pub teams: Vec<Vec<Member>>,
+    /// Who gave one up, not to come back.
+    #[serde(default)]
+    pub gone: Vec<u64>,
+}
+
+/// By which terms a running match gets other players: on its match sheet, and handed back by its server as they are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Nobody is looked for with fewer seconds left.
+    pub left_s: f64,
+    /// Where it is played; absent where the mode has no regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Which build.
+    #[serde(default)]
+    pub build: String,
+    /// What those who join must fit.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Attribute>,
 }
 
 impl Record {
@@ -68,15 +102,23 @@ impl Record {
         self.members.iter().filter_map(|member| PlayerId::new(member.player))
     }
 
+    /// As the pool takes a running match; `None` for players.
+    pub fn to_backfill(&self) -> Option<matching::Backfill> {
+        let fills = self.fills.as_ref()?;
+        Some(matching::Backfill {
+            id: matching::TicketId(self.ticket_id().as_u128()),
+            mode: self.mode.clone(),
+            build: self.build.clone(),
+            region: fills.region.clone(),
+            teams: fills.teams.iter().map(|team| team.iter().map(player).collect()).collect(),
+            avoid: fills.gone.iter().copied().map(matching::PlayerId).collect(),
+            attributes: self.attributes.clone(),
+            queued: self.queued,
+        })
+    }
+
     /// As the pool takes it.
     pub fn to_pool(&self) -> matching::Ticket {
-        let player = |member: &Member| matching::Player {
-            id: matching::PlayerId(member.player),
-            mu: member.mu,
-            sigma: member.sigma,
-            roles: member.roles.clone(),
-            avoid: member.avoid.iter().copied().map(matching::PlayerId).collect(),
-        };
         matching::Ticket {
             id: matching::TicketId(self.ticket_id().as_u128()),
             mode: self.mode.clone(),
@@ -86,6 +128,16 @@ impl Record {
             attributes: self.attributes.clone(),
             queued: self.queued,
         }
+    }
+}
+
+fn player(member: &Member) -> matching::Player {
+    matching::Player {
+        id: matching::PlayerId(member.player),
+        mu: member.mu,
+        sigma: member.sigma,
+        roles: member.roles.clone(),
+        avoid: member.avoid.iter().copied().map(matching::PlayerId).collect(),
     }
 }
 
@@ -100,8 +152,10 @@ pub enum State {
     Held,
     /// Its players are asked whether they are ready for a match.
     Asked(Asked),
-    /// In this match, which is being started.
+    /// In this match, which is being started; or, by this name, being seated in a running one.
     Starting(MatchId),
+    /// A running match, for which newcomers are seated, by this name; its server has not read of them yet.
+    Offered(MatchId),
     /// In this match, here, in this team.
     Matched {
         /// Which.
@@ -164,6 +218,7 @@ impl State {
             Self::Held => "held".to_owned(),
             Self::Asked(asked) => asked.to_text(),
             Self::Starting(id) => format!("starting {id}"),
+            Self::Offered(id) => format!("offered {id}"),
             Self::Matched { id, address, team } => format!("matched {id} {address} {team}"),
             Self::Cancelled => "cancelled".to_owned(),
             Self::Expired => "expired".to_owned(),
@@ -181,6 +236,7 @@ impl State {
             "held" => Self::Held,
             "asked" => Self::Asked(Asked::from_text(text)?),
             "starting" => Self::Starting(words.next()?.parse().ok()?),
+            "offered" => Self::Offered(words.next()?.parse().ok()?),
             "matched" => Self::Matched {
                 id: words.next()?.parse().ok()?,
                 address: words.next()?.to_owned(),
@@ -239,6 +295,7 @@ mod tests {
             asked(None),
             asked(Some("north west 2")),
             State::Starting(id),
+            State::Offered(id),
             matched,
             State::Expired,
             State::NotReady(NotReady::Silent),

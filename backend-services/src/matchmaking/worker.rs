@@ -1,9 +1,9 @@
-//! Gives the pool its clock and its matches their servers, on the one node that holds the lease: take the tickets,
+//! Gives the pool its clock and its matches their servers, for the modes whose leases this node holds: take the tickets,
 //! open the match in the store (which binds the players), allocate a server, mark it running, hand out places. Every
 //! step that fails undoes the ones before it, and the tickets wait on with their age. What a node leaves half done
 //! when it dies, the next holder of the lease brings to an end.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,14 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Matchmaker;
+use super::asks::wanted;
+use super::fill::fill;
 use super::queue::{Entry, Lease, Shifted};
 use super::ready;
+use super::shares::Shares;
 use super::ticket::{Member, State};
-use crate::allocation::{Admission, AllocationFault, MatchSheet, SheetPlayer, Wanted};
+use crate::allocation::{Admission, AllocationFault, Wanted};
 use crate::clock::UnixMs;
-use crate::crypto::random_u64;
 use crate::ids::{MatchId, PlayerId, TicketId};
 use crate::store::{MatchState, OpenMatch, StoreError};
 
@@ -27,7 +29,7 @@ use crate::store::{MatchState, OpenMatch, StoreError};
 const ALLOCATING_MAX: Duration = Duration::from_secs(30);
 /// A node that has not renewed its lease for so long is taken for dead.
 const LEASE: Duration = Duration::from_secs(3);
-/// The lease is renewed, and what is left over looked after, this often.
+/// Leases are renewed and shared, and what is left over looked after, this often.
 const CHORES_EVERY: Duration = Duration::from_millis(500);
 /// Tickets that one look after leftovers reads the store for; the rest waits for the next.
 const LOOK_MAX: usize = 64;
@@ -45,12 +47,12 @@ enum StartFault {
     GivenUp,
 }
 
-/// Matches that this process is starting: nobody else's leftovers.
-type Own = Arc<Mutex<HashSet<MatchId>>>;
+/// Matches that this process is starting, with their modes: nobody else's leftovers.
+type Own = Arc<Mutex<HashMap<MatchId, String>>>;
 
 struct Worker {
     matchmaker: Matchmaker,
-    lease: Option<Lease>,
+    shares: Shares,
     renewed: Option<Instant>,
     own: Own,
     starting: JoinSet<()>,
@@ -61,7 +63,8 @@ pub async fn run(matchmaker: Matchmaker, mut drain: watch::Receiver<bool>) {
     let mut clock = tokio::time::interval(matchmaker.settings.tick);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (desk, starting) = (matchmaker.desk.clone(), JoinSet::new());
-    let mut worker = Worker { matchmaker, lease: None, renewed: None, own: Own::default(), starting };
+    let shares = Shares::new(desk.rules().modes.iter().map(|rules| rules.mode.clone()).collect());
+    let mut worker = Worker { matchmaker, shares, renewed: None, own: Own::default(), starting };
     loop {
         tokio::select! {
             _ = drain.wait_for(|draining| *draining) => break,
@@ -74,10 +77,8 @@ pub async fn run(matchmaker: Matchmaker, mut drain: watch::Receiver<bool>) {
         }
     }
     while worker.starting.join_next().await.is_some() {}
-    if let Some(lease) = &worker.lease
-        && let Err(error) = desk.queue().release(lease).await
-    {
-        tracing::warn!(%error, "lease not given up; it lapses by itself");
+    if let Err(error) = worker.leave().await {
+        tracing::warn!(%error, "leases not given up; they lapse by themselves");
     }
 }
 
@@ -85,16 +86,15 @@ impl Worker {
     async fn turn(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
         if self.renewed.is_none_or(|renewed| now.saturating_duration_since(renewed) >= CHORES_EVERY) {
-            let held = self.lease.take();
-            self.lease = self.matchmaker.desk.queue().lease(held.as_ref(), LEASE).await?;
+            self.share().await?;
             self.renewed = Some(now);
-            if self.lease.is_some() {
+            if !self.shares.held().is_empty() {
                 self.expire().await?;
                 self.recover().await?;
                 self.matchmaker.sweep_parties().await?;
             }
         }
-        if self.lease.is_some() {
+        if !self.shares.held().is_empty() {
             self.release_freed().await?;
             self.resolve(now).await?;
             self.form(now);
@@ -102,24 +102,48 @@ impl Worker {
         Ok(())
     }
 
-    fn form(&mut self, now: Instant) {
-        let Some(lease) = self.lease.clone() else { return };
-        if self.matchmaker.servers.room(now) == 0 {
-            return;
+    /// Keeps this node's part of the modes, and no more.
+    async fn share(&mut self) -> Result<(), StoreError> {
+        let queue = self.matchmaker.desk.queue();
+        self.shares.learn(queue.share(self.shares.modes(), self.shares.held(), LEASE).await?);
+        let own = self.own.clone();
+        for lease in self.shares.give_up(|mode| lock(&own).values().any(|busy| busy == mode)) {
+            queue.release(&lease).await?;
         }
-        let mut questions =
-            self.matchmaker.servers.room(now).saturating_sub(self.matchmaker.desk.checks_len());
-        for (found, entries) in self.matchmaker.desk.tick(UnixMs::now()) {
-            // Who joins a match that runs is not asked: its players would wait for the answer.
-            let asks = found.backfill.is_none();
-            if let Some(patience) = self.matchmaker.ready_check(&found.mode).filter(|_| asks) {
+        metrics::gauge!("matchmaking_leases").set(self.shares.held().len() as f64);
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        let queue = self.matchmaker.desk.queue();
+        for lease in self.shares.held() {
+            queue.release(lease).await?;
+        }
+        queue.leave().await
+    }
+
+    fn form(&mut self, now: Instant) {
+        let (shares, room) = (&self.shares, self.matchmaker.servers.room(now));
+        let mut questions = room.saturating_sub(self.matchmaker.desk.checks_len());
+        let mut asked = Vec::new();
+        // No more than there are servers for: what is formed in vain is formed again, at every turn.
+        for (found, entries) in
+            self.matchmaker.desk.tick(UnixMs::now(), room, |mode| shares.forming(mode).is_some())
+        {
+            let Some(lease) = shares.forming(&found.mode).cloned() else { continue };
+            if found.backfill.is_some() {
+                let filling = refill(self.matchmaker.clone(), self.own.clone(), lease, found, entries);
+                self.starting.spawn(filling);
+                continue;
+            }
+            if let Some(patience) = self.matchmaker.ready_check(&found.mode) {
                 // Nobody is asked for a match that would find no server.
                 if questions == 0 {
                     self.matchmaker.desk.give_back(&found);
                     continue;
                 }
                 questions -= 1;
-                self.ask(lease.clone(), found, entries, patience);
+                asked.push((lease, found, entries, patience));
                 continue;
             }
             // A match for which there is no server waits with its tickets.
@@ -130,11 +154,14 @@ impl Worker {
             self.starting.spawn(begin(
                 self.matchmaker.clone(),
                 self.own.clone(),
-                lease.clone(),
+                lease,
                 admission,
                 found,
                 entries,
             ));
+        }
+        for (lease, found, entries, patience) in asked {
+            self.ask(lease, found, entries, patience);
         }
     }
 
@@ -154,9 +181,10 @@ impl Worker {
 
     /// Does what the answers to ready checks come to.
     async fn resolve(&mut self, now: Instant) -> Result<(), StoreError> {
-        let Some(lease) = self.lease.clone() else { return Ok(()) };
         for (id, entries) in self.matchmaker.desk.checks() {
-            if lock(&self.own).contains(&id) {
+            let mode = entries.first().map_or("", |entry| entry.record.mode.as_str()).to_owned();
+            let Some(lease) = self.shares.forming(&mode).cloned() else { continue };
+            if lock(&self.own).contains_key(&id) {
                 continue;
             }
             match ready::verdict(&entries, UnixMs::now()) {
@@ -166,7 +194,7 @@ impl Worker {
                     // They have accepted: they wait for a server together.
                     let Some(admission) = self.matchmaker.servers.admit(now) else { continue };
                     let Some(found) = ready::wanted(&entries) else { continue };
-                    lock(&self.own).insert(id);
+                    lock(&self.own).insert(id, mode);
                     let (matchmaker, own, lease) = (self.matchmaker.clone(), self.own.clone(), lease.clone());
                     self.starting.spawn(async move {
                         begin(matchmaker, own.clone(), lease, admission, found, entries).await;
@@ -184,15 +212,20 @@ impl Worker {
         let idle_ms = i64::try_from(matchmaker.settings.idle_max.as_millis()).unwrap_or(i64::MAX);
         let before = UnixMs(UnixMs::now().0.saturating_sub(idle_ms));
         for id in matchmaker.desk.queue().idle(before, LOOK_MAX).await? {
+            let mode = matchmaker.desk.entry(id).map(|entry| entry.record.mode);
+            let Some(lease) = self.shares.minding(mode.as_deref().unwrap_or_default()) else { continue };
             let waiting = [State::Queued, State::Paused, State::Held];
-            matchmaker.desk.queue().shift(&[(id, State::Expired)], &waiting, self.lease.as_ref()).await?;
+            matchmaker.desk.queue().shift(&[(id, State::Expired)], &waiting, Some(lease)).await?;
         }
         Ok(())
     }
 
     /// Looks again at tickets whose players were in a match.
     async fn release_freed(&self) -> Result<(), StoreError> {
-        for entry in self.matchmaker.desk.standing(|state| *state == State::Held, LOOK_MAX) {
+        let minds = |entry: &Entry| self.shares.minding(&entry.record.mode).is_some();
+        for entry in
+            self.matchmaker.desk.standing(|entry| entry.state == State::Held && minds(entry), LOOK_MAX)
+        {
             let mut free = true;
             for player in entry.record.player_ids() {
                 free &= self.matchmaker.db.live_match_of(player).await?.is_none();
@@ -207,15 +240,19 @@ impl Worker {
 
     /// Brings to an end what another node, or this one before a crash, was starting.
     async fn recover(&self) -> Result<(), StoreError> {
-        for entry in self.matchmaker.desk.standing(|state| matches!(state, State::Starting(_)), LOOK_MAX) {
-            let State::Starting(id) = entry.state else { continue };
-            if lock(&self.own).contains(&id) {
-                continue;
+        let foreign = |entry: &Entry| match &entry.state {
+            State::Starting(id) | State::Offered(id) => {
+                self.shares.minding(&entry.record.mode).is_some() && !lock(&self.own).contains_key(id)
             }
+            _ => false,
+        };
+        for entry in self.matchmaker.desk.standing(foreign, LOOK_MAX) {
+            let (State::Starting(id) | State::Offered(id)) = entry.state else { continue };
             let to = self.ended(&entry, id).await?;
             let ticket = entry.record.ticket_id();
             let desk = &self.matchmaker.desk;
-            let shifted = desk.queue().shift(&[(ticket, to.clone())], &[State::Starting(id)], None).await?;
+            let from = [entry.state.clone()];
+            let shifted = desk.queue().shift(&[(ticket, to.clone())], &from, None).await?;
             if shifted == Shifted::Done {
                 tracing::warn!(%id, %ticket, to = to.to_text(), "a match that nobody was starting any more");
                 metrics::counter!("matchmaking_recovered_total").increment(1);
@@ -229,20 +266,29 @@ impl Worker {
     /// Where a ticket goes whose match nobody is starting any more.
     async fn ended(&self, entry: &Entry, id: MatchId) -> Result<State, StoreError> {
         let db = &self.matchmaker.db;
+        if entry.record.fills.is_some() {
+            // Its server asks anew, and reads of whoever was seated.
+            return Ok(State::Expired);
+        }
         if db.match_state(id).await? == Some(MatchState::Allocating) {
             // Should its node be alive after all, it finds that the match is gone.
             db.abandon_match(id).await?;
         }
-        if !matches!(db.match_state(id).await?, Some(MatchState::Running | MatchState::Finished)) {
-            return Ok(State::Queued);
-        }
-        let mut players = entry.record.player_ids();
-        let found = match players.next() {
+        let live = match entry.record.player_ids().next() {
             Some(player) => db.live_match_of(player).await?,
             None => None,
         };
-        let (address, team) = found.map_or((None, 0), |(live, team)| (live.address, team));
-        Ok(State::Matched { id, address: address.unwrap_or_else(|| "-".to_owned()), team })
+        // Bound by the match that was started, or by the running one in which they were being seated.
+        if let Some((live, team)) = live
+            && live.state == MatchState::Running
+        {
+            let address = live.address.unwrap_or_else(|| "-".to_owned());
+            return Ok(State::Matched { id: live.id, address, team });
+        }
+        Ok(match db.match_state(id).await? {
+            Some(MatchState::Finished) => State::Matched { id, address: "-".to_owned(), team: 0 },
+            _ => State::Queued,
+        })
     }
 }
 
@@ -256,9 +302,17 @@ async fn begin(
     entries: Vec<Entry>,
 ) {
     let id = MatchId::random();
-    lock(&own).insert(id);
+    lock(&own).insert(id, found.mode.clone());
     start(&matchmaker, &lease, admission, id, &found, &entries).await;
     lock(&own).remove(&id);
+}
+
+/// Seats newcomers in a running match, under a name of its own.
+async fn refill(matchmaker: Matchmaker, own: Own, lease: Lease, found: Match, entries: Vec<Entry>) {
+    let commit = MatchId::random();
+    lock(&own).insert(commit, found.mode.clone());
+    fill(&matchmaker, &lease, commit, &found, &entries).await;
+    lock(&own).remove(&commit);
 }
 
 /// Starts a match, or gives its tickets back.
@@ -354,7 +408,9 @@ async fn try_start(
     };
     matchmaker.db.open_match(&open).await?.map_err(StartFault::Busy)?;
 
-    let wanted = Wanted { result_key: Some(key), ..wanted(matchmaker, id, found, &seats, entries) };
+    let length_s = matchmaker.settings.match_seconds;
+    let wanted = wanted(matchmaker.desk.rules(), length_s, id, found, &seats, entries, opened);
+    let wanted = Wanted { result_key: Some(key), ..wanted };
     let server = matchmaker.servers.allocate(admission, &wanted).await?;
     let settings = &matchmaker.settings;
     let length = Duration::from_secs(u64::from(settings.match_seconds)) + settings.match_grace;
@@ -381,16 +437,16 @@ async fn try_start(
 }
 
 /// A place in a match that is being started.
-struct Seat {
-    player: PlayerId,
-    name: String,
-    team: u8,
+pub(super) struct Seat {
+    pub(super) player: PlayerId,
+    pub(super) name: String,
+    pub(super) team: u8,
     /// The same number for those who came as one party; 0 for who came alone.
-    party: u32,
+    pub(super) party: u32,
 }
 
 /// Who plays with whom, team by team.
-fn seats(found: &Match, entries: &[Entry]) -> Vec<Seat> {
+pub(super) fn seats(found: &Match, entries: &[Entry]) -> Vec<Seat> {
     let of =
         |id: &matching::TicketId| entries.iter().position(|entry| entry.record.ticket_id().as_u128() == id.0);
     let mut seats = Vec::new();
@@ -408,30 +464,6 @@ fn seats(found: &Match, entries: &[Entry]) -> Vec<Seat> {
     seats
 }
 
-fn wanted(matchmaker: &Matchmaker, id: MatchId, found: &Match, seats: &[Seat], entries: &[Entry]) -> Wanted {
-    let player = |seat: &Seat| SheetPlayer {
-        player: seat.player.as_u64(),
-        name: seat.name.clone(),
-        team: seat.team,
-        party: seat.party,
-    };
-    let sheet = MatchSheet {
-        match_id: id.to_string(),
-        mode: found.mode.clone(),
-        seconds: matchmaker.settings.match_seconds,
-        seed: random_u64() % PlayerId::LIMIT,
-        players: seats.iter().map(player).collect(),
-    };
-    // Where the rules chose a region, it is the one; elsewhere the parties' ways choose.
-    let ways = |entry: &Entry| {
-        let chosen = |region: &&String| found.region.as_ref().is_none_or(|only| *region == only);
-        let near = entry.record.latencies.iter().filter(|(region, _)| chosen(region));
-        near.map(|(region, ms)| (region.clone(), u32::from(*ms))).collect()
-    };
-    let latencies = entries.iter().map(ways).collect();
-    Wanted { id, sheet, result_key: None, latencies, latency_max_ms: None }
-}
-
-fn lock(own: &Own) -> std::sync::MutexGuard<'_, HashSet<MatchId>> {
+fn lock(own: &Own) -> std::sync::MutexGuard<'_, HashMap<MatchId, String>> {
     own.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
 
 use super::StoreError;
+use super::wal_disk::WalDisk;
 
 /// How long a caller waits for a free connection before it is told that the store is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,13 +33,14 @@ pub(super) enum Engine {
     Sqlite {
         write: SqlitePool,
         read: SqlitePool,
+        disk: Arc<WalDisk>,
     },
     Postgres(PgPool),
 }
 
 /// A transaction: dropped without `commit`, it never happened.
 pub(super) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Transaction<'static, Sqlite>, Arc<WalDisk>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -67,8 +69,9 @@ impl Db {
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged write outlives even the machine: one fsync a transaction.
-            .synchronous(SqliteSynchronous::Full)
+            // An acknowledged write outlives even the machine: `WalDisk` syncs after the commit, once for all that have
+            // committed meanwhile, where SQLite itself would sync once for each with nobody else writing.
+            .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(ACQUIRE_TIMEOUT)
             .foreign_keys(true);
         let pool = |connections| {
@@ -80,7 +83,8 @@ impl Db {
         };
         let write = pool(1).connect_with(options.clone()).await?;
         let read = pool(SQLITE_READERS).connect_with(options).await?;
-        Ok(Self(Engine::Sqlite { write, read }))
+        let disk = Arc::new(WalDisk::beside(file));
+        Ok(Self(Engine::Sqlite { write, read, disk }))
     }
 
     pub(super) async fn postgres(url: &str, connections_max: u32) -> Result<Self, StoreError> {
@@ -100,7 +104,9 @@ impl Db {
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match &self.0 {
             // IMMEDIATE takes the write lock at once: a read that turns into a write cannot fail half-way.
-            Engine::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Sqlite { write, disk, .. } => {
+                Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?, Arc::clone(disk))
+            }
             Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }
@@ -125,9 +131,22 @@ impl Db {
     /// Runs one writing statement by itself; the number of rows that it changed.
     pub(super) async fn execute(&self, sql: &'static str, args: &[Value]) -> Result<u64, StoreError> {
         Ok(match &self.0 {
-            Engine::Sqlite { write, .. } => sqlite(sql, args).execute(write).await?.rows_affected(),
+            Engine::Sqlite { write, disk, .. } => {
+                let changed = sqlite(sql, args).execute(write).await?.rows_affected();
+                disk.sync().await?;
+                changed
+            }
             Engine::Postgres(pool) => postgres(sql, args).execute(pool).await?.rows_affected(),
         })
+    }
+
+    /// Waits until whatever was committed before is on the disk, `commit_soon` included.
+    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Engine::Sqlite { disk, .. } => disk.sync().await,
+            // A commit that was acknowledged is in the log; `commit_soon` is followed by one that waits.
+            Engine::Postgres(_) => Ok(()),
+        }
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -136,7 +155,7 @@ impl Db {
 
     pub(super) async fn close(&self) {
         match &self.0 {
-            Engine::Sqlite { write, read } => {
+            Engine::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -191,7 +210,7 @@ impl Line {
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Sqlite(tx) => {
+            Self::Sqlite(tx, _) => {
                 sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(tx) => {
@@ -206,15 +225,31 @@ impl Tx {
 
     pub(super) async fn execute(&mut self, sql: &'static str, args: &[Value]) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Sqlite(tx) => sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx, _) => sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
             Self::Postgres(tx) => postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
         })
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(tx, disk) => {
+                tx.commit().await?;
+                disk.sync().await?;
+            }
             Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Commits for all to see, and for every crash of ours to survive; the disk has it with the next `commit`, `execute`
+    /// or `settle`. A machine that fails before that has lost it, and nothing that came after.
+    pub(super) async fn commit_soon(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx, _) => tx.commit().await?,
+            Self::Postgres(mut tx) => {
+                sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+                tx.commit().await?;
+            }
         }
         Ok(())
     }

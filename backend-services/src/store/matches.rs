@@ -88,7 +88,8 @@ impl Db {
         if !busy.is_empty() {
             return Ok(Err(busy));
         }
-        tx.commit().await?;
+        // A machine that fails before the match has its server has no match to remember; `start_match` waits for both.
+        tx.commit_soon().await?;
         Ok(Ok(()))
     }
 

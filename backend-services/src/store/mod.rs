@@ -23,7 +23,9 @@ mod ranking;
 mod ranks;
 mod ratings;
 mod results;
+mod seats;
 mod tickets;
+mod wal_disk;
 
 use std::path::Path;
 
@@ -43,6 +45,7 @@ pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
 pub use ratings::{OffsetRow, RatingRow};
 pub use results::{Before, CountedMatch, Finished, FinishedMatch, Outcome, Reported};
+pub use seats::{JoinFault, MatchSeat, RunningMatch};
 
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -13,17 +13,20 @@ impl Db {
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?))).collect()
     }
 
-    /// Keeps a ticket, new or changed.
+    /// Keeps a ticket, new or changed; on the disk once [`settled`](Self::tickets_settled).
     ///
     /// # Errors
     /// The engine failed.
     pub async fn keep_ticket(&self, id: &str, body: &str, state: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO matchmaking_tickets (ticket_id, body, state) VALUES ($1, $2, $3)
             ON CONFLICT (ticket_id) DO UPDATE SET body = excluded.body, state = excluded.state";
-        self.execute(sql, args![id, body, state]).await.map(drop)
+        let mut tx = self.begin().await?;
+        tx.execute(sql, args![id, body, state]).await?;
+        tx.commit_soon().await
     }
 
-    /// Changes tickets' states, all in one transaction; `None`: the ticket is over and goes.
+    /// Changes tickets' states, all in one transaction; `None`: the ticket is over and goes. On the disk once
+    /// [`settled`](Self::tickets_settled).
     ///
     /// # Errors
     /// The engine failed: nothing has changed.
@@ -38,6 +41,14 @@ impl Db {
                     .await?;
             }
         }
-        tx.commit().await
+        tx.commit_soon().await
+    }
+
+    /// Waits until all changes so far are on the disk, together with everybody else who waits.
+    ///
+    /// # Errors
+    /// The engine failed: nobody knows what is on the disk.
+    pub async fn tickets_settled(&self) -> Result<(), StoreError> {
+        self.settle().await
     }
 }

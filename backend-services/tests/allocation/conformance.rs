@@ -35,6 +35,7 @@ pub fn wanted() -> Wanted {
         seconds: 60,
         seed: 1 << 52,
         players,
+        backfill: None,
     };
     Wanted { id, sheet, result_key: None, latencies: Vec::new(), latency_max_ms: None }
 }

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use backend_proto::signature::{self, RESULT_KEY_ANNOTATION, ResultKey};
-use backend_proto::{MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
+use backend_proto::{
+    CancelBackfillRequest, MatchResult, MatchesClient, PlayerResult, ReportLostRequest, RequestBackfillReply,
+    RequestBackfillRequest,
+};
 use backend_services::api::{MatchAddress, Session, Ticket, TicketStatus};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -109,6 +112,15 @@ impl Rpc {
 
     pub async fn submit(&mut self, result: &MatchResult) -> (bool, bool) {
         self.try_submit(result).await.expect("an answer")
+    }
+
+    pub async fn backfill(&mut self, request: RequestBackfillRequest) -> RequestBackfillReply {
+        self.0.request_backfill(signed(request)).await.expect("an answer").into_inner()
+    }
+
+    pub async fn cancel_backfill(&mut self, match_id: &str) -> bool {
+        let request = CancelBackfillRequest { match_id: match_id.to_owned() };
+        self.0.cancel_backfill(signed(request)).await.expect("an answer").into_inner().changed
     }
 
     pub async fn lost(&mut self, match_id: &str) -> bool {

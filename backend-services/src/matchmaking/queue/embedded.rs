@@ -1,4 +1,5 @@
-//! The queue of a process that is alone: tickets in memory, written through to SQL before anybody is told.
+//! The queue of a process that is alone: tickets in memory, written through to SQL before anybody is told, and on the disk
+//! before whoever made the change is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex as Gate, Notify};
 
-use super::{Cursor, Entry, Event, FINAL_KEPT, Lease, Put, Queue, Shifted, read_entry};
+use super::{Cursor, Entry, Event, FINAL_KEPT, Lease, Put, Queue, Share, Shifted, read_entry};
 use crate::clock::UnixMs;
-use crate::ids::{PlayerId, TicketId};
+use crate::ids::TicketId;
 use crate::matchmaking::ticket::State;
 use crate::store::{Db, StoreError};
 
@@ -28,7 +29,7 @@ pub struct EmbeddedQueue {
 struct Inner {
     live: HashMap<TicketId, (Entry, UnixMs)>,
     over: HashMap<TicketId, (Entry, Instant)>,
-    by_player: HashMap<u64, TicketId>,
+    by_name: HashMap<String, TicketId>,
     events: VecDeque<Event>,
     /// The number of the first event that is kept.
     first: u64,
@@ -48,7 +49,7 @@ impl EmbeddedQueue {
                 // Nobody could answer while we were away, so nobody is at fault.
                 entry.state = State::Queued;
             }
-            inner.by_player.extend(entry.record.members.iter().map(|member| (member.player, id)));
+            inner.by_name.extend(entry.record.players.iter().map(|name| (name.clone(), id)));
             // Whoever asked before the crash gets the whole time to come back.
             inner.live.insert(id, (entry, now));
         }
@@ -81,7 +82,7 @@ impl Inner {
     fn apply(&mut self, id: TicketId, state: State) {
         if state.is_final() {
             if let Some((mut entry, _)) = self.live.remove(&id) {
-                entry.record.members.iter().for_each(|member| _ = self.by_player.remove(&member.player));
+                entry.record.players.iter().for_each(|name| _ = self.by_name.remove(name));
                 entry.state = state.clone();
                 self.over.retain(|_, (_, since)| since.elapsed() < FINAL_KEPT);
                 self.over.insert(id, (entry, Instant::now()));
@@ -96,11 +97,11 @@ impl Inner {
 #[tonic::async_trait]
 impl Queue for EmbeddedQueue {
     async fn put(&self, entry: &Entry, tickets_max: usize, now: UnixMs) -> Result<Put, StoreError> {
-        let _turn = self.gate.lock().await;
+        let turn = self.gate.lock().await;
         {
             let inner = self.lock();
-            let mut players = entry.record.members.iter();
-            if let Some(live) = players.find_map(|member| inner.by_player.get(&member.player)) {
+            let mut names = entry.record.players.iter();
+            if let Some(live) = names.find_map(|name| inner.by_name.get(name)) {
                 return Ok(Put::Already(*live));
             }
             if inner.live.len() >= tickets_max {
@@ -110,12 +111,16 @@ impl Queue for EmbeddedQueue {
         let id = entry.record.ticket_id();
         let body = serde_json::to_string(&entry.record).map_err(|_| super::malformed())?;
         self.db.keep_ticket(&entry.record.id, &body, &entry.state.to_text()).await?;
-        let mut inner = self.lock();
-        inner.by_player.extend(entry.record.members.iter().map(|member| (member.player, id)));
-        inner.live.insert(id, (entry.clone(), now));
-        inner.tell(Event { id, state: entry.state.clone(), record: Some(entry.record.clone()) });
-        drop(inner);
+        {
+            let mut inner = self.lock();
+            inner.by_name.extend(entry.record.players.iter().map(|name| (name.clone(), id)));
+            inner.live.insert(id, (entry.clone(), now));
+            inner.tell(Event { id, state: entry.state.clone(), record: Some(entry.record.clone()) });
+        }
+        // The next change need not wait for the disk: the two are synced together.
+        drop(turn);
         self.news.notify_waiters();
+        self.db.tickets_settled().await?;
         Ok(Put::New)
     }
 
@@ -131,7 +136,7 @@ impl Queue for EmbeddedQueue {
         from: &[State],
         _lease: Option<&Lease>,
     ) -> Result<Shifted, StoreError> {
-        let _turn = self.gate.lock().await;
+        let turn = self.gate.lock().await;
         let stale = self.lock().stale(to, from);
         if !stale.is_empty() {
             return Ok(Shifted::Stale(stale));
@@ -139,10 +144,13 @@ impl Queue for EmbeddedQueue {
         let row =
             |(id, state): &(TicketId, State)| (id.to_string(), (!state.is_final()).then(|| state.to_text()));
         self.db.shift_tickets(&to.iter().map(row).collect::<Vec<_>>()).await?;
-        let mut inner = self.lock();
-        to.iter().for_each(|(id, state)| inner.apply(*id, state.clone()));
-        drop(inner);
+        {
+            let mut inner = self.lock();
+            to.iter().for_each(|(id, state)| inner.apply(*id, state.clone()));
+        }
+        drop(turn);
         self.news.notify_waiters();
+        self.db.tickets_settled().await?;
         Ok(Shifted::Done)
     }
 
@@ -159,16 +167,21 @@ impl Queue for EmbeddedQueue {
         Ok(idle.map(|(id, _)| *id).take(limit).collect())
     }
 
-    async fn ticket_of(&self, player: PlayerId) -> Result<Option<TicketId>, StoreError> {
-        Ok(self.lock().by_player.get(&player.as_u64()).copied())
+    async fn ticket_named(&self, name: &str) -> Result<Option<TicketId>, StoreError> {
+        Ok(self.lock().by_name.get(name).copied())
     }
 
-    async fn lease(&self, _held: Option<&Lease>, _ttl: Duration) -> Result<Option<Lease>, StoreError> {
+    async fn share(&self, modes: &[String], _held: &[Lease], _ttl: Duration) -> Result<Share, StoreError> {
         // The lock on the state folder keeps a second process away.
-        Ok(Some(Lease("alone".to_owned())))
+        let lease = |mode: &String| Lease { mode: mode.clone(), token: "alone".to_owned() };
+        Ok(Share { leases: modes.iter().map(lease).collect(), fair: modes.len() })
     }
 
     async fn release(&self, _held: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

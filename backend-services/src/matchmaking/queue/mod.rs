@@ -65,9 +65,23 @@ pub struct Event {
 /// How far a node has read.
 pub type Cursor = String;
 
-/// The right to form matches, until it lapses: only one node has it at a time, and each holder another one.
+/// The right to form the matches of one mode, until it lapses: one node has it at a time, and each holder another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease(pub String);
+pub struct Lease {
+    /// Which mode.
+    pub mode: String,
+    /// Whose, and the how manieth.
+    pub token: String,
+}
+
+/// What one node is to do of the work of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The leases that it holds now.
+    pub leases: Vec<Lease>,
+    /// How many it should hold at most, among the nodes that live: it gives up what is more.
+    pub fair: usize,
+}
 
 /// The shared queue.
 #[tonic::async_trait]
@@ -92,14 +106,22 @@ pub trait Queue: Send + Sync {
     /// Live tickets for which nobody has asked since `before`, at most `limit`.
     async fn idle(&self, before: UnixMs, limit: usize) -> Result<Vec<TicketId>, StoreError>;
 
+    /// The live ticket of this name: a player's id, or whatever else its record lists as one of its players.
+    async fn ticket_named(&self, name: &str) -> Result<Option<TicketId>, StoreError>;
+
     /// The player's live ticket.
-    async fn ticket_of(&self, player: PlayerId) -> Result<Option<TicketId>, StoreError>;
+    async fn ticket_of(&self, player: PlayerId) -> Result<Option<TicketId>, StoreError> {
+        self.ticket_named(&player.to_string()).await
+    }
 
-    /// Takes the lease if it is free, or keeps it; `None`: another node has it.
-    async fn lease(&self, held: Option<&Lease>, ttl: Duration) -> Result<Option<Lease>, StoreError>;
+    /// Says that this node lives, keeps the leases that it holds, and takes free ones up to its fair share of `modes`.
+    async fn share(&self, modes: &[String], held: &[Lease], ttl: Duration) -> Result<Share, StoreError>;
 
-    /// Gives the lease up before it lapses.
+    /// Gives a lease up before it lapses.
     async fn release(&self, held: &Lease) -> Result<(), StoreError>;
+
+    /// This node is no more: its share is the others' at once. Its leases are given up one by one, before.
+    async fn leave(&self) -> Result<(), StoreError>;
 
     /// All live tickets, and where to read on.
     async fn snapshot(&self) -> Result<(Cursor, Vec<Entry>), StoreError>;

@@ -1,5 +1,5 @@
-//! The queue of several nodes: Redis holds the tickets, a stream tells every node of every change, and one key is the
-//! lease. Each operation is one script, so it happens whole or not at all, whichever process dies.
+//! The queue of several nodes: Redis holds the tickets, a stream tells every node of every change, and one key a mode
+//! is its lease. Each operation is one script, so it happens whole or not at all, whichever process dies.
 //!
 //! | key | holds |
 //! |---|---|
@@ -8,7 +8,9 @@
 //! | `tw:mm:players` | hash: player → live ticket |
 //! | `tw:mm:seen` | sorted set: ticket by when somebody last asked, Unix milliseconds |
 //! | `tw:mm:log` | stream: every change |
-//! | `tw:mm:lease` | who forms matches: `NODE:NUMBER`, a new number for each holder; lapses by itself |
+//! | `tw:mm:nodes` | sorted set: node by when it is taken for dead, Redis' own milliseconds |
+//! | `tw:mm:lease:MODE` | who forms the matches of a mode: `NODE:NUMBER`, a new number for each holder; lapses by itself |
+//! | `tw:mm:fence` | the number of the last lease |
 //! | `tw:mm:done:TICKET` | a ticket that is over, for two minutes |
 //!
 //! A Redis that loses its data loses the tickets: clients are told that they are gone and queue again. With its
@@ -19,10 +21,10 @@ use std::time::Duration;
 use redis::Script;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
-use super::{Cursor, Entry, Event, FINAL_KEPT, Lease, Put, Queue, Shifted, malformed, read_entry};
+use super::{Cursor, Entry, Event, FINAL_KEPT, Lease, Put, Queue, Share, Shifted, malformed, read_entry};
 use crate::clock::UnixMs;
 use crate::crypto::random_u64;
-use crate::ids::{PlayerId, TicketId};
+use crate::ids::TicketId;
 use crate::matchmaking::ticket::State;
 use crate::store::StoreError;
 
@@ -33,9 +35,10 @@ const EVENTS_MAX: usize = 200_000;
 /// Changes that one read returns.
 const BATCH: usize = 1000;
 
-const KEYS: [&str; 6] =
-    ["tw:mm:records", "tw:mm:states", "tw:mm:players", "tw:mm:seen", "tw:mm:log", "tw:mm:lease"];
+const KEYS: [&str; 5] = ["tw:mm:records", "tw:mm:states", "tw:mm:players", "tw:mm:seen", "tw:mm:log"];
+const NODES: &str = "tw:mm:nodes";
 const FENCE: &str = "tw:mm:fence";
+const LEASES: &str = "tw:mm:lease:";
 const DONE: &str = "tw:mm:done:";
 
 /// ticket, record, state, now, most tickets, most events, players…
@@ -52,8 +55,8 @@ redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[6], '*', 'id', ARGV[1], 'state', ARGV[3], 'record', ARGV[2])
 return 'new'";
 
-/// lease or '', seconds that the end is kept, most events, done prefix, count of expected states, these, then for each
-/// ticket: id, new state, '1' if that is final. Answers the tickets that do not stand as expected.
+/// KEYS[6], where there is a lease: its key. lease or '', seconds that the end is kept, most events, done prefix, count of
+/// expected states, these, then for each ticket: id, new state, '1' if that is final. Answers the tickets that do not stand as expected.
 const SHIFT: &str = r"
 if ARGV[1] ~= '' and redis.call('GET', KEYS[6]) ~= ARGV[1] then return {'fenced'} end
 local expected = {}
@@ -81,17 +84,32 @@ for i = 6 + count, #ARGV, 3 do
 end
 return {}";
 
-/// the lease held or '', node, milliseconds
-const LEASE: &str = r"
-local holder = redis.call('GET', KEYS[1])
-if holder and holder == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return holder
+/// KEYS: nodes, fence, the leases of all modes. node, milliseconds, then for each mode the lease held or ''. Answers the
+/// fair share, then for each mode the lease that this node holds now or ''.
+const SHARE: &str = r"
+local time = redis.call('TIME')
+local now, ttl = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + ttl, ARGV[1])
+local fair = math.ceil((#KEYS - 2) / redis.call('ZCARD', KEYS[1]))
+local out, count = { tostring(fair) }, 0
+for i = 3, #KEYS do
+  out[i - 1] = ''
+  if ARGV[i] ~= '' and redis.call('GET', KEYS[i]) == ARGV[i] then
+    redis.call('PEXPIRE', KEYS[i], ttl)
+    out[i - 1] = ARGV[i]
+    count = count + 1
+  end
 end
-if holder then return false end
-local lease = ARGV[2] .. ':' .. redis.call('INCR', KEYS[2])
-redis.call('SET', KEYS[1], lease, 'PX', ARGV[3])
-return lease";
+for i = 3, #KEYS do
+  if count < fair and redis.call('EXISTS', KEYS[i]) == 0 then
+    local lease = ARGV[1] .. ':' .. redis.call('INCR', KEYS[2])
+    redis.call('SET', KEYS[i], lease, 'PX', ttl)
+    out[i - 1] = lease
+    count = count + 1
+  end
+end
+return out";
 
 const RELEASE: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -181,7 +199,10 @@ impl Queue for RedisQueue {
         let script = Script::new(SHIFT);
         let mut call = script.prepare_invoke();
         KEYS.iter().for_each(|key| _ = call.key(*key));
-        call.arg(lease.map_or("", |lease| lease.0.as_str())).arg(FINAL_KEPT.as_secs());
+        if let Some(lease) = lease {
+            call.key(format!("{LEASES}{}", lease.mode));
+        }
+        call.arg(lease.map_or("", |lease| lease.token.as_str())).arg(FINAL_KEPT.as_secs());
         call.arg(EVENTS_MAX).arg(DONE).arg(from.len());
         from.iter().for_each(|state| _ = call.arg(state.to_text()));
         for (id, state) in to {
@@ -209,25 +230,41 @@ impl Queue for RedisQueue {
         Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    async fn ticket_of(&self, player: PlayerId) -> Result<Option<TicketId>, StoreError> {
+    async fn ticket_named(&self, name: &str) -> Result<Option<TicketId>, StoreError> {
         let mut command = redis::cmd("HGET");
-        command.arg(KEYS[2]).arg(player.to_string());
+        command.arg(KEYS[2]).arg(name);
         let id: Option<String> = command.query_async(&mut self.redis.clone()).await?;
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    async fn lease(&self, held: Option<&Lease>, ttl: Duration) -> Result<Option<Lease>, StoreError> {
-        let script = Script::new(LEASE);
+    async fn share(&self, modes: &[String], held: &[Lease], ttl: Duration) -> Result<Share, StoreError> {
+        let script = Script::new(SHARE);
         let mut call = script.prepare_invoke();
-        call.key(KEYS[5]).key(FENCE).arg(held.map_or("", |lease| lease.0.as_str())).arg(&self.node);
-        call.arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        let lease: Option<String> = call.invoke_async(&mut self.redis.clone()).await?;
-        Ok(lease.map(Lease))
+        call.key(NODES).key(FENCE);
+        modes.iter().for_each(|mode| _ = call.key(format!("{LEASES}{mode}")));
+        call.arg(&self.node).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        for mode in modes {
+            let own = held.iter().find(|lease| lease.mode == *mode);
+            call.arg(own.map_or("", |lease| lease.token.as_str()));
+        }
+        let answer: Vec<String> = call.invoke_async(&mut self.redis.clone()).await?;
+        let (fair, tokens) = answer.split_first().ok_or_else(malformed)?;
+        let fair = fair.parse().map_err(|_| malformed())?;
+        let held = modes.iter().zip(tokens).filter(|(_, token)| !token.is_empty());
+        let lease = |(mode, token): (&String, &String)| Lease { mode: mode.clone(), token: token.clone() };
+        Ok(Share { leases: held.map(lease).collect(), fair })
     }
 
     async fn release(&self, held: &Lease) -> Result<(), StoreError> {
         let script = Script::new(RELEASE);
-        let () = script.key(KEYS[5]).arg(&held.0).invoke_async(&mut self.redis.clone()).await?;
+        let key = format!("{LEASES}{}", held.mode);
+        let () = script.key(key).arg(&held.token).invoke_async(&mut self.redis.clone()).await?;
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        let mut command = redis::cmd("ZREM");
+        let () = command.arg(NODES).arg(&self.node).query_async(&mut self.redis.clone()).await?;
         Ok(())
     }
 
