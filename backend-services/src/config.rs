@@ -291,7 +291,7 @@ impl Args {
         if self.min_match_size.is_some_and(|least| least > self.match_size) {
             return Err(ConfigFault("--min-match-size must not exceed --match-size".to_owned()));
         }
-        if self.match_size % self.team_size != 0 {
+        if !self.match_size.is_multiple_of(self.team_size) {
             return Err(ConfigFault("--match-size must be a multiple of --team-size".to_owned()));
         }
         if self.role.has(Role::Matchmaking) {

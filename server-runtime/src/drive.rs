@@ -241,6 +241,10 @@ impl<G: ServerGame> Driver<G> {
                     tracing::info!(players = spec.players.len(), seconds = spec.seconds, "allocated");
                     self.room.allocate(spec);
                 }
+                Command::Seat(newcomers) => {
+                    tracing::info!(players = newcomers.len(), "newcomers are on their way");
+                    self.room.seat_newcomers(newcomers);
+                }
                 Command::Drain { within, why } => self.begin_drain(within, why),
                 Command::Stop => return Err(RunError::Interrupted),
             }

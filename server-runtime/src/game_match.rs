@@ -74,6 +74,10 @@ pub struct MatchSpec {
     /// Who may play; empty: whoever holds a valid token.
     #[serde(default)]
     pub players: Vec<RosterEntry>,
+    /// By which terms the match gets other players when some leave for good: `left_s` is ours to read, the whole goes back
+    /// to whoever is asked. Absent: it gets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<serde_json::Value>,
 }
 
 /// The match being played, for systems to read. A game ends it early with [`Match::end`].
@@ -85,8 +89,10 @@ pub struct Match {
     pub mode: String,
     /// Seed for everything random in it.
     pub seed: u64,
-    /// Who is expected.
+    /// Who is expected, and who has been.
     pub roster: Vec<RosterEntry>,
+    /// By which terms it gets other players; absent: it gets none.
+    pub backfill: Option<serde_json::Value>,
     /// Where it is in its life.
     pub phase: Phase,
     /// First tick of play.

@@ -48,7 +48,7 @@ pub use player::{
 };
 pub use plugin::{Plugin, Setup};
 pub use room::extract::{Extraction, Extractor};
-pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, codes};
+pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, Vacancy, codes};
 pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};

@@ -237,3 +237,36 @@ fn settings_that_cannot_be_used_are_refused_before_anything_starts() {
     let refused = walking().config(bad).build(&[SERVER.parse().unwrap()], UNIX_AT_ZERO_S);
     assert!(refused.err().unwrap().to_string().contains("--key"));
 }
+
+#[test]
+fn who_leaves_for_good_gives_the_seat_to_a_newcomer() {
+    let mut table = Table::new(walking());
+    let terms = serde_json::json!({ "left_s": 2.0 });
+    table.room.allocate(MatchSpec { backfill: Some(terms.clone()), ..spec(6, &[1, 2]) });
+    let (a, b) = (table.invite(1, MATCH), table.invite(2, MATCH));
+    table.seated(a);
+    table.seated(b);
+    let now = table.now;
+    table.guests[b].client.disconnect(now);
+    table.seconds(0.5);
+    let Some(Report::Left(vacancy)) = table.room.poll_report() else { panic!("no vacancy") };
+    assert_eq!((vacancy.match_id, vacancy.player.0, &vacancy.roster[..]), (MATCH, 2, &[1, 2][..]));
+    assert_eq!(vacancy.terms, terms);
+    assert!(vacancy.left_us.is_some_and(|left| (4_000_000..6_000_000).contains(&left)), "{vacancy:?}");
+
+    // The seat is somebody else's: neither who left nor who is not told of comes in, the newcomer does.
+    let (back, early) = (table.invite(2, MATCH), table.invite(3, MATCH));
+    table.until("both are sent away", |table| {
+        [back, early].iter().all(|place| matches!(table.state(*place), ClientState::Disconnected(_)))
+    });
+    let newcomer = RosterEntry { player: 3, name: "player 3".into(), team: 0, party: 0 };
+    table.room.seat_newcomers(vec![newcomer.clone(), newcomer]);
+    let third = table.invite(3, MATCH);
+    table.seated(third);
+    table.seconds(3.0);
+    table.until("ended", |table| table.room.phase() == Phase::Ended);
+    let Some(Report::Ended(report)) = table.room.poll_report() else { panic!("no result") };
+    let quits: Vec<(u64, bool)> =
+        report.players.iter().map(|player| (player.player.0, player.quit)).collect();
+    assert_eq!(quits, [(1, false), (2, true), (3, false)]);
+}

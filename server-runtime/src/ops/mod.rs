@@ -14,11 +14,12 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc as queue;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::game_match::MatchSpec;
+use crate::game_match::{MatchSpec, RosterEntry};
 use crate::options::ServerOptions;
 use crate::room::Report;
 
 mod admin;
+mod backfill;
 mod board;
 mod lifecycle;
 mod live;
@@ -36,6 +37,8 @@ use spool::Spool;
 pub(crate) enum Command {
     /// This server's match.
     Allocate(MatchSpec),
+    /// Newcomers to the running match.
+    Seat(Vec<RosterEntry>),
     /// Take no new players; be done within the time given.
     Drain {
         /// How long a running match may go on.
@@ -230,6 +233,8 @@ impl Around {
         background.spawn(watch_signals(self.commands.clone(), config.drain_within));
         background.spawn_local(results::hand_in_left_behind(config.results.clone()));
         let mut hand_ins = JoinSet::new();
+        let (vacancies, vacant) = queue::unbounded_channel();
+        background.spawn_local(backfill::run(config.results.clone(), vacant, self.commands.clone()));
         while let Some(notice) = self.notices.recv().await {
             match notice {
                 Notice::Ready => {
@@ -240,6 +245,10 @@ impl Around {
                         let (signer, announcements) = (config.results.signer.clone(), config.announcements);
                         background.spawn(lifecycle::follow(sdk, commands, board, signer, announcements));
                     }
+                }
+                Notice::Report(Report::Left(vacancy)) => {
+                    // A receiver that is gone has learned that nobody is to be had.
+                    let _ = vacancies.send(vacancy);
                 }
                 Notice::Report(report) => {
                     let destination = config.results.clone();

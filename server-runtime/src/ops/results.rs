@@ -40,17 +40,17 @@ pub(super) struct Destination {
 
 /// Why a call got no answer.
 #[derive(Debug)]
-struct Failed {
-    why: String,
+pub(super) struct Failed {
+    pub(super) why: String,
     /// No other answer is to be expected, however often it is tried.
-    for_good: bool,
+    pub(super) for_good: bool,
 }
 
 /// Hands in one report; what became of it is noted on the board and in the log.
 pub(super) async fn hand_in(to: Destination, report: Report, board: Arc<Board>) {
     let (match_id, outcome) = match report {
         // Open matches (id 0) are nobody's: no player waits for their result.
-        Report::Closed => return,
+        Report::Closed | Report::Left(_) => return,
         Report::Ended(report) if report.match_id == 0 => return,
         Report::Voided { match_id: 0, .. } => return,
         Report::Ended(report) => (report.match_id, submit(&to, &report, &board).await),
@@ -177,7 +177,7 @@ async fn report_lost(to: &Destination, match_id: u128, reason: &str) -> Result<S
 }
 
 impl Destination {
-    fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         if let Some(token) = &self.service_token {
             let value = format!("Bearer {token}").parse();
@@ -188,7 +188,7 @@ impl Destination {
     }
 
     /// Calls until there is an answer, a refusal that trying again cannot change, or no time left.
-    async fn try_within<T>(
+    pub(super) async fn try_within<T>(
         &self,
         within: Duration,
         call: impl AsyncFn(MatchesClient<Channel>) -> Result<T, Status>,

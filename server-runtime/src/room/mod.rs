@@ -12,7 +12,7 @@
 //! | `send` | frame → each client, messages out |
 //! | `report` | what the room tells of itself: status and live view |
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use bevy_ecs::prelude::*;
@@ -43,7 +43,7 @@ mod send;
 mod sessions;
 mod turn;
 
-pub use phases::{MatchReport, PlayerReport, Report};
+pub use phases::{MatchReport, PlayerReport, Report, Vacancy};
 pub(crate) use report::LiveFrame;
 pub use turn::TickPanic;
 
@@ -69,6 +69,8 @@ pub struct Room<G: ServerGame> {
     players: Players<G::Input>,
     early: Vec<Early>,
     departed: Vec<PlayerId>,
+    /// Whose seats are others' by now.
+    vacated: BTreeSet<PlayerId>,
     released: Vec<PlayerId>,
     tick: Tick,
     tick_at: Time,
@@ -156,6 +158,7 @@ impl<G: ServerGame> Room<G> {
             players: Players::new(),
             early: Vec::new(),
             departed: Vec::new(),
+            vacated: BTreeSet::new(),
             released: Vec::new(),
             tick: Tick(0),
             tick_at: Time::ZERO,

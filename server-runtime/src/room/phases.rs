@@ -27,8 +27,25 @@ pub enum Report {
         /// Why.
         reason: String,
     },
+    /// A player has left a match for good that gets others.
+    Left(Vacancy),
     /// The room has closed: no more ticks.
     Closed,
+}
+
+/// A seat that is free for somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vacancy {
+    /// The match's id.
+    pub match_id: u128,
+    /// Who left.
+    pub player: PlayerId,
+    /// Who is on the roster, those who left included.
+    pub roster: Vec<u64>,
+    /// The terms of the match's sheet.
+    pub terms: serde_json::Value,
+    /// What is left of the match, microseconds; `None`: it has no end yet.
+    pub left_us: Option<u64>,
 }
 
 /// The result of a match.
@@ -105,6 +122,37 @@ impl<G: ServerGame> Room<G> {
         self.close();
     }
 
+    /// Lets newcomers in, in the place of those who left.
+    pub fn seat_newcomers(&mut self, newcomers: Vec<RosterEntry>) {
+        let mut current = self.world.resource_mut::<Match>();
+        for newcomer in newcomers {
+            if current.roster.iter().all(|entry| entry.player != newcomer.player) {
+                current.roster.push(newcomer);
+            }
+        }
+    }
+
+    /// A player is gone for good: where the match gets others, the seat is another's from now on.
+    pub(super) fn vacate(&mut self, player: PlayerId) {
+        let current = self.current_match();
+        let Some(terms) = current.backfill.clone().filter(|_| current.phase == Phase::Running) else {
+            return;
+        };
+        let left = |ends_at: Tick| {
+            let ticks = u64::try_from(ends_at.since(self.tick)).unwrap_or(0);
+            ticks * 1_000_000 / u64::from(self.tick_hz)
+        };
+        let vacancy = Vacancy {
+            match_id: current.id,
+            player,
+            roster: current.roster.iter().map(|entry| entry.player).collect(),
+            terms,
+            left_us: current.ends_at.map(left),
+        };
+        self.vacated.insert(player);
+        self.reports.push_back(Report::Left(vacancy));
+    }
+
     /// News since the last call.
     pub fn poll_report(&mut self) -> Option<Report> {
         self.reports.pop_front()
@@ -145,6 +193,7 @@ impl<G: ServerGame> Room<G> {
             mode: spec.mode,
             seed: spec.seed,
             roster: spec.players,
+            backfill: spec.backfill,
             phase: Phase::Waiting,
             ..Match::default()
         };

@@ -96,7 +96,9 @@ impl<G: ServerGame> Room<G> {
         if current.roster.is_empty() {
             return true;
         }
-        seat.match_id == current.id && current.roster.iter().any(|entry| entry.player == seat.player)
+        seat.match_id == current.id
+            && current.roster.iter().any(|entry| entry.player == seat.player)
+            && !self.vacated.contains(&PlayerId(seat.player))
     }
 
     fn sit_down(&mut self, now: Time, client: ClientId, seat: &Seat) {
@@ -152,6 +154,7 @@ impl<G: ServerGame> Room<G> {
         player.disconnect(if by_choice { SeatState::Left } else { SeatState::Held { until } });
         if by_choice {
             self.players.note_left(id);
+            self.vacate(id);
             self.world.write_message(PlayerLeft { player: id, by_choice });
             self.departed.push(id);
             return;
@@ -172,6 +175,7 @@ impl<G: ServerGame> Room<G> {
         }
         while let Some(id) = self.released.pop() {
             self.players.note_left(id);
+            self.vacate(id);
             self.world.write_message(PlayerLeft { player: id, by_choice: false });
         }
     }
