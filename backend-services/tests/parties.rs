@@ -6,6 +6,10 @@ mod support;
 use std::time::Duration;
 
 use backend_services::api::{Party, PartyInvites, Session, Ticket, TicketStatus};
+use backend_services::clock::UnixMs;
+use backend_services::ids::PlayerId;
+use backend_services::parties::rules;
+use backend_services::store::PartyWrite;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::journey::{register_many, sheets};
@@ -320,4 +324,42 @@ async fn who_leaves_amid_a_commit_splits_nobody() {
         println!("{}: {together} rounds played together, {neither} without", world.name);
         assert!(together > 0 && neither > 0, "one of the two sides was never seen");
     }
+}
+
+/// A member's leave is on disk, and the node that wrote it died before it took the ticket back: the ticket is not what the
+/// party is, and no match takes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_dies_between_two_stores_splits_nobody() {
+    let world = World::production(&duo(), &[]).await;
+    let node = world.node();
+    let players = register_many(&node, 4).await;
+    let [ada, bob, dan, eve] = &players[..] else { panic!("four") };
+    gather(&node, &[ada, bob]).await;
+    let ticket: Ticket =
+        post(&node, ada, "/me/ticket", json!({ "mode": "duo" })).await.expect(StatusCode::CREATED);
+
+    let stores = world.stores().await;
+    let gone: PlayerId = bob.player_id.parse().expect("an id");
+    let row = stores.db.party_of(gone).await.expect("a store").expect("a party");
+    let mut party: rules::Party = serde_json::from_str(&row.body).expect("a party");
+    party.members.retain(|member| member.player != gone.as_u64());
+    let body = serde_json::to_string(&party).expect("JSON");
+    let write = PartyWrite {
+        id: &row.id,
+        code: &row.code,
+        body: &body,
+        revision: Some(row.revision),
+        joined: &[],
+        gone: &[gone],
+        invited: None,
+        ends: false,
+        now: UnixMs::now(),
+    };
+    assert!(stores.db.write_party(&write).await.expect("a store"));
+    assert!(!stores.db.write_party(&write).await.expect("a store"), "the revision is another by now");
+
+    alone(&node, dan).await;
+    alone(&node, eve).await;
+    assert_eq!(poll(&node, ada, &ticket.ticket_id).await.status, TicketStatus::Cancelled);
+    assert!(sheets(&world.allocator).is_empty());
 }

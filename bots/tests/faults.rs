@@ -114,13 +114,15 @@ fn a_garbage_flood_disturbs_nobody() {
     let mut run = Run::start(&["--bots", "8", "--match-seconds", "20", "--for", "34s"]);
     run.line("live view", START);
     wait("a match", START, || in_state(&servers(&run), "Allocated") == 1);
-    let before = find(run.pid(), "arena-server");
+    let before: BTreeSet<u32> = find(run.pid(), "arena-server").into_iter().collect();
     let ports: Vec<u16> = servers(&run)
         .iter()
         .map(|server| server["port"].as_u64().and_then(|p| u16::try_from(p).ok()).expect("a UDP port"))
         .collect();
     flood(&ports, Duration::from_secs(10));
-    assert_eq!(find(run.pid(), "arena-server"), before, "the same servers still run");
+    // The autoscaler may have asked for more meanwhile; none of these may be gone.
+    let after: BTreeSet<u32> = find(run.pid(), "arena-server").into_iter().collect();
+    assert!(after.is_superset(&before), "the same servers still run: {before:?}, then {after:?}");
     let status = run.end(Duration::from_secs(90));
     assert!(status.success(), "{status}: {}", run.said());
     let figures = run.figures();

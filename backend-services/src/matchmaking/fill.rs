@@ -41,7 +41,7 @@ pub(super) async fn fill(
     }
 }
 
-/// Takes the players' tickets and the match's, all or none.
+/// Takes the players' tickets and the match's, all or none; a ticket that is no longer its whole party is not taken.
 async fn take(
     matchmaker: &Matchmaker,
     lease: &Lease,
@@ -49,6 +49,9 @@ async fn take(
     joiners: &[Entry],
     gap: &Entry,
 ) -> Result<bool, StoreError> {
+    if !matchmaker.fit(joiners).await? {
+        return Ok(false);
+    }
     let queue = matchmaker.desk.queue();
     let all = joiners.iter().chain([gap]);
     let to: Vec<(TicketId, State)> =

@@ -1,5 +1,6 @@
 //! Backends over either engine, one node or several, with rules of the test's own. Owns the start; judges nothing.
 
+use backend_services::store::Stores;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,6 +39,12 @@ impl World {
             all.extend(stores.into_iter().chain(["--redis-url".to_owned(), servers.redis_url()]));
         }
         Self { name, allocator, servers, folder, flags: all }
+    }
+
+    /// The stores below the nodes, for what no node would do.
+    pub async fn stores(&self) -> Stores {
+        let servers = self.servers.as_ref().expect("the embedded store belongs to its node alone");
+        Stores::production(&servers.database_url(), &servers.redis_url(), 2).await.expect("a store")
     }
 
     /// Starts a node. The embedded store is for one at a time.
