@@ -194,7 +194,11 @@ impl<G: ServerGame> Driver<G> {
         }
         for _ in 0..due.ticks {
             self.receive();
-            let ticked = self.room.tick(self.clock.now(), due_at);
+            let now = self.clock.now();
+            let Self { room, carriers, .. } = self;
+            let ticked = room.tick_to(now, due_at, &mut |transmit| {
+                carriers.send_marked(transmit.to, transmit.ecn, transmit.bytes);
+            });
             self.transmit();
             self.forward_reports();
             ticked?;

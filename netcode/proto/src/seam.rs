@@ -77,6 +77,10 @@ pub trait ClientSession: fmt::Debug {
 /// [`poll_event`](Self::poll_event) and [`poll_message`](Self::poll_message) until empty; [`send`](Self::send);
 /// [`flush`](Self::flush); [`poll_transmit`](Self::poll_transmit) until empty. Time never runs backwards.
 ///
+/// Where there are hundreds of clients, each walk over all of them finds their state cold again. Then rather, after each
+/// datagram, [`poll_ready`](Self::poll_ready) and [`read_messages`](Self::read_messages); for each client in turn `send` all
+/// that it gets and [`flush_client`](Self::flush_client); at the end [`flush_rest`](Self::flush_rest).
+///
 /// Whoever connects has shown a connect token that this server's key opens, that has not expired, and that names this
 /// server; a token admits once.
 pub trait ServerSession: fmt::Debug {
@@ -100,6 +104,21 @@ pub trait ServerSession: fmt::Debug {
     /// The next message of `client`, in the order that its channel promises. Of one that is gone nothing need be left.
     fn poll_message(&mut self, client: ClientId) -> Option<(ChannelId, Bytes)>;
 
+    /// The next client that has said something since it was last named here; each once. Asked right after a datagram was
+    /// taken in, it names whose that was, while its state is still at hand. A client may be named without need, but
+    /// none of those that stand and have spoken is left out.
+    fn poll_ready(&mut self) -> Option<ClientId>;
+
+    /// Hands the messages of `client` to `accept` as [`poll_message`](Self::poll_message) would give them, until there are
+    /// none or `accept` gives `false`: what is left then stays, for when it is asked for again.
+    fn read_messages(&mut self, client: ClientId, accept: &mut dyn FnMut(ChannelId, &[u8]) -> bool) {
+        while let Some((channel, message)) = self.poll_message(client) {
+            if !accept(channel, &message) {
+                return;
+            }
+        }
+    }
+
     /// Queues a message to `client`. One that is gone takes nothing and fails nothing.
     ///
     /// # Errors
@@ -114,6 +133,17 @@ pub trait ServerSession: fmt::Debug {
 
     /// Composes what every client is due.
     fn flush(&mut self, now: Time);
+
+    /// Composes what `client` is due, when all that it gets in this tick was handed over: its state is still at hand. A tick
+    /// of these, all at one `now`, ends with [`flush_rest`](Self::flush_rest). A kind that cannot leaves it to that.
+    fn flush_client(&mut self, now: Time, client: ClientId) {
+        let _ = (now, client);
+    }
+
+    /// Composes what everybody is due who was not flushed alone at this `now`.
+    fn flush_rest(&mut self, now: Time) {
+        self.flush(now);
+    }
 
     /// Sends what of the last flush has its turn by `now`. Call it between flushes, at
     /// [`poll_timeout`](Self::poll_timeout) or every millisecond or so; what nobody asks for leaves with the next flush. A
@@ -226,6 +256,14 @@ impl ServerSession for Server {
         self.poll_message(client)
     }
 
+    fn poll_ready(&mut self) -> Option<ClientId> {
+        self.poll_ready()
+    }
+
+    fn read_messages(&mut self, client: ClientId, accept: &mut dyn FnMut(ChannelId, &[u8]) -> bool) {
+        self.read_messages(client, accept);
+    }
+
     fn send(
         &mut self,
         now: Time,
@@ -238,6 +276,14 @@ impl ServerSession for Server {
 
     fn flush(&mut self, now: Time) {
         self.flush(now);
+    }
+
+    fn flush_client(&mut self, now: Time, client: ClientId) {
+        self.flush_client(now, client);
+    }
+
+    fn flush_rest(&mut self, now: Time) {
+        self.flush_rest(now);
     }
 
     fn release(&mut self, now: Time) {

@@ -40,6 +40,22 @@ fn by_all(net: &mut Net) -> Heard {
     heard
 }
 
+/// One message at a time, as an owner that stops in the middle and goes on later.
+fn by_ready(net: &mut Net) -> Heard {
+    let mut heard = Heard::new();
+    while let Some(client) = net.server.poll_ready() {
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            net.server.read_messages(client, &mut |_, message| {
+                heard.entry(client).or_default().push(message.to_vec());
+                more = true;
+                false
+            });
+        }
+    }
+    heard
+}
+
 /// Short and long messages of each client in each of ten ticks.
 fn talk(net: &mut Net, hear: fn(&mut Net) -> Heard) -> Heard {
     let mut heard = Heard::new();
@@ -62,7 +78,7 @@ fn talk(net: &mut Net, hear: fn(&mut Net) -> Heard) -> Heard {
 
 #[test]
 fn messages_are_the_same_whoever_is_asked_for_them() {
-    let mut nets = [three(), three(), three()];
+    let mut nets = [three(), three(), three(), three()];
     let clients = nets[0].1.clone();
     let any = talk(&mut nets[0].0, by_any);
     let all = talk(&mut nets[1].0, by_all);
@@ -74,7 +90,8 @@ fn messages_are_the_same_whoever_is_asked_for_them() {
         clients.into_iter().map(|client| (client, of(client))).collect()
     });
     assert_eq!(any.keys().copied().collect::<Vec<_>>(), clients);
-    assert_eq!((&any, &all), (&each, &each));
+    let ready = talk(&mut nets[3].0, by_ready);
+    assert_eq!((&any, &all, &ready), (&each, &each, &each));
     assert_eq!(any.values().map(Vec::len).sum::<usize>(), 2 * (10 + 6 + 3));
     assert_eq!(nets[0].0.server.poll_any_message(), None);
 }
@@ -119,6 +136,45 @@ fn a_client_is_flushed_alone_and_only_once() {
     let rest: Vec<_> = std::iter::from_fn(|| net.server.poll_transmit().map(|sent| sent.to)).collect();
     let others = [clients[0], clients[2]].map(|client| net.server.address(client).expect("connected"));
     assert_eq!(rest, others);
+}
+
+#[test]
+fn who_was_left_out_is_flushed_at_the_end_and_nobody_twice() {
+    let (mut net, clients) = three();
+    for _ in 0..120 {
+        let now = net.now;
+        clients.iter().for_each(|client| net.server.send(now, *client, STATE, &[0; 200]).expect("room"));
+        net.tick();
+    }
+    let address = |net: &Net, client| net.server.address(client).expect("connected");
+    for left_out in 0..3 {
+        net.tick();
+        let now = net.now + Duration::from_millis(5);
+        let order: Vec<ClientId> = (0..3).map(|step| clients[(left_out + 1 + step) % 3]).collect();
+        for (step, client) in order.iter().enumerate() {
+            net.server.send(now, *client, STATE, &[1; 200]).expect("room");
+            if step < 2 {
+                net.server.flush_client(now, *client);
+            }
+        }
+        net.server.flush_rest(now);
+        net.server.flush_rest(now);
+        let sent: Vec<_> = std::iter::from_fn(|| net.server.poll_transmit().map(|sent| sent.to)).collect();
+        assert_eq!(sent, order.iter().map(|client| address(&net, *client)).collect::<Vec<_>>());
+    }
+    // One of those that had their turn goes: the other one is not taken for it.
+    net.tick();
+    let now = net.now + Duration::from_millis(5);
+    for client in &clients {
+        net.server.send(now, *client, STATE, &[1; 200]).expect("room");
+    }
+    net.server.flush_client(now, clients[0]);
+    net.server.flush_client(now, clients[1]);
+    net.server.disconnect(now, clients[0], 1);
+    while net.server.poll_transmit().is_some() {}
+    let last = address(&net, clients[2]);
+    net.server.flush_rest(now);
+    assert_eq!(net.server.poll_transmit().map(|sent| sent.to), Some(last));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `sessions` | whose sessions they are |
-//! | `receive` | sessions → seats, inputs → rings, messages → events |
+//! | `receive` | sessions → seats |
+//! | `hear` | inputs → rings, messages → events |
 //! | `turn` | one tick: the five stages and the framework's own steps |
 //! | `phases` | the match's way from allocated to closed |
 //! | `extract` | world → frame |
@@ -31,6 +32,7 @@ use crate::stage::Stages;
 
 pub mod codes;
 pub(crate) mod extract;
+mod hear;
 pub(crate) mod inbound;
 pub(crate) mod interest;
 pub(crate) mod net_ids;
@@ -68,6 +70,8 @@ pub struct Room<G: ServerGame> {
     net: Sessions,
     players: Players<G::Input>,
     early: Vec<Early>,
+    /// Of whom something waits to be read that no datagram of theirs will remind us of.
+    unheard: Vec<ClientId>,
     departed: Vec<PlayerId>,
     /// Whose seats are others' by now.
     vacated: BTreeSet<PlayerId>,
@@ -157,6 +161,7 @@ impl<G: ServerGame> Room<G> {
             net,
             players: Players::new(),
             early: Vec::new(),
+            unheard: Vec::new(),
             departed: Vec::new(),
             vacated: BTreeSet::new(),
             released: Vec::new(),

@@ -1,8 +1,7 @@
 //! Everyone who ever had a seat: the table of players and what the room keeps of each. Must never know packets
 //! beyond the view they are encoded from.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 
 use netcode_proto::{ClientId, LinkStats};
 use netcode_snapshot::{ClientView, NetId, Telemetry};
@@ -201,8 +200,9 @@ impl<I: Clone + Default> Player<I> {
 #[derive(Debug)]
 pub(crate) struct Players<I> {
     by_id: BTreeMap<PlayerId, Player<I>>,
-    by_client: HashMap<ClientId, PlayerId>,
-    by_address: HashMap<SocketAddr, ClientId>,
+    /// Who is connected, by the slot of the connection.
+    by_slot: Vec<Option<(ClientId, PlayerId)>>,
+    connected: usize,
     left: VecDeque<PlayerId>,
     forgotten: Sums,
     forgotten_inputs: (u64, u64),
@@ -213,8 +213,8 @@ impl<I: Clone + Default> Players<I> {
     pub(crate) fn new() -> Self {
         Self {
             by_id: BTreeMap::new(),
-            by_client: HashMap::new(),
-            by_address: HashMap::new(),
+            by_slot: Vec::new(),
+            connected: 0,
             left: VecDeque::new(),
             forgotten: Sums::default(),
             forgotten_inputs: (0, 0),
@@ -235,18 +235,21 @@ impl<I: Clone + Default> Players<I> {
         player
     }
 
-    /// Notes which connection, at which address, is whose.
-    pub(crate) fn link(&mut self, client: ClientId, id: PlayerId, address: Option<SocketAddr>) {
-        self.by_client.insert(client, id);
-        if let Some(address) = address {
-            self.by_address.insert(address, client);
+    /// Notes which connection is whose.
+    pub(crate) fn link(&mut self, client: ClientId, id: PlayerId) {
+        if self.by_slot.len() <= client.index() {
+            self.by_slot.resize(client.index() + 1, None);
         }
+        let before = self.by_slot[client.index()].replace((client, id));
+        self.connected += usize::from(before.is_none());
     }
 
     /// Forgets a connection.
     pub(crate) fn unlink(&mut self, client: ClientId) -> Option<PlayerId> {
-        self.by_address.retain(|_, held| *held != client);
-        self.by_client.remove(&client)
+        let id = self.of_client(client)?;
+        self.by_slot[client.index()] = None;
+        self.connected -= 1;
+        Some(id)
     }
 
     /// Notes that a player is gone for good.
@@ -259,11 +262,8 @@ impl<I: Clone + Default> Players<I> {
     }
 
     pub(crate) fn of_client(&self, client: ClientId) -> Option<PlayerId> {
-        self.by_client.get(&client).copied()
-    }
-
-    pub(crate) fn client_at(&self, address: &SocketAddr) -> Option<ClientId> {
-        self.by_address.get(address).copied()
+        let held = self.by_slot.get(client.index()).copied().flatten();
+        held.filter(|(held, _)| *held == client).map(|(_, id)| id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Player<I>> {
@@ -276,7 +276,7 @@ impl<I: Clone + Default> Players<I> {
 
     /// Players with a connection.
     pub(crate) fn connected(&self) -> usize {
-        self.by_client.len()
+        self.connected
     }
 
     /// Sums over everyone, the forgotten included.

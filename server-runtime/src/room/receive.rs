@@ -1,22 +1,18 @@
-//! Everything that comes in: sessions into seats, inputs into rings, messages into events. Nothing a client
-//! sends can do more than fill its own ring, its own telemetry and its own events.
+//! Everything that comes in: sessions into seats; what they say is for `hear`. Owns admission and the seats' fate; must
+//! never know a message.
 
 use std::net::SocketAddr;
 
-use netcode_proto::{Bytes, ChannelId, ClientId, DisconnectReason, ServerEvent, ServerSession, channels};
-use netcode_snapshot::{Control, InputPacket, Telemetry};
+use netcode_proto::{ClientId, DisconnectReason, ServerEvent, ServerSession};
+use netcode_snapshot::Control;
 use netcode_token::Seat;
-use netcode_wire::{BitReader, Ecn, Tick, Time, WireError};
+use netcode_wire::{Ecn, Time};
 
-use super::players::{Sample, SeatState, TELEMETRY_MAX};
-use super::{Room, codes, inbound};
+use super::players::SeatState;
+use super::{Room, codes};
 use crate::builder::ServerGame;
 use crate::game_match::Phase;
-use crate::input_ring::Arrival;
 use crate::player::{CurrentTick, PlayerDropped, PlayerId, PlayerJoined, PlayerLeft, PlayerResumed};
-
-/// Messages taken from one client between two ticks; the rest waits in the link, which pushes back.
-const MESSAGES_PER_TICK_MAX: usize = 256;
 
 /// Connections that may wait for the news of their match, and how long.
 pub(super) const WAITING_ROOM_MAX: usize = 64;
@@ -40,17 +36,17 @@ impl<G: ServerGame> Room<G> {
     /// [`Room::handle_datagram`] for who knows what routers marked in its IP header.
     pub fn handle_arrival(&mut self, now: Time, from: SocketAddr, ecn: Ecn, datagram: &mut [u8]) {
         self.net.handle_arrival(now, from, ecn, datagram);
-        if let Some(client) = self.players.client_at(&from) {
-            self.receive_from(now, client);
+        // Asked at once, whose state is at hand and when it came is known.
+        while let Some(client) = self.net.poll_ready() {
+            self.hear(now, client);
         }
     }
 
     /// Sessions that came and went, held seats that ran out, and whatever messages are left.
     pub(super) fn receive(&mut self, now: Time) {
         self.take_events(now);
-        let clients: Vec<ClientId> = self.players.iter().filter_map(super::players::Player::client).collect();
-        for client in clients {
-            self.receive_from(now, client);
+        for client in std::mem::take(&mut self.unheard) {
+            self.hear(now, client);
         }
         self.release_held_seats(now);
         self.settle_waiting_room(now);
@@ -102,7 +98,6 @@ impl<G: ServerGame> Room<G> {
     }
 
     fn sit_down(&mut self, now: Time, client: ClientId, seat: &Seat) {
-        let address = self.net.address(client);
         let id = PlayerId(seat.player);
         if self.departed.contains(&id) {
             // Left and back within one tick: what was theirs goes first, or the new things would go with it.
@@ -112,7 +107,9 @@ impl<G: ServerGame> Room<G> {
         let before = player.state;
         player.connect(client, now);
         let number = player.number;
-        self.players.link(client, id, address);
+        self.players.link(client, id);
+        // What it has said before it had a seat.
+        self.unheard.push(client);
         self.send_control(now, client, &self.welcome(id));
         match before {
             SeatState::Left => {
@@ -194,85 +191,6 @@ impl<G: ServerGame> Room<G> {
                 self.early.push(early);
             }
         }
-    }
-
-    /// Takes a client's messages, up to the limit.
-    fn receive_from(&mut self, now: Time, client: ClientId) {
-        let Some(id) = self.players.of_client(client) else { return };
-        for _ in 0..MESSAGES_PER_TICK_MAX {
-            let Some((channel, bytes)) = self.net.poll_message(client) else { return };
-            if self.take_message(now, id, channel, &bytes).is_err() {
-                self.counts.malformed += 1;
-                self.net.disconnect(now, client, codes::MALFORMED);
-                return;
-            }
-        }
-    }
-
-    fn take_message(
-        &mut self,
-        now: Time,
-        id: PlayerId,
-        channel: ChannelId,
-        bytes: &Bytes,
-    ) -> Result<(), WireError> {
-        match channel {
-            channels::STATE => self.take_inputs(now, id, bytes),
-            channels::CONTROL => self.take_telemetry(now, id, bytes),
-            _ => inbound::deliver(&self.inbound, &mut self.world, id, channel, bytes),
-        }
-    }
-
-    fn take_inputs(&mut self, now: Time, id: PlayerId, bytes: &Bytes) -> Result<(), WireError> {
-        let packet = InputPacket::<G::Input>::decode(&mut BitReader::new(bytes))?;
-        let upcoming = self.tick.next();
-        let margin = self.margin_sixteenths(now, packet.newest);
-        let Some(player) = self.players.get_mut(id) else { return Ok(()) };
-        if let Some(ack) = packet.ack {
-            player.view.ack(ack);
-        }
-        // The view runs in step with the inputs, so one distance holds for all of the packet's.
-        let seen = f64::from(packet.view.tick.0) + f64::from(packet.view.fraction) / 256.0;
-        let rewind_ticks = (f64::from(packet.newest.0) - seen) as f32;
-        for (tick, input) in packet.ticks() {
-            let sample = Sample { input: input.clone(), rewind_ticks };
-            let arrival = player.ring.insert(tick, sample, upcoming);
-            if arrival == Arrival::TooEarly {
-                break;
-            }
-        }
-        if player.newest_input.is_none_or(|newest| packet.newest.since(newest) > 0) {
-            player.newest_input = Some(packet.newest);
-            player.margin_sixteenths = margin;
-            // An average over about a second at 60 Hz.
-            player.margin_ticks += (f64::from(margin) / 16.0 - player.margin_ticks) / 32.0;
-        }
-        Ok(())
-    }
-
-    /// How long before its tick is due something arrived, in 1/16 ticks.
-    fn margin_sixteenths(&self, now: Time, tick: Tick) -> i32 {
-        let period_us = 1_000_000.0 / f64::from(self.tick_hz);
-        let since_tick_us = now.as_micros() as f64 - self.tick_at.as_micros() as f64;
-        let ticks = f64::from(tick.since(self.tick)) - since_tick_us / period_us;
-        // Saturates: a `f64` out of range becomes the range's end.
-        (ticks * 16.0).round() as i32
-    }
-
-    fn take_telemetry(&mut self, now: Time, id: PlayerId, bytes: &Bytes) -> Result<(), WireError> {
-        let telemetry = Telemetry::decode(&mut BitReader::new(bytes))?;
-        let Some(player) = self.players.get_mut(id) else { return Ok(()) };
-        let heard = Control::Heard { sent_us: telemetry.sent_us, server_us: now.as_micros() };
-        player.totals.now.mispredictions = u64::from(telemetry.mispredictions);
-        if player.telemetry.len() >= TELEMETRY_MAX {
-            player.telemetry.pop_front();
-        }
-        player.telemetry.push_back(telemetry);
-        let client = player.client();
-        if let Some(client) = client {
-            self.send_control(now, client, &heard);
-        }
-        Ok(())
     }
 
     /// The phase the match is in.

@@ -3,7 +3,7 @@
 
 use bevy_ecs::entity::Entity;
 use glam::Vec2;
-use netcode_proto::{ClientId, SendError, ServerSession, channels};
+use netcode_proto::{ClientId, SendError, ServerSession, Transmit, channels};
 use netcode_snapshot::{Budget, Control, Feedback, NetId};
 use netcode_wire::Time;
 
@@ -13,62 +13,73 @@ use crate::builder::ServerGame;
 use crate::outbox::{Outbox, Outgoing};
 use crate::player::{Owner, PlayerId};
 
+/// Takes datagrams to be sent.
+pub(super) type Carry<'a> = dyn FnMut(Transmit<'_>) + 'a;
+
+/// Clients whose datagrams are sent in one go: some dozens of kilobytes wait instead of a tick's.
+const SEND_GROUP: usize = 64;
+
 /// A snapshot is written with at least this much room: a header and what must not wait.
 const SNAPSHOT_BYTES_MIN: usize = 128;
 
 impl<G: ServerGame> Room<G> {
-    /// Says to every client what this tick has to say.
-    pub(super) fn send(&mut self, now: Time) {
-        self.send_messages(now);
-        self.tell_owners(now);
+    /// Says to every client what this tick has to say: to each all that it gets before the next one's turn, while its
+    /// state is at hand. What is composed goes to `carry` group by group, where there is one.
+    pub(super) fn send(&mut self, now: Time, mut carry: Option<&mut Carry<'_>>) {
+        let outgoing: Vec<Outgoing> = self.world.resource_mut::<Outbox>().drain().collect();
+        self.find_predicted();
         let clients: Vec<(PlayerId, ClientId)> =
             self.players.iter().filter_map(|player| Some((player.id, player.client()?))).collect();
         let sight = self.survey();
-        for (id, client) in clients {
+        for (index, (id, client)) in clients.into_iter().enumerate() {
+            self.send_messages(now, id, client, &outgoing);
+            self.tell_owner(now, id, client);
             self.send_snapshot(now, id, client, &sight);
+            self.net.flush_client(now, client);
+            if let Some(carry) = &mut carry
+                && index % SEND_GROUP == SEND_GROUP - 1
+            {
+                while let Some(transmit) = self.net.poll_transmit() {
+                    carry(transmit);
+                }
+            }
         }
-        self.net.flush(now);
+        self.net.flush_rest(now);
     }
 
-    /// What systems put into the outbox.
-    pub(super) fn send_messages(&mut self, now: Time) {
-        let outgoing: Vec<Outgoing> = self.world.resource_mut::<Outbox>().drain().collect();
-        for message in outgoing {
+    /// What systems put into the outbox for this player.
+    fn send_messages(&mut self, now: Time, id: PlayerId, client: ClientId, outgoing: &[Outgoing]) {
+        for message in outgoing.iter().filter(|message| message.to.includes(id)) {
             let reliable = message.channel.0 >= channels::GAME_RELIABLE_UNORDERED.0;
-            let to = self.players.iter().filter(|player| message.to.includes(player.id));
-            let clients: Vec<ClientId> = to.filter_map(super::players::Player::client).collect();
-            for client in clients {
-                self.counts.reliable_messages += u64::from(reliable);
-                match self.net.send(now, client, message.channel, &message.bytes) {
-                    Ok(()) => {}
-                    // A reliable message may not be lost silently: who cannot take it is let go.
-                    Err(SendError::ChannelFull) if reliable => {
-                        self.net.disconnect(now, client, codes::TOO_SLOW);
-                    }
-                    Err(_) => self.counts.messages_dropped += 1,
+            self.counts.reliable_messages += u64::from(reliable);
+            match self.net.send(now, client, message.channel, &message.bytes) {
+                Ok(()) => {}
+                // A reliable message may not be lost silently: who cannot take it is let go.
+                Err(SendError::ChannelFull) if reliable => {
+                    self.net.disconnect(now, client, codes::TOO_SLOW);
                 }
+                Err(_) => self.counts.messages_dropped += 1,
             }
         }
     }
 
-    /// Tells each client which entity it predicts, when that changes.
-    fn tell_owners(&mut self, now: Time) {
+    /// Whose client predicts what.
+    fn find_predicted(&mut self) {
         self.predicted_by.clear();
         for (owner, networked) in self.predicted.iter(&self.world) {
             // Of several the first by id: the choice must not depend on the order of storage.
             let held = self.predicted_by.entry(owner.0).or_insert(networked.0);
             *held = (*held).min(networked.0);
         }
-        let mut news = Vec::new();
-        for player in self.players.iter_mut() {
-            let owns = self.predicted_by.get(&player.id).copied();
-            let Some(client) = player.client().filter(|_| player.owns != owns) else { continue };
-            player.owns = owns;
-            news.push((client, owns.map_or(Control::OwnsNothing, |net_id| Control::Owns { net_id })));
-        }
-        for (client, control) in news {
-            self.send_control(now, client, &control);
-        }
+    }
+
+    /// Tells a client which entity it predicts, when that changes.
+    fn tell_owner(&mut self, now: Time, id: PlayerId, client: ClientId) {
+        let owns = self.predicted_by.get(&id).copied();
+        let Some(player) = self.players.get_mut(id).filter(|player| player.owns != owns) else { return };
+        player.owns = owns;
+        let control = owns.map_or(Control::OwnsNothing, |net_id| Control::Owns { net_id });
+        self.send_control(now, client, &control);
     }
 
     /// Where everything is and whose it is, once for all clients.

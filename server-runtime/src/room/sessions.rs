@@ -95,6 +95,14 @@ impl ServerSession for Sessions {
         either!(self, session => session.poll_message(client))
     }
 
+    fn poll_ready(&mut self) -> Option<ClientId> {
+        either!(self, session => session.poll_ready())
+    }
+
+    fn read_messages(&mut self, client: ClientId, accept: &mut dyn FnMut(ChannelId, &[u8]) -> bool) {
+        either!(self, session => session.read_messages(client, accept));
+    }
+
     fn send(
         &mut self,
         now: Time,
@@ -107,6 +115,14 @@ impl ServerSession for Sessions {
 
     fn flush(&mut self, now: Time) {
         either!(self, session => session.flush(now));
+    }
+
+    fn flush_client(&mut self, now: Time, client: ClientId) {
+        either!(self, session => session.flush_client(now, client));
+    }
+
+    fn flush_rest(&mut self, now: Time) {
+        either!(self, session => session.flush_rest(now));
     }
 
     fn release(&mut self, now: Time) {

@@ -7,10 +7,11 @@ use std::time::Instant;
 use bevy_ecs::message::MessageRegistry;
 use bevy_ecs::prelude::*;
 use netcode_client::StepContext;
-use netcode_proto::ServerSession;
+use netcode_proto::{ServerSession, Transmit};
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 
+use super::send::Carry;
 use super::{Room, poses};
 use crate::builder::ServerGame;
 use crate::input_ring::Taken;
@@ -36,13 +37,31 @@ impl<G: ServerGame> Room<G> {
     /// # Errors
     /// A system panicked. The match has been voided; tick no more, but poll what is left to send.
     pub fn tick(&mut self, now: Time, due: Time) -> Result<(), TickPanic> {
+        self.turn(now, due, None)
+    }
+
+    /// [`Room::tick`] for who can send at once: `carry` gets most datagrams as soon as some dozens of clients have theirs.
+    /// The others are to be polled as ever.
+    ///
+    /// # Errors
+    /// As [`Room::tick`].
+    pub fn tick_to(
+        &mut self,
+        now: Time,
+        due: Time,
+        carry: &mut dyn FnMut(Transmit<'_>),
+    ) -> Result<(), TickPanic> {
+        self.turn(now, due, Some(carry))
+    }
+
+    fn turn(&mut self, now: Time, due: Time, mut carry: Option<&mut Carry<'_>>) -> Result<(), TickPanic> {
         self.tick = self.tick.next();
         self.tick_at = due;
         self.publish_tick();
         let mut times = StageTimes::default();
         for stage in Stage::ALL {
             let began = Instant::now();
-            let ran = catch_unwind(AssertUnwindSafe(|| self.run_stage(stage, now)));
+            let ran = catch_unwind(AssertUnwindSafe(|| self.run_stage(stage, now, carry.as_deref_mut())));
             if let Err(panic) = ran {
                 let message = panic_text(panic.as_ref());
                 let panic = TickPanic { stage: stage.name(), tick: self.tick.0, message };
@@ -55,7 +74,7 @@ impl<G: ServerGame> Room<G> {
         Ok(())
     }
 
-    fn run_stage(&mut self, stage: Stage, now: Time) {
+    fn run_stage(&mut self, stage: Stage, now: Time, carry: Option<&mut Carry<'_>>) {
         match stage {
             Stage::Receive => {
                 self.rotate_events();
@@ -75,7 +94,7 @@ impl<G: ServerGame> Room<G> {
             self.snap_owned();
             self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
             self.compare_telemetry();
-            self.send(now);
+            self.send(now, carry);
             self.despawn_departed();
             self.report_result();
         }

@@ -1,6 +1,6 @@
 //! Clients by id, by player and by address. Must never know what a session does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use netcode_proto::ClientId;
@@ -19,6 +19,8 @@ pub(crate) struct Seat<T> {
 #[derive(Debug)]
 struct Slot<T> {
     generation: u16,
+    /// Whether who is in it stands in the list of those that have spoken.
+    is_ready: bool,
     seat: Option<Seat<T>>,
 }
 
@@ -29,6 +31,8 @@ pub(crate) struct Seats<T> {
     free: Vec<u16>,
     by_player: HashMap<u64, u16>,
     by_address: HashMap<SocketAddr, u16>,
+    /// Who has spoken, each once.
+    ready: VecDeque<ClientId>,
     clients_max: usize,
 }
 
@@ -39,6 +43,7 @@ impl<T> Seats<T> {
             free: Vec::new(),
             by_player: HashMap::new(),
             by_address: HashMap::new(),
+            ready: VecDeque::new(),
             clients_max,
         }
     }
@@ -53,7 +58,7 @@ impl<T> Seats<T> {
             Some(slot) => slot,
             None => {
                 let slot = u16::try_from(self.slots.len()).ok()?;
-                self.slots.push(Slot { generation: 0, seat: None });
+                self.slots.push(Slot { generation: 0, is_ready: false, seat: None });
                 slot
             }
         };
@@ -70,6 +75,9 @@ impl<T> Seats<T> {
         let slot = &mut self.slots[client.index()];
         let seat = slot.seat.take()?;
         slot.generation = slot.generation.wrapping_add(1);
+        if std::mem::take(&mut slot.is_ready) {
+            self.ready.retain(|ready| *ready != client);
+        }
         self.free.push(client.index() as u16);
         self.by_player.remove(&seat.player);
         self.by_address.remove(&seat.address);
@@ -85,6 +93,20 @@ impl<T> Seats<T> {
         let slot = self.slots.get_mut(client.index())?;
         let same = ClientId::new(client.index() as u16, slot.generation) == client;
         slot.seat.as_mut().filter(|_| same)
+    }
+
+    /// Notes that `client` has spoken.
+    pub(crate) fn note_ready(&mut self, client: ClientId) {
+        if self.get(client).is_some() && !std::mem::replace(&mut self.slots[client.index()].is_ready, true) {
+            self.ready.push_back(client);
+        }
+    }
+
+    /// The next one that has spoken since it was last named.
+    pub(crate) fn poll_ready(&mut self) -> Option<ClientId> {
+        let client = self.ready.pop_front()?;
+        self.slots[client.index()].is_ready = false;
+        Some(client)
     }
 
     pub(crate) fn of_player(&self, player: u64) -> Option<ClientId> {
@@ -141,5 +163,19 @@ mod tests {
         assert!(again != first && again.index() == first.index());
         assert!(seats.get(first).is_none() && seats.get_mut(again).is_some());
         assert_eq!((seats.len(), seats.in_slot(again.index())), (2, Some(again)));
+    }
+
+    #[test]
+    fn who_has_spoken_is_named_once_and_not_when_gone() {
+        let mut seats = Seats::new(2);
+        let clients = [1, 2].map(|player| seats.insert(seat(player)).unwrap());
+        for client in [clients[1], clients[0], clients[1]] {
+            seats.note_ready(client);
+        }
+        assert_eq!(seats.poll_ready(), Some(clients[1]));
+        seats.note_ready(clients[1]);
+        seats.remove(clients[0]);
+        seats.note_ready(clients[0]);
+        assert_eq!([seats.poll_ready(), seats.poll_ready()], [Some(clients[1]), None]);
     }
 }

@@ -174,7 +174,9 @@ impl ServerSession for LaminarServerSession {
         let Some(seat) = self.seats.get_mut(client) else { return };
         if let Err(reason) = seat.session.peer.handle(now, &mut self.post, datagram) {
             self.close(now, client, reason);
+            return;
         }
+        self.seats.note_ready(client);
     }
 
     fn step(&mut self, now: Time) {
@@ -197,6 +199,10 @@ impl ServerSession for LaminarServerSession {
 
     fn poll_message(&mut self, client: ClientId) -> Option<(ChannelId, Bytes)> {
         self.peer(client)?.poll_message()
+    }
+
+    fn poll_ready(&mut self) -> Option<ClientId> {
+        self.seats.poll_ready()
     }
 
     fn send(

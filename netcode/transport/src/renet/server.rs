@@ -110,12 +110,12 @@ impl RenetServerSession {
     /// Ends a session by our own decision.
     fn close(&mut self, client: ClientId, reason: DisconnectReason) {
         let Some(player) = self.hall.seats.get(client).map(|seat| seat.player) else { return };
-        self.flush_client(client);
+        self.compose_for(client);
         let result = self.netcode.disconnect(player);
         self.hall.settle(result, reason);
     }
 
-    fn flush_client(&mut self, client: ClientId) {
+    fn compose_for(&mut self, client: ClientId) {
         let Self { netcode, hall, .. } = self;
         let Some(seat) = hall.seats.get_mut(client) else { return };
         let Ok(packets) = hall.renet.get_packets_to_send(seat.player) else { return };
@@ -137,6 +137,7 @@ impl Hall {
             ServerResult::PacketToSend { addr, payload } => self.outgoing.push(addr, payload),
             ServerResult::Payload { client_id, payload } => {
                 let client = self.seats.of_player(client_id);
+                client.inspect(|client| self.seats.note_ready(*client));
                 if let Some(seat) = client.and_then(|client| self.seats.get_mut(client)) {
                     seat.session.traffic.packets_received += 1;
                     seat.session.traffic.bytes_received += payload.len() as u64;
@@ -239,6 +240,10 @@ impl ServerSession for RenetServerSession {
         None
     }
 
+    fn poll_ready(&mut self) -> Option<ClientId> {
+        self.hall.seats.poll_ready()
+    }
+
     fn send(
         &mut self,
         _: Time,
@@ -268,7 +273,7 @@ impl ServerSession for RenetServerSession {
         self.lap(now, Duration::ZERO);
         for slot in 0..self.hall.seats.slots_len() {
             if let Some(client) = self.hall.seats.in_slot(slot) {
-                self.flush_client(client);
+                self.compose_for(client);
             }
         }
     }

@@ -67,6 +67,52 @@ fn every_channel_keeps_its_promise_on_a_bad_network_both_ways() {
 }
 
 #[test]
+fn who_spoke_is_named_and_a_tick_may_go_client_by_client() {
+    for_all(|kind| {
+        let mut world = World::new(kind, Weather::default());
+        let (first, one) = world.connected(&mint(&spec(1, 0)));
+        let (second, two) = world.connected(&mint(&spec(2, 0)));
+        let mut heard = Vec::new();
+        for n in 0..60_u8 {
+            let now = world.now;
+            let mut say = |guest: usize, what: u8| {
+                world.guests[guest].session.send(now, ORDERED, &[what]).unwrap();
+            };
+            say(first, n);
+            if n.is_multiple_of(3) {
+                say(second, 100 + n);
+            }
+            for client in [one, two] {
+                world.server.send(now, client, UNORDERED, &[n]).unwrap();
+                world.server.flush_client(now, client);
+            }
+            world.server.flush_rest(now);
+            world.transmit();
+            world.tick();
+            while let Some(client) = world.server.poll_ready() {
+                // Stops after each message, and is asked again until none is left.
+                let mut more = true;
+                while std::mem::take(&mut more) {
+                    world.server.read_messages(client, &mut |_, message| {
+                        heard.push((client, message[0]));
+                        more = true;
+                        false
+                    });
+                }
+            }
+        }
+        let of = |client| heard.iter().filter(|one| one.0 == client).map(|one| one.1).collect::<Vec<_>>();
+        let (of_one, of_two) = (of(one), of(two));
+        // What was said last is still on its way.
+        assert!(of_one.len() > 50 && of_one.iter().copied().eq(0..of_one.len() as u8), "{}", kind.name);
+        assert!(of_two.len() > 16 && of_two.iter().zip(0..).all(|(said, n)| *said == 100 + 3 * n));
+        for guest in [first, second] {
+            assert!(world.guests[guest].heard.len() > 50, "{}", kind.name);
+        }
+    });
+}
+
+#[test]
 fn long_messages_arrive_whole_and_what_is_sent_early_waits() {
     for_all(|kind| {
         let mut world = World::new(kind, BAD);

@@ -210,6 +210,7 @@ impl Server {
             mark: pending.mark,
             phase,
             is_ready: false,
+            flushed: 0,
             expire_unix_s: pending.expire_unix_s,
             keep_alive_at: now,
             connection: None,

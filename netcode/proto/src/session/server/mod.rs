@@ -43,8 +43,9 @@ use crate::{ChannelId, ChannelStats, Link, LinkStats, SendRoom};
 /// [`Server::flush`]; [`Server::poll_transmit`] until empty. Between ticks, at will: [`Server::release`], then the same.
 ///
 /// A server of hundreds of clients is bound by memory, not by arithmetic: each walk over all of them finds their state
-/// cold again. Who cares polls with [`Server::poll_messages`] right after each batch of datagrams, and when it has sent
-/// all that one client is due ends with [`Server::flush_client`] before it goes on to the next one. (Datagrams are
+/// cold again. Who cares polls with [`Server::poll_messages`] right after each batch of datagrams (or, where the moment of
+/// arrival counts, with [`Server::poll_ready`] after each of them), and when it has sent all that one client is due ends
+/// with [`Server::flush_client`] before it goes on to the next one, and the tick with [`Server::flush_rest`]. (Datagrams are
 /// better polled and sent in one go: the kernel's code and ours then do not drive each other out of the processor's caches
 /// for each of them. Groups of some dozens need less room than a tick's.)
 #[derive(Debug)]
@@ -78,6 +79,9 @@ pub struct Server {
     /// When the last flush began, and whether it spreads what it composes.
     flush_at: Option<Time>,
     spread: bool,
+    /// The number of that flush, and how many of those who are connected now were flushed alone in it.
+    flushes: u32,
+    flushed_len: usize,
     /// Whose further datagrams of the last flush wait, and until when.
     releasing: Vec<(ClientId, Time)>,
 }
@@ -124,6 +128,8 @@ impl Server {
             released: false,
             flush_at: None,
             spread: false,
+            flushes: 0,
+            flushed_len: 0,
             releasing: Vec::new(),
             config,
         }

@@ -50,6 +50,23 @@ impl Server {
         }
     }
 
+    /// The next client that has said something since it was last named here: each once, in the order in which they spoke.
+    /// Its messages wait for [`Server::read_messages`], also those of one that is gone, as
+    /// [`Server::poll_message`] says. Who leaves some unread hears of the client again when more comes.
+    pub fn poll_ready(&mut self) -> Option<ClientId> {
+        let client = self.ready.first()?;
+        self.end_turn(client);
+        Some(client)
+    }
+
+    /// Hands the messages of `client` that wait to `accept`, in order and without copying them, until there are none or it
+    /// gives `false`: what is left then stays.
+    pub fn read_messages(&mut self, client: ClientId, accept: &mut dyn FnMut(ChannelId, &[u8]) -> bool) {
+        let Some(link) = self.link_mut(client) else { return };
+        let mut goes_on = true;
+        while goes_on && link.receive_with(&mut |channel, message| goes_on = accept(channel, message)) {}
+    }
+
     /// Notes that `client` has messages.
     pub(super) fn note_ready(&mut self, client: ClientId) {
         let Self { sessions, ready, farewells, .. } = self;

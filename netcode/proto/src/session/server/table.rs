@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) phase: ServerPhase,
     /// Whether it stands in the list of those with messages.
     pub(crate) is_ready: bool,
+    /// The number of the flush in which it was last flushed alone; 0: none yet.
+    pub(crate) flushed: u32,
     /// Expiry of the token that began it: a later one may take over.
     pub(crate) expire_unix_s: u64,
     /// When it was last told its slot.

@@ -1,0 +1,115 @@
+//! What one client says: inputs into its ring, telemetry to its account, the game's messages into events. Nothing a client
+//! sends can do more than fill its own ring, its own telemetry and its own events. Must never know how it came.
+
+use bevy_ecs::prelude::World;
+use netcode_proto::{ChannelId, ClientId, ServerSession, channels};
+use netcode_snapshot::{Control, InputPacket, Telemetry};
+use netcode_wire::{BitReader, Tick, Time, WireError};
+
+use super::inbound::{self, Inbound};
+use super::players::{Players, Sample, TELEMETRY_MAX};
+use super::{Room, codes};
+use crate::builder::ServerGame;
+use crate::input_ring::Arrival;
+use crate::player::PlayerId;
+
+/// Messages taken from one client at a time; the rest waits in the link, which pushes back, until the next tick.
+const MESSAGES_MAX: usize = 256;
+
+/// What a room's clients are heard with: all of it but the sessions, which lend the messages.
+struct Ear<'a, G: ServerGame> {
+    players: &'a mut Players<G::Input>,
+    world: &'a mut World,
+    inbound: &'a [Inbound],
+    tick: Tick,
+    tick_at: Time,
+    tick_hz: u16,
+    now: Time,
+    id: PlayerId,
+    /// Accounts that are to be answered: when they were sent.
+    told_us: Vec<u64>,
+}
+
+impl<G: ServerGame> Room<G> {
+    /// Takes the messages of `client`, which came by `now`. Those of one without a seat wait.
+    pub(super) fn hear(&mut self, now: Time, client: ClientId) {
+        let Some(id) = self.players.of_client(client) else { return };
+        let Self { net, players, world, inbound, tick, tick_at, tick_hz, .. } = self;
+        let (tick, tick_at, tick_hz) = (*tick, *tick_at, *tick_hz);
+        let mut ear =
+            Ear::<G> { players, world, inbound, tick, tick_at, tick_hz, now, id, told_us: Vec::new() };
+        let (mut count, mut sound) = (0, true);
+        net.read_messages(client, &mut |channel, bytes| {
+            count += 1;
+            sound = ear.take(channel, bytes).is_ok();
+            sound && count < MESSAGES_MAX
+        });
+        for sent_us in ear.told_us {
+            self.send_control(now, client, &Control::Heard { sent_us, server_us: now.as_micros() });
+        }
+        if !sound {
+            self.counts.malformed += 1;
+            self.net.disconnect(now, client, codes::MALFORMED);
+        } else if count == MESSAGES_MAX {
+            self.unheard.push(client);
+        }
+    }
+}
+
+impl<G: ServerGame> Ear<'_, G> {
+    fn take(&mut self, channel: ChannelId, bytes: &[u8]) -> Result<(), WireError> {
+        match channel {
+            channels::STATE => self.take_inputs(bytes),
+            channels::CONTROL => self.take_telemetry(bytes),
+            _ => inbound::deliver(self.inbound, self.world, self.id, channel, bytes),
+        }
+    }
+
+    fn take_inputs(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        let packet = InputPacket::<G::Input>::decode(&mut BitReader::new(bytes))?;
+        let upcoming = self.tick.next();
+        let margin = self.margin_sixteenths(packet.newest);
+        let Some(player) = self.players.get_mut(self.id) else { return Ok(()) };
+        if let Some(ack) = packet.ack {
+            player.view.ack(ack);
+        }
+        // The view runs in step with the inputs, so one distance holds for all of the packet's.
+        let seen = f64::from(packet.view.tick.0) + f64::from(packet.view.fraction) / 256.0;
+        let rewind_ticks = (f64::from(packet.newest.0) - seen) as f32;
+        for (tick, input) in packet.ticks() {
+            let sample = Sample { input: input.clone(), rewind_ticks };
+            let arrival = player.ring.insert(tick, sample, upcoming);
+            if arrival == Arrival::TooEarly {
+                break;
+            }
+        }
+        if player.newest_input.is_none_or(|newest| packet.newest.since(newest) > 0) {
+            player.newest_input = Some(packet.newest);
+            player.margin_sixteenths = margin;
+            // An average over about a second at 60 Hz.
+            player.margin_ticks += (f64::from(margin) / 16.0 - player.margin_ticks) / 32.0;
+        }
+        Ok(())
+    }
+
+    /// How long before its tick is due something arrived, in 1/16 ticks.
+    fn margin_sixteenths(&self, tick: Tick) -> i32 {
+        let period_us = 1_000_000.0 / f64::from(self.tick_hz);
+        let since_tick_us = self.now.as_micros() as f64 - self.tick_at.as_micros() as f64;
+        let ticks = f64::from(tick.since(self.tick)) - since_tick_us / period_us;
+        // Saturates: a `f64` out of range becomes the range's end.
+        (ticks * 16.0).round() as i32
+    }
+
+    fn take_telemetry(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        let telemetry = Telemetry::decode(&mut BitReader::new(bytes))?;
+        let Some(player) = self.players.get_mut(self.id) else { return Ok(()) };
+        self.told_us.push(telemetry.sent_us);
+        player.totals.now.mispredictions = u64::from(telemetry.mispredictions);
+        if player.telemetry.len() >= TELEMETRY_MAX {
+            player.telemetry.pop_front();
+        }
+        player.telemetry.push_back(telemetry);
+        Ok(())
+    }
+}
