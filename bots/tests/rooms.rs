@@ -20,7 +20,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("netcode-transport", &["netcode-wire", "netcode-token", "netcode-proto"]),
     (
         "netcode-sim",
-        &["netcode-wire", "netcode-token", "netcode-proto", "netcode-snapshot", "netcode-client"],
+        &[
+            "netcode-wire",
+            "netcode-token",
+            "netcode-proto",
+            "netcode-snapshot",
+            "netcode-derive",
+            "netcode-client",
+        ],
     ),
     (
         "netcode",

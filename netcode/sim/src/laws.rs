@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use netcode_proto::{ChannelId, ChannelKind, ChannelSet};
+use netcode_snapshot::SnapshotError;
 use netcode_wire::Time;
 
 /// A law that a run broke. With the run's seed it is a bug report.
@@ -121,6 +122,54 @@ pub enum Violation {
         sent: u64,
         /// What came back.
         got: u64,
+    },
+    /// A client could not take an honest snapshot.
+    #[error("an honest snapshot was refused: {0}")]
+    Unreadable(SnapshotError),
+    /// An input packet's acknowledgement did not return as it was.
+    #[error("an acknowledgement was lost in its encoding")]
+    AckLost,
+    /// A client shows an entity otherwise than it was on the server.
+    #[error("entity {entity} is shown at tick {tick} otherwise than it was at {stamp}")]
+    Diverged {
+        /// The entity.
+        entity: u32,
+        /// The snapshot's tick.
+        tick: u32,
+        /// The tick whose state the client says it shows.
+        stamp: u32,
+    },
+    /// A client was told of what it may not see.
+    #[error("entity {entity} is shown at tick {tick} as of {stamp}, when it was not in view")]
+    Leaked {
+        /// The entity.
+        entity: u32,
+        /// The snapshot's tick.
+        tick: u32,
+        /// The tick whose state the client shows.
+        stamp: u32,
+    },
+    /// Something in view was not told of for too long.
+    #[error("entity {entity} was shown otherwise than it is for {ticks} ticks")]
+    Forgotten {
+        /// The entity.
+        entity: u32,
+        /// For how long.
+        ticks: i32,
+    },
+    /// A snapshot is longer than it may be.
+    #[error("a snapshot of {bytes} bytes where {bound} were allowed")]
+    OverBudget {
+        /// Its length.
+        bytes: usize,
+        /// What was allowed.
+        bound: usize,
+    },
+    /// A client does not come to show a world that stands still on a path that is well.
+    #[error("viewer {viewer} does not come to show a world that stands still")]
+    NeverSettled {
+        /// Which client.
+        viewer: usize,
     },
 }
 

@@ -12,6 +12,7 @@ mod link_run;
 mod profile;
 mod seat;
 mod session_run;
+mod world_run;
 
 pub use bloat_run::run_bloat;
 pub use cluster::{Cluster, TIMEOUT_S};
@@ -23,6 +24,7 @@ pub use link_run::{RunReport, run_links};
 pub use profile::{Aqm, Burst, Meddling, Profile, ProfileError};
 pub use seat::{Excuse, Seat};
 pub use session_run::run_sessions;
+pub use world_run::run_worlds;
 
 /// The text of the list of seeds that once broke a law.
 pub const KEPT_SEEDS: &str = include_str!("../seeds.txt");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use netcode_sim::{
     Aqm, Manner, Profile, RunReport, Violation, bulk, bulk_with, kept_seeds, reliable_latency, run_bloat,
-    run_links, run_sessions, shared_with,
+    run_links, run_sessions, run_worlds, shared_with,
 };
 
 /// Plays random runs of the netcode on a virtual network and checks every law on every step.
@@ -22,22 +22,26 @@ struct Options {
     /// Measure instead, with the first seed: latency and bulk on the named paths, in virtual time.
     #[arg(long)]
     figures: bool,
+    /// Play the runs of replicated worlds alone.
+    #[arg(long)]
+    worlds: bool,
     /// Threads; 0 takes one for each core.
     #[arg(long, default_value_t = 0)]
     threads: u64,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Options { seeds, from, threads, figures } = Options::parse();
+    let Options { seeds, from, threads, figures, worlds } = Options::parse();
+    let run = if worlds { run_worlds } else { run };
     if figures {
         return print_figures(from);
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let threads = if threads == 0 { cores } else { threads };
     let began = Instant::now();
-    let mut sum = play(kept_seeds());
+    let mut sum = play(kept_seeds(), run);
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-        let play = |first: u64| move || play((first..from + seeds).step_by(threads as usize));
+        let play = |first: u64| move || play((first..from + seeds).step_by(threads as usize), run);
         let running: Vec<_> = (0..threads).map(|thread| scope.spawn(play(from + thread))).collect();
         running.into_iter().map(|thread| thread.join().expect("a run judges, it does not panic")).collect()
     });
@@ -80,7 +84,7 @@ impl Outcome {
     }
 }
 
-fn play(seeds: impl Iterator<Item = u64>) -> Outcome {
+fn play(seeds: impl Iterator<Item = u64>, run: fn(u64) -> Result<RunReport, Violation>) -> Outcome {
     let mut outcome = Outcome::default();
     let began = Instant::now();
     for seed in seeds {
@@ -98,6 +102,7 @@ fn play(seeds: impl Iterator<Item = u64>) -> Outcome {
 fn run(seed: u64) -> Result<RunReport, Violation> {
     let mut report = run_links(seed)?;
     report += run_sessions(seed)?;
+    report += run_worlds(seed)?;
     if seed.is_multiple_of(10) {
         report += run_bloat(seed)?;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use netcode_proto::{ChannelSet, LinkConfig, channels};
-use netcode_sim::{Cluster, KEPT_SEEDS, Profile, run_bloat, run_links, run_sessions};
+use netcode_sim::{Cluster, KEPT_SEEDS, Profile, run_bloat, run_links, run_sessions, run_worlds};
 
 #[test]
 fn kept_seeds_break_no_law() {
@@ -16,6 +16,7 @@ fn kept_seeds_break_no_law() {
     for seed in seeds {
         run_links(seed).unwrap_or_else(|violation| panic!("links, seed {seed}: {violation}"));
         run_sessions(seed).unwrap_or_else(|violation| panic!("sessions, seed {seed}: {violation}"));
+        run_worlds(seed).unwrap_or_else(|violation| panic!("worlds, seed {seed}: {violation}"));
     }
 }
 
@@ -35,6 +36,15 @@ fn sessions_break_no_law() {
             run_sessions(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")).messages;
     }
     assert!(messages > 10_000, "{messages}: the clients hardly ever connect");
+}
+
+#[test]
+fn worlds_break_no_law() {
+    let mut snapshots = 0;
+    for seed in 4_000_000..4_000_040 {
+        snapshots += run_worlds(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")).messages;
+    }
+    assert!(snapshots > 10_000, "{snapshots}: the clients hardly ever see anything");
 }
 
 #[test]

@@ -72,6 +72,12 @@ impl Parts {
         self.iter().map(<[u8]>::len).sum()
     }
 
+    /// Makes it one message: what `write` writes. Gives what that gives.
+    pub fn one<R>(&mut self, write: impl FnOnce(&mut BitWriter) -> R) -> R {
+        self.clear();
+        write(self.push())
+    }
+
     pub(crate) fn last_bytes(&self) -> usize {
         self.writers[..self.len].last().map_or(0, BitWriter::byte_len)
     }

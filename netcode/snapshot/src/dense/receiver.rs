@@ -75,6 +75,7 @@ impl DenseReceiver {
         Scribe::new(schema, &self.model, &self.world, &mut decoder, &mut self.coming).run(
             std::iter::empty(),
             std::iter::empty(),
+            false,
             self.limits.entities_max,
         )?;
         self.show(schema, header)?;

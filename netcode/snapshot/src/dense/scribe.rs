@@ -3,10 +3,11 @@
 //!
 //! | order | what |
 //! |---|---|
-//! | 1 | entities that are new, or were at rest: a flag that one follows, how many ids were skipped, what happens to it |
-//! | 2 | entities that were told of lately, in the order of ids: a flag each, then what happens to them |
+//! | 1 | whether part 3 follows |
+//! | 2 | entities that are new, or were at rest, or (without part 3) any: a flag that one follows, how many ids were skipped, what happens to it |
+//! | 3 | entities that were told of lately, in the order of ids: a flag each, then what happens to them |
 //!
-//! What happens: gone; whole (which components, every column as it is); or changed: whether the components are the same
+//! What happens: gone (whether the client's confirmed world has it or not); whole (which components, every column as it is); or changed: whether the components are the same
 //! (which, if not), then of each component whether it changed, and its columns against their predictions.
 
 use netcode_wire::WireError;
@@ -55,7 +56,7 @@ impl<'a, C: Coder> Scribe<'a, C> {
     }
 
     /// Codes everything. The encoder gives its news in two ascending lists: those that are named, and those of active
-    /// entities. The decoder gives none.
+    /// entities, or (when few of these have news: not `by_flags`) all in the first. The decoder gives none.
     ///
     /// # Errors
     /// Bits that no encoder writes; more than `entities_max` entities.
@@ -63,20 +64,23 @@ impl<'a, C: Coder> Scribe<'a, C> {
         &mut self,
         mut named: impl Iterator<Item = News<'n>>,
         active: impl Iterator<Item = News<'n>>,
+        by_flags: bool,
         entities_max: usize,
     ) -> Result<(), SnapshotError> {
+        let by_flags = self.flag(MORE, OTHERWISE, by_flags);
         let mut next = 0u64;
         loop {
             let news = named.next();
             if !self.flag(MORE, NOTHING, news.is_some()) {
                 break;
             }
-            next = self.named(next, news.as_ref())?;
+            next = self.named(next, news.as_ref(), by_flags)?;
             self.hold(entities_max)?;
         }
         self.flight.named = self.flight.mentions.len();
         let mut active = active.peekable();
-        for place in 0..self.world.tracks().len() {
+        let flagged = if by_flags { self.world.tracks().len() } else { 0 };
+        for place in 0..flagged {
             let track = &self.world.tracks()[place];
             if self.world.is_active(track) {
                 let news = active.next_if(|news| news.id == track.id);
@@ -97,13 +101,13 @@ impl<'a, C: Coder> Scribe<'a, C> {
     }
 
     /// An entity by its id, `next` being the least that it can have; gives the next such.
-    fn named(&mut self, next: u64, news: Option<&News<'_>>) -> Result<u64, SnapshotError> {
+    fn named(&mut self, next: u64, news: Option<&News<'_>>, by_flags: bool) -> Result<u64, SnapshotError> {
         let skipped = news.map_or(0, |news| i64::from(news.id.0) - next as i64);
         let skipped = self.number(SKIPPED, NOTHING, Kind::Signed, skipped);
         let id = u64::try_from(skipped).ok().and_then(|skipped| u32::try_from(next + skipped).ok());
         let id = NetId(id.ok_or(WireError::Malformed("entity id"))?);
         match self.world.find(id) {
-            Some(place) if self.world.is_active(&self.world.tracks()[place]) => {
+            Some(place) if by_flags && self.world.is_active(&self.world.tracks()[place]) => {
                 return Err(WireError::Malformed("active entity by its id").into());
             }
             Some(place) => self.known(place, news)?,
@@ -159,6 +163,10 @@ impl<'a, C: Coder> Scribe<'a, C> {
     }
 
     fn whole(&mut self, id: NetId, news: Option<&News<'_>>) -> Result<(), SnapshotError> {
+        if self.flag(GONE, OTHERWISE, news.is_some_and(|news| news.action == Action::Gone)) {
+            self.flight.mention(id, Action::Gone, 0, 0);
+            return Ok(());
+        }
         let mask = self.mask(news);
         let len = components(mask).map(|component| self.schema.fields(component).len()).sum();
         self.flight.mention(id, Action::Whole, mask, len);
@@ -392,6 +400,8 @@ fn signed_scale(value: i64) -> u8 {
 }
 
 const NOTHING: Contexts = [0; SETS];
+/// For the second question of a column.
+const OTHERWISE: Contexts = [1; SETS];
 /// Columns of the model that belong to no component.
 const MORE: usize = 0;
 const SKIPPED: usize = 1;

@@ -32,6 +32,9 @@ pub struct DenseView {
     spare: Vec<Flight>,
     newest_sent: Option<Tick>,
     newest_ack: Option<Tick>,
+    /// Who the client may still show from before the epoch, ascending: what does not come into view again is to be taken
+    /// away, although the confirmed world lacks it.
+    ghosts: Vec<NetId>,
     entities_max: usize,
     /// Mean bits of a change: what is chosen by before its exact size is known.
     change_bits: f32,
@@ -75,6 +78,7 @@ impl DenseView {
             spare: Vec::new(),
             newest_sent: None,
             newest_ack: None,
+            ghosts: Vec::new(),
             entities_max,
             change_bits: CHANGE_BITS_START,
             visible: Vec::new(),
@@ -180,6 +184,13 @@ impl DenseView {
                 continue;
             }
             if decoded(&ack, tick) == Some(true) {
+                if flight.complete {
+                    // The client shows what is in view, and nothing of old.
+                    self.ghosts.clear();
+                } else if !self.ghosts.is_empty() {
+                    let told = |ghost: &NetId| flight.mentions.iter().any(|mention| mention.id == *ghost);
+                    self.ghosts.retain(|ghost| !told(ghost));
+                }
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
             }
@@ -200,8 +211,13 @@ impl DenseView {
         self.model.bytes() + self.world.bytes() + flights.map(Flight::bytes).sum::<usize>()
     }
 
-    /// Both sides forget everything: the next snapshot says it by its epoch.
+    /// Both sides forget everything: the next snapshot says it by its epoch. What the client shows it goes on showing.
     fn begin_epoch(&mut self) {
+        let told = self.flights.iter().flat_map(|flight| &flight.mentions);
+        let told = told.filter(|mention| mention.action != Action::Gone).map(|mention| mention.id);
+        self.ghosts.extend(told.chain(self.world.tracks().iter().map(|track| track.id)));
+        self.ghosts.sort_unstable();
+        self.ghosts.dedup();
         self.epoch = (self.epoch + 1) % EPOCHS;
         self.epoch_first = None;
         self.model.clear();
@@ -268,8 +284,23 @@ impl DenseView {
             });
         }
         self.candidates.extend(tracks.map(|track| gone(track, &self.world)));
+        self.gather_ghosts(frame);
         self.wait();
         refused
+    }
+
+    /// Adds who must be taken away although the confirmed world lacks them.
+    fn gather_ghosts(&mut self, frame: &Frame) {
+        if self.ghosts.is_empty() {
+            return;
+        }
+        for id in &self.ghosts {
+            let in_view = self.visible.binary_search_by_key(id, |(id, _)| *id).is_ok() && frame.contains(*id);
+            if !in_view && self.world.find(*id).is_none() {
+                self.candidates.push(Candidate { id: *id, ..Candidate::GHOST });
+            }
+        }
+        self.candidates.sort_by_key(|candidate| candidate.id);
     }
 
     /// Adds what each candidate has waited for.
@@ -286,7 +317,8 @@ impl DenseView {
     /// Marks what is expected to fit; gives how many that are.
     fn choose(&mut self, schema: &Schema, budget_bits: usize, may_be_complete: bool) -> usize {
         let bits = |candidate: &Candidate| match candidate.action {
-            Action::Gone => 4.0,
+            Action::Gone if candidate.is_active => 4.0,
+            Action::Gone => 16.0,
             Action::Change if candidate.is_active => self.change_bits,
             Action::Change => self.change_bits + 12.0,
             Action::Whole => {
@@ -323,8 +355,13 @@ impl DenseView {
     /// Writes what is chosen.
     fn write(&mut self, schema: &Schema, tick: Tick, complete: bool, out: &mut BitWriter) {
         let (candidates, truth) = (&self.candidates, &self.truth);
-        let news = |active: bool| {
-            let chosen = candidates.iter().filter(move |it| it.is_chosen && it.is_active == active);
+        let told = candidates.iter().filter(|it| it.is_chosen && it.is_active).count();
+        let active = self.world.tracks().iter().filter(|track| self.world.is_active(track)).count();
+        // A flag each costs what is told, and about as much again for each that is not, once that is rare.
+        let by_flags = told * NAMED_RATIO >= active;
+        let news = |flagged: bool| {
+            let is_here = move |it: &&Candidate| it.is_chosen && (it.is_active && by_flags) == flagged;
+            let chosen = candidates.iter().filter(is_here);
             chosen.map(|it| {
                 let Candidate { id, action, mask, columns, .. } = *it;
                 News { id, action, mask, columns: &truth[columns.0..columns.1] }
@@ -334,7 +371,7 @@ impl DenseView {
         let flight = &mut self.flights[place(tick)];
         flight.clear(tick, self.epoch, complete);
         Scribe::new(schema, &self.model, &self.world, &mut self.encoder, flight)
-            .run(news(false), news(true), usize::MAX)
+            .run(news(false), news(true), by_flags, usize::MAX)
             .expect("what a frame holds can be written");
         out.write_bytes(self.encoder.finish());
     }
@@ -364,6 +401,19 @@ impl DenseView {
     }
 }
 
+impl Candidate {
+    /// One that must be taken away although the confirmed world lacks it, but for its id.
+    const GHOST: Self = Self {
+        id: NetId(0),
+        action: Action::Gone,
+        mask: 0,
+        columns: (0, 0),
+        is_active: false,
+        score: 8.0,
+        is_chosen: true,
+    };
+}
+
 /// The candidates by what they have waited for, the most first; equal ones by id, the same everywhere.
 fn order(candidates: &[Candidate], order: &mut Vec<usize>) {
     order.clear();
@@ -387,6 +437,8 @@ fn sane(priority: f32) -> f32 {
     if priority > PRIORITY_MIN { priority.min(PRIORITY_MAX) } else { PRIORITY_MIN }
 }
 
+/// Of this many active entities one must have news for flags to be shorter than names.
+const NAMED_RATIO: usize = 12;
 const PRIORITY_MIN: f32 = 1.0 / 64.0;
 const PRIORITY_MAX: f32 = 64.0;
 /// A header and the end of the range coder's output.

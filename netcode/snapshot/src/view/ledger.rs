@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     newest_sent: Option<Tick>,
     newest_ack: Option<Tick>,
     older_ack: Option<Tick>,
+    /// The newest snapshot that lost its place before it was settled.
+    given_up: Option<Tick>,
 }
 
 /// One snapshot on its way, in the place of its tick.
@@ -53,7 +55,14 @@ enum Outcome {
 impl Ledger {
     pub(super) fn new() -> Self {
         let sent = std::iter::repeat_with(Sent::default).take(RECEIVER_TICKS).collect();
-        Self { columns: Columns::default(), sent, newest_sent: None, newest_ack: None, older_ack: None }
+        Self {
+            columns: Columns::default(),
+            sent,
+            newest_sent: None,
+            newest_ack: None,
+            older_ack: None,
+            given_up: None,
+        }
     }
 
     /// The frame that deltas of a snapshot at `now` are taken against: one that the client still holds.
@@ -79,6 +88,7 @@ impl Ledger {
             && self.newest_ack.is_none_or(|ack| ack < tick)
         {
             self.settle(tick, Outcome::Unknown);
+            self.given_up = self.given_up.max(Some(tick));
         }
         self.columns.forget_mentions(now);
         let sent = &mut self.sent[place];
@@ -125,9 +135,11 @@ impl Ledger {
         for tick in (first..=ack.newest.0).map(Tick) {
             if self.sent[place(tick)].tick == Some(tick) {
                 match ack.fate(tick) {
+                    Fate::Lost => {}
+                    // What was given up came after it, and may have been decoded too.
+                    _ if self.given_up > Some(tick) => self.settle(tick, Outcome::Unknown),
                     Fate::Whole => self.settle(tick, Outcome::Decoded),
                     Fate::Parts(parts) => self.settle_parts(tick, parts),
-                    Fate::Lost => {}
                     Fate::Unknown => self.settle(tick, Outcome::Unknown),
                 }
             }
@@ -254,6 +266,21 @@ mod tests {
         ledger.acknowledge(&Ack::only(Tick(100)));
         ledger.acknowledge(&Ack::new(Tick(165), 0));
         assert_eq!((base(&ledger), ledger.newest_ack()), (None, Some(Tick(165))));
+    }
+
+    #[test]
+    fn what_came_before_a_snapshot_given_up_is_unknown() {
+        let mut ledger = sent_at(&[100, 101, 110]);
+        // Takes the place of 101. Of 100 and 110 the client tells now; it may have decoded 101 after 100.
+        send(&mut ledger, 165, false);
+        ledger.acknowledge(&Ack::new(Tick(110), 0));
+        assert_eq!(base(&ledger), Some(Tick(110)));
+
+        let mut ledger = sent_at(&[100, 101]);
+        send(&mut ledger, 110, false);
+        send(&mut ledger, 165, false);
+        ledger.acknowledge(&Ack::new(Tick(110), 0b11 << 8));
+        assert_eq!((base(&ledger), ledger.newest_ack()), (None, Some(Tick(110))));
     }
 
     #[test]
