@@ -1,7 +1,7 @@
 //! Where a client stands, why it left, what it counted. Plain data; must never know how it came about.
 
 use netcode_proto::{DisconnectReason, LinkStats};
-use netcode_snapshot::{MessageError, SnapshotError};
+use netcode_snapshot::{MessageError, SchemaMismatch, SnapshotError};
 use netcode_wire::WireError;
 
 /// Where a client stands.
@@ -24,14 +24,12 @@ pub enum LeaveReason {
     /// The server said goodbye, with the game's code.
     #[error("server said goodbye, code {0}")]
     Goodbye(u8),
-    /// Server and client do not replicate the same components.
-    #[error("server replicates schema {theirs:#x}, not {ours:#x}")]
-    OtherSchema {
-        /// Ours.
-        ours: u64,
-        /// The server's.
-        theirs: u64,
-    },
+    /// The server is of another build, whose components this one's cannot be made of.
+    #[error(transparent)]
+    Schema(#[from] SchemaMismatch),
+    /// The server is of another build, and the channel had no room to ask for its schema.
+    #[error("channel has no room to ask for the server's schema")]
+    SchemaUnasked,
     /// Server and client do not have the same game messages.
     #[error("server has message set {theirs:#x}, not {ours:#x}")]
     OtherMessages {
@@ -83,6 +81,8 @@ pub struct ClientStats {
     pub snapshots_received: u64,
     /// Snapshots dropped as older than the newest.
     pub snapshots_stale: u64,
+    /// Snapshots dropped because how the server's columns lie was not known yet: its build is another one.
+    pub snapshots_unread: u64,
     /// Snapshots in which the server had to do without this tick's input.
     pub snapshots_starved: u64,
     /// Inputs that reached the server too late, by its own account.

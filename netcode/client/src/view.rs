@@ -94,20 +94,27 @@ impl<'a> WorldView<'a> {
 
     fn shown<T: Replicate>(&self, component: ComponentId, id: NetId) -> Option<T> {
         let between = self.between?;
+        let restore =
+            |columns: &[u32]| self.schema.restore::<T>(component, columns, |id| between.base().contains(id));
         let base = between.base().columns(id, component)?;
         let (Some(from), Some(to)) = (between.from.columns(id, component), between.to.columns(id, component))
         else {
-            return Some(T::restore(base));
+            return Some(restore(base));
         };
         if from == to || !T::INTERPOLATED || !self.one_life(component, from, to) {
-            return Some(T::restore(base));
+            return Some(restore(base));
         }
-        Some(T::interpolate(&T::restore(from), &T::restore(to), between.t))
+        Some(T::interpolate(&restore(from), &restore(to), between.t))
     }
 
     fn one_life(&self, component: ComponentId, from: &[u32], to: &[u32]) -> bool {
         match self.predicted {
-            Some(predicted) if predicted.component == component => (predicted.same_life)(from, to),
+            Some(predicted) if predicted.component == component => {
+                let (mut first, mut second) = ([0; COLUMNS_MAX], [0; COLUMNS_MAX]);
+                let from = self.schema.local_columns(component, from, &mut first);
+                let to = self.schema.local_columns(component, to, &mut second);
+                (predicted.same_life)(from, to)
+            }
             _ => true,
         }
     }

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, LitInt, LitStr, Path, RangeLimits};
+use syn::{Attribute, Expr, LitInt, LitStr, Path, RangeLimits, Token};
 
 /// What `#[net(…)]` says of a field.
 #[derive(Default)]
@@ -18,11 +18,16 @@ pub(crate) struct FieldAttributes {
     pub(crate) signed: Option<Span>,
     pub(crate) opaque: Option<Span>,
     pub(crate) enumeration: Option<Span>,
+    /// What stands in where another build does not send the field; `Some(None)`: the type's own default.
+    pub(crate) default: Option<Option<Expr>>,
+    pub(crate) rename: Option<LitStr>,
 }
 
 /// What `#[net(…)]` says of a type.
 pub(crate) struct TypeAttributes {
     pub(crate) krate: Path,
+    /// The name on the wire, where it is not the type's.
+    pub(crate) rename: Option<LitStr>,
     pub(crate) predicted: bool,
     pub(crate) interpolated: bool,
     /// The function that `predictor` names; `None`: none.
@@ -60,6 +65,12 @@ impl FieldAttributes {
                     "signed" => once(&mut found.signed, span, span),
                     "opaque" => once(&mut found.opaque, span, span),
                     "enumeration" => once(&mut found.enumeration, span, span),
+                    "rename" => once(&mut found.rename, name(meta.value()?)?, span),
+                    "default" => {
+                        let value =
+                            if meta.input.peek(Token![=]) { Some(meta.value()?.parse()?) } else { None };
+                        once(&mut found.default, value, span)
+                    }
                     _ => Err(meta.error(FIELD_WORDS)),
                 }
             })?;
@@ -95,11 +106,13 @@ impl FieldAttributes {
 impl TypeAttributes {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let krate = syn::parse_quote!(::netcode_snapshot);
-        let mut found = Self { krate, predicted: false, interpolated: true, predictor: None };
+        let mut found = Self { krate, rename: None, predicted: false, interpolated: true, predictor: None };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("predicted") {
                     found.predicted = true;
+                } else if meta.path.is_ident("rename") {
+                    found.rename = Some(name(meta.value()?)?);
                 } else if meta.path.is_ident("crate") {
                     found.krate = meta.value()?.parse()?;
                 } else if meta.path.is_ident("predictor") {
@@ -118,6 +131,15 @@ impl TypeAttributes {
             })?;
         }
         Ok(found)
+    }
+}
+
+/// A name on the wire, in quotes.
+fn name(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let name: LitStr = input.parse()?;
+    match name.value().len() {
+        1..=NAME_BYTES_MAX => Ok(name),
+        _ => Err(syn::Error::new(name.span(), format!("a name has 1 to {NAME_BYTES_MAX} bytes"))),
     }
 }
 
@@ -153,6 +175,8 @@ fn bounds(input: ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
 }
 
 const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `angle`, `quat`, `raw`, `bits = …`, \
-                           `signed`, `opaque`, `enumeration`, `max = …`";
+                           `signed`, `opaque`, `enumeration`, `max = …`, `default`, `default = …`, `rename = \"…\"`";
+/// Without the axis that a vector's column has in its name: `netcode_snapshot` takes 96 in all.
+const NAME_BYTES_MAX: usize = 80;
 const TYPE_WORDS: &str = "expected one of `predicted`, `interpolate = \"linear\" | \"none\"`, \
-                          `predictor = \"linear\" | \"none\" | path`, `crate = path`";
+                          `predictor = \"linear\" | \"none\" | path`, `rename = \"…\"`, `crate = path`";

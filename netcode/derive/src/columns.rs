@@ -6,6 +6,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, Ident, Member, Path, Type};
 
+use crate::attributes::FieldAttributes;
 use crate::shape::{For, Grid, Shape};
 
 /// One field with its shape.
@@ -13,6 +14,10 @@ pub(crate) struct Entry {
     pub(crate) member: Member,
     pub(crate) ty: Type,
     pub(crate) shape: Shape,
+    /// Its name on the wire.
+    name: String,
+    /// What stands in for it where another build does not send it.
+    default: Option<TokenStream>,
 }
 
 /// Code for one field: its columns, an array with one value a column, and the way back.
@@ -30,6 +35,12 @@ pub(crate) struct Columns {
     /// `const FIELDS: [Field; N]`, `fn quantise(&Self, &mut [u32])`, `fn restore(&[u32]) -> Self`.
     pub(crate) items: TokenStream,
     pub(crate) count: usize,
+    /// Statements that set what stands in for columns, in `out: &mut [Fallback]`.
+    pub(crate) fallbacks: TokenStream,
+    /// The columns that refer to entities.
+    pub(crate) references: Vec<u8>,
+    /// Statements that check variants of enumerations, in `columns`.
+    pub(crate) checks: TokenStream,
 }
 
 /// The fields of a struct with their shapes; every mistake is told at once.
@@ -37,8 +48,8 @@ pub(crate) fn entries(fields: &Fields, purpose: For) -> syn::Result<Vec<Entry>> 
     let mut found = Vec::new();
     let mut errors: Option<syn::Error> = None;
     for (field, member) in fields.iter().zip(fields.members()) {
-        match Shape::of(field, purpose) {
-            Ok(shape) => found.push(Entry { member, ty: field.ty.clone(), shape }),
+        match entry(field, member, purpose) {
+            Ok(entry) => found.push(entry),
             Err(error) => match &mut errors {
                 Some(errors) => errors.combine(error),
                 None => errors = Some(error),
@@ -46,6 +57,25 @@ pub(crate) fn entries(fields: &Fields, purpose: For) -> syn::Result<Vec<Entry>> 
         }
     }
     errors.map_or(Ok(found), Err)
+}
+
+fn entry(field: &syn::Field, member: Member, purpose: For) -> syn::Result<Entry> {
+    let attributes = FieldAttributes::read(&field.attrs)?;
+    let name = match (&attributes.rename, &member) {
+        (Some(name), _) => name.value(),
+        (None, Member::Named(ident)) => ident.to_string(),
+        (None, Member::Unnamed(index)) => index.index.to_string(),
+    };
+    let default = attributes.default.as_ref().map(|value| match value {
+        Some(value) => quote!(#value),
+        None => quote!(::core::default::Default::default()),
+    });
+    if purpose != For::Columns && (attributes.rename.is_some() || default.is_some()) {
+        let words = "`rename` and `default` mean nothing here: only components are matched by name";
+        return Err(syn::Error::new(field.ty.span(), words));
+    }
+    let shape = Shape::of(field, attributes, purpose)?;
+    Ok(Entry { member, ty: field.ty.clone(), shape, name, default })
 }
 
 /// The fields of a type that must be a struct without parameters.
@@ -68,7 +98,14 @@ pub(crate) fn no_generics(input: &DeriveInput, derive: &str) -> syn::Result<()> 
 /// The shared items for a struct.
 pub(crate) fn columns(ident: &Ident, entries: &[Entry], krate: &Path) -> Columns {
     let (mut fields, mut quantise, mut restore) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut fallbacks, mut references, mut checks) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
+        let first = fields.len();
+        fallbacks.push(fallback(entry, first, krate));
+        references.extend(matches!(entry.shape, Shape::Reference).then_some(first as u8));
+        if let (Shape::Enumeration, ty) = (&entry.shape, &entry.ty) {
+            checks.push(quote!(#krate::support::check_variant::<#ty>(columns[#first])?;));
+        }
         let member = &entry.member;
         let code = code(entry, &quote!(value.#member), krate);
         let places = fields.len()..fields.len() + code.fields.len();
@@ -93,7 +130,29 @@ pub(crate) fn columns(ident: &Ident, entries: &[Entry], krate: &Path) -> Columns
             #ident { #(#restore),* }
         }
     };
-    Columns { items, count }
+    let (fallbacks, checks) = (quote!(#(#fallbacks)*), quote!(#(#checks)*));
+    Columns { items, count, fallbacks, references, checks }
+}
+
+/// What stands in for an entry's columns, from column `first` on.
+fn fallback(entry: &Entry, first: usize, krate: &Path) -> TokenStream {
+    let ty = &entry.ty;
+    let missing = entry.default.as_ref().map(|default| {
+        let values = code(entry, &quote!(value), krate).values;
+        quote! {
+            let value: #ty = #default;
+            for (fallback, column) in out[#first..].iter_mut().zip(#values) {
+                fallback.missing = Some(column);
+            }
+        }
+    });
+    let unknown = matches!(entry.shape, Shape::Enumeration).then(|| {
+        quote! {
+            out[#first].unknown = <#ty as #krate::Enumeration>::UNKNOWN;
+            out[#first].is_enum = true;
+        }
+    });
+    quote!(#missing #unknown)
 }
 
 /// Statements that write one field's columns to `out`, for a message; `place` is the field's value.
@@ -116,12 +175,16 @@ pub(crate) fn read(entry: &Entry, krate: &Path) -> TokenStream {
     let (fields, count) = (&code.fields, code.fields.len());
     let columns: Vec<_> = (0..count).map(|place| quote!(columns[#place])).collect();
     let value = (code.restore)(&columns);
+    let ty = &entry.ty;
+    let check = matches!(entry.shape, Shape::Enumeration)
+        .then(|| quote!(#krate::support::check_variant::<#ty>(columns[0])?;));
     quote! {{
         const FIELDS: [#krate::Field; #count] = [#(#fields),*];
         let mut columns = [0u32; #count];
         for (field, column) in FIELDS.iter().zip(&mut columns) {
             *column = #krate::support::read_column(from, u32::from(field.bits), field.max)?;
         }
+        #check
         #value
     }}
 }
@@ -152,10 +215,7 @@ pub(crate) fn blend(entry: &Entry, interpolated: bool, krate: &Path) -> TokenStr
 }
 
 fn code(entry: &Entry, place: &TokenStream, krate: &Path) -> Code {
-    let name = match &entry.member {
-        Member::Named(ident) => ident.to_string(),
-        Member::Unnamed(index) => index.index.to_string(),
-    };
+    let name = entry.name.clone();
     let ty = entry.ty.clone();
     let field = quote!(#krate::Field);
     let support = quote!(#krate::support);
@@ -246,6 +306,15 @@ fn discrete_code(entry: &Entry, name: &str, place: &TokenStream, krate: &Path) -
         Shape::NetId => {
             let column = quote!(#field::opaque(#name, u32::MAX));
             one(column, &quote!(#place.0), move |column| quote!(#krate::NetId(#column)))
+        }
+        Shape::Reference => {
+            // 0 is none; no server counts as far as the last id.
+            let value = quote!(#place.map_or(0, |id: #krate::NetId| id.0.saturating_add(1)));
+            one(
+                quote!(#field::opaque(#name, u32::MAX)),
+                &value,
+                move |column| quote!((#column).checked_sub(1).map(#krate::NetId)),
+            )
         }
         Shape::Enumeration => {
             let variants = quote!(<#ty as #krate::Enumeration>);

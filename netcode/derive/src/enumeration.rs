@@ -1,8 +1,9 @@
-//! `#[derive(Enumeration)]`: an enum without data as its variant's place. Must never know where it is used.
+//! `#[derive(Enumeration)]`: an enum without data as its variant's discriminant. Must never know where it is used.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput};
+use syn::punctuated::Punctuated;
+use syn::{Data, DeriveInput, Ident, Token, Variant};
 
 use crate::attributes::TypeAttributes;
 
@@ -16,30 +17,63 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         return wrong("an enumeration has at least one variant");
     };
     let krate = TypeAttributes::read(&input.attrs)?.krate;
+    let unknown = unknown(&data.variants)?;
     let ident = &input.ident;
-    let last = data.variants.len() as u32 - 1;
     let names: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
-    let places: Vec<_> = (0u32..).take(names.len()).collect();
-    let all_but_last = names.iter().zip(&places).take(names.len() - 1);
-    let restore = all_but_last.map(|(name, place)| quote!(#place => Self::#name,));
+    let mark = match unknown {
+        Some(variant) => quote!(Some(Self::#variant as u32)),
+        None => quote!(None),
+    };
+    let other = unknown.unwrap_or(end);
+    let negative = format!("a variant of `{ident}` has a discriminant below 0 or above {}", u32::MAX);
     Ok(quote! {
         impl #krate::Enumeration for #ident {
-            const LAST: u32 = #last;
+            const LAST: u32 = {
+                let all = [#(Self::#names as i128),*];
+                let (mut last, mut place) = (0, 0);
+                while place < all.len() {
+                    assert!(all[place] >= 0 && all[place] <= u32::MAX as i128, #negative);
+                    if all[place] > last {
+                        last = all[place];
+                    }
+                    place += 1;
+                }
+                last as u32
+            };
+            const UNKNOWN: Option<u32> = #mark;
 
             fn index(self) -> u32 {
-                match self {
-                    #(Self::#names => #places,)*
-                }
+                self as u32
             }
 
             fn from_index(index: u32) -> Self {
-                match index {
-                    #(#restore)*
-                    _ => Self::#end,
-                }
+                #(if index == Self::#names as u32 {
+                    return Self::#names;
+                })*
+                Self::#other
             }
         }
     })
+}
+
+/// The variant marked `#[net(unknown)]`.
+fn unknown(variants: &Punctuated<Variant, Token![,]>) -> syn::Result<Option<&Ident>> {
+    let mut found = None;
+    for variant in variants {
+        for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("net")) {
+            attribute.parse_nested_meta(|meta| match (meta.path.is_ident("unknown"), found) {
+                (false, _) => {
+                    Err(meta.error("expected `unknown`: this variant stands for those of newer builds"))
+                }
+                (true, Some(_)) => Err(meta.error("one variant stands for all that are unknown")),
+                (true, None) => {
+                    found = Some(&variant.ident);
+                    Ok(())
+                }
+            })?;
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -55,6 +89,9 @@ mod tests {
         assert_eq!(told("enum Mode { Idle, Busy }"), "");
         assert!(told("enum Mode { Idle, Busy(u8) }").contains("carries no data"));
         assert!(told("enum Mode {}").contains("at least one variant"));
+        assert_eq!(told("enum Mode { Idle = 3, #[net(unknown)] Other }"), "");
+        assert!(told("enum Mode { #[net(other)] Idle }").contains("expected `unknown`"));
+        assert!(told("enum Mode { #[net(unknown)] Idle, #[net(unknown)] Busy }").contains("one variant"));
         assert!(told("struct Mode;").contains("derived for enums"));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let entries = entries(fields, For::Columns)?;
     let ident = &input.ident;
     let shared = columns(ident, &entries, &krate);
-    let (items, count) = (shared.items, shared.count);
+    let (items, count, checks) = (shared.items, shared.count, shared.checks);
     Ok(quote! {
         const _: () = {
             #items
@@ -44,6 +44,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                     for (field, column) in FIELDS.iter().zip(&mut columns) {
                         *column = #krate::support::read_column(from, u32::from(field.bits), field.max)?;
                     }
+                    #checks
                     Ok(restore(&columns))
                 }
 

@@ -17,15 +17,27 @@
 //! | `#[net(opaque)]` (with or without `bits`) | unsigned | one that is never near its last value: a name, a seed |
 //! | none | `u64`, `i64` | two of 32 bits |
 //! | none | `bool`, `NetId` | one |
-//! | `#[net(enumeration)]` | an enum with `#[derive(Enumeration)]` | one |
+//! | none | `Option<NetId>` in a component: an entity that may be absent | one; reads as `None` while the entity is not there |
+//! | `#[net(enumeration)]` | an enum with `#[derive(Enumeration)]` | one: the variant's discriminant |
 //! | `#[net(max = 64)]` | `String`, `Vec<u8>`, `Vec<T: Message>`; messages only | |
 //! | none | any `T: Message`, `Option<T>`, plain `f32`; messages only | |
+//!
+//! Builds that differ understand each other by the names of components and fields (`netcode_snapshot::Schema::reading`).
+//! For that, beside the others, on fields of components:
+//!
+//! | attribute | what |
+//! |---|---|
+//! | `#[net(default)]`, `#[net(default = 100)]` | what the field is when the server's build does not have it: put it on every field that is added later |
+//! | `#[net(rename = "hull")]` | its name on the wire, where the Rust field has got another one |
+//!
+//! On one variant of an enumeration: `#[net(unknown)]`, which stands for variants that newer builds add.
 //!
 //! # Attributes of a struct
 //!
 //! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; what the dense codec expects of the
 //! component: `#[net(predictor = "linear")]` (it goes on as it went), `"none"` (the default: it stays), or the game's
-//! own `#[net(predictor = path::to::function)]`, a `netcode_snapshot::dense::Predict`; and, where `netcode_snapshot` has
+//! own `#[net(predictor = path::to::function)]`, a `netcode_snapshot::dense::Predict`; `#[net(rename = "Ship")]`: its name
+//! on the wire; and, where `netcode_snapshot` has
 //! another name, `#[net(crate = path::to::it)]`.
 
 mod attributes;

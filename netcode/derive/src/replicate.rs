@@ -5,19 +5,23 @@ use quote::quote;
 use syn::DeriveInput;
 
 use crate::attributes::{Predictor, TypeAttributes};
-use crate::columns::{blend, columns, entries, struct_fields};
+use crate::columns::{Columns, blend, columns, entries, struct_fields};
 use crate::shape::For;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Replicate")?;
-    let TypeAttributes { krate, predicted, interpolated, predictor } = TypeAttributes::read(&input.attrs)?;
+    let TypeAttributes { krate, rename, predicted, interpolated, predictor } =
+        TypeAttributes::read(&input.attrs)?;
     let entries = entries(fields, For::Columns)?;
-    let (ident, name) = (&input.ident, input.ident.to_string());
-    let shared = columns(ident, &entries, &krate).items;
+    let ident = &input.ident;
+    let name = rename.map_or_else(|| ident.to_string(), |name| name.value());
+    let Columns { items: shared, count, fallbacks, references, .. } = columns(ident, &entries, &krate);
+    let too_many = format!("`{name}` has too many columns: {count}, and a component has at most 64");
     let blends = entries.iter().map(|entry| {
         let (member, value) = (&entry.member, blend(entry, interpolated, &krate));
         quote!(#member: #value)
     });
+    let linear = matches!(predictor, Some(Predictor::Linear));
     let predict = match predictor {
         None => quote!(None),
         Some(Predictor::Linear) => quote!(Some(#krate::dense::linear)),
@@ -27,12 +31,21 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         const _: () = {
             #shared
 
+            const _: () = assert!(#count <= #krate::COLUMNS_MAX, #too_many);
+
             impl #krate::Replicate for #ident {
                 const NAME: &'static str = #name;
                 const FIELDS: &'static [#krate::Field] = &FIELDS;
                 const PREDICTED: bool = #predicted;
                 const INTERPOLATED: bool = #interpolated;
                 const PREDICT: Option<#krate::dense::Predict> = #predict;
+                const PREDICT_LINEAR: bool = #linear;
+                const REFERENCES: &'static [u8] = &[#(#references),*];
+
+                #[allow(unused_variables, reason = "a type without fields has nothing to stand in")]
+                fn fallbacks(out: &mut [#krate::Fallback]) {
+                    #fallbacks
+                }
 
                 fn quantise(&self, out: &mut [u32]) {
                     quantise(self, &mut out[..FIELDS.len()]);

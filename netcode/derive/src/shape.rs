@@ -35,6 +35,8 @@ pub(crate) enum Shape {
     Wide,
     Bool,
     NetId,
+    /// `Option<NetId>`: an entity that may not be there.
+    Reference,
     Enumeration,
     /// Messages only, from here on.
     Text {
@@ -65,8 +67,7 @@ pub(crate) enum For {
 }
 
 impl Shape {
-    pub(crate) fn of(field: &Field, purpose: For) -> syn::Result<Self> {
-        let attributes = FieldAttributes::read(&field.attrs)?;
+    pub(crate) fn of(field: &Field, attributes: FieldAttributes, purpose: For) -> syn::Result<Self> {
         let span = field.ty.span();
         if attributes.enumeration.is_some() {
             attributes.refuse_but(&["enumeration"], "an enumeration")?;
@@ -87,6 +88,9 @@ impl Shape {
             "u64" | "i64" => plain(&attributes, Self::Wide, "a 64-bit integer"),
             "bool" => plain(&attributes, Self::Bool, "a flag"),
             "NetId" => plain(&attributes, Self::NetId, "an entity's name"),
+            "Option" if purpose == For::Columns && is_reference(&field.ty) => {
+                plain(&attributes, Self::Reference, "an entity's name")
+            }
             "String" if purpose == For::Message => Ok(Self::Text { max: limit(&attributes, span)? }),
             "Vec" if purpose == For::Message => list(&attributes, &field.ty),
             _ if purpose == For::Message => plain(&attributes, Self::Nested, "a message inside a message"),
@@ -194,6 +198,10 @@ fn last_ident(ty: &Type) -> Option<&Ident> {
     }
 }
 
+fn is_reference(ty: &Type) -> bool {
+    item_of(ty).and_then(last_ident).is_some_and(|ident| ident == "NetId")
+}
+
 fn item_of(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
@@ -207,4 +215,4 @@ const FLOAT: &str = "a float says how it is rounded: `#[net(range(-64.0..=64.0),
                      `#[net(angle, bits = 12)]` for one `f32` in radians, or `#[net(raw)]` for all 32 bits";
 const LIMIT: &str = "a string or list says how long it may be: `#[net(max = 64)]`";
 const UNKNOWN_TYPE: &str = "no columns for this type: use `f32`, `Vec2`, `Vec3`, `Quat`, an integer, `bool`, `NetId`, \
-                            or an enum that has `#[derive(Enumeration)]`, marked `#[net(enumeration)]`";
+                            `Option<NetId>`, or an enum that has `#[derive(Enumeration)]`, marked `#[net(enumeration)]`";

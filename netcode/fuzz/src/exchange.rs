@@ -3,8 +3,8 @@
 
 use netcode_derive::{Input, Message};
 use netcode_snapshot::{
-    Ack, Control, Fate, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader, Telemetry,
-    ViewTime,
+    Ack, ClientWord, Control, Fate, InputPacket, Message, MessageError, MessageSet, NetId, SnapshotHeader,
+    Telemetry, ViewTime,
 };
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
@@ -94,13 +94,13 @@ pub fn input(input: &[u8]) -> u64 {
     digest
 }
 
-/// [`Telemetry`]: one form only.
+/// [`ClientWord`], telemetry first of all: one form only.
 ///
 /// # Panics
 /// When a law is broken.
 pub fn telemetry(input: &[u8]) -> u64 {
-    let read = |from: &mut BitReader<'_>| Telemetry::decode(from);
-    exact(input, read, Telemetry::encode)
+    let read = |from: &mut BitReader<'_>| ClientWord::decode(from);
+    exact(input, read, ClientWord::encode)
 }
 
 /// [`MessageSet`]: the frame, and a message of every kind of field behind it.
@@ -200,7 +200,13 @@ pub fn control_seeds() -> Vec<Vec<u8>> {
     };
     let heard = Control::Heard { sent_us: 1, server_us: 2 };
     let words = [welcome, Control::Owns { net_id: NetId(9) }, Control::OwnsNothing, heard];
-    words.iter().map(Control::to_bytes).chain([Control::Goodbye { reason: 3 }.to_bytes()]).collect()
+    let schema = Control::Schema(super::snapshot::schema().describe());
+    words
+        .iter()
+        .chain([&schema])
+        .map(Control::to_bytes)
+        .chain([Control::Goodbye { reason: 3 }.to_bytes()])
+        .collect()
 }
 
 /// With everything and with nothing.
@@ -236,7 +242,7 @@ pub fn input_seeds() -> Vec<Vec<u8>> {
     all.map(|packet| written(|out| packet.encode(out))).collect()
 }
 
-/// With columns and without.
+/// With columns and without, and the other word.
 #[must_use]
 pub fn telemetry_seeds() -> Vec<Vec<u8>> {
     let full = Telemetry {
@@ -249,7 +255,8 @@ pub fn telemetry_seeds() -> Vec<Vec<u8>> {
         loss: u16::MAX,
         sent_us: u64::MAX,
     };
-    [full, Telemetry::default()].iter().map(|one| written(|out| one.encode(out))).collect()
+    let words = [full, Telemetry::default()].map(ClientWord::Telemetry);
+    words.iter().chain([&ClientWord::DescribeSchema]).map(|one| written(|out| one.encode(out))).collect()
 }
 
 /// Every message.

@@ -1,5 +1,7 @@
 //! One column: how many bits it has and how its values lie. Must never know which component it belongs to.
 
+use std::fmt;
+
 use netcode_wire::quant::{Angle, Quat, Range};
 
 /// What the values of a column mean to each other: chooses how a change is coded.
@@ -28,6 +30,17 @@ pub struct Field {
     pub min: f32,
     /// The quantity between two values, where that has a meaning; else 0.
     pub step: f32,
+}
+
+/// What stands in for a column's values where another build sends none, or some that this build does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fallback {
+    /// In place of a column that is not sent: `#[net(default = …)]`.
+    pub missing: Option<u32>,
+    /// In place of values greater than the column's `max`: the variant marked `#[net(unknown)]`.
+    pub unknown: Option<u32>,
+    /// Whether the values are an enum's variants.
+    pub is_enum: bool,
 }
 
 impl Field {
@@ -67,6 +80,19 @@ impl Field {
         let bits = quat.bits() as u8;
         // Codes run to twice the code of zero: 2 × (2^(bits-1) − 1).
         Self { name, bits, kind: FieldKind::Linear, max: low_bits(bits) - 1, min: 0.0, step: 0.0 }
+    }
+}
+
+/// The form of the values, for people: `a range of 25601 values from -64 by 0.005`.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = u64::from(self.max) + 1;
+        match self.kind {
+            FieldKind::Opaque => write!(f, "{values} values without order"),
+            FieldKind::Wrapping => write!(f, "a turn in {values} parts"),
+            FieldKind::Linear if self.step == 0.0 => write!(f, "part of a rotation in {values} values"),
+            FieldKind::Linear => write!(f, "a range of {values} values from {} by {}", self.min, self.step),
+        }
     }
 }
 

@@ -153,10 +153,12 @@ impl Frame {
         self.find(id)?.columns(component)
     }
 
-    /// The component itself. `None` when the entity lacks it or the schema does not know `T`.
+    /// The component itself. `None` when the entity lacks it or the schema does not know `T`. References to entities
+    /// that are not in this frame read as `None`.
     #[must_use]
     pub fn get<T: Replicate>(&self, schema: &Schema, id: NetId) -> Option<T> {
-        Some(T::restore(self.columns(id, schema.id_of::<T>()?)?))
+        let component = schema.id_of::<T>()?;
+        Some(schema.restore(component, self.columns(id, component)?, |id| self.contains(id)))
     }
 
     /// The components of an entity, ascending.
@@ -422,7 +424,7 @@ mod tests {
     struct Byte<const N: u8>(u8);
 
     impl<const N: u8> Replicate for Byte<N> {
-        const NAME: &'static str = "Byte";
+        const NAME: &'static str = ["Byte0", "Byte1", "Byte2", "Byte3"][N as usize];
         const FIELDS: &'static [Field] = &[Field::integer("value", 8, false)];
 
         fn quantise(&self, out: &mut [u32]) {

@@ -88,17 +88,19 @@ mod view;
 pub use dense::{DenseReceiver, DenseView};
 pub use error::SnapshotError;
 pub use exchange::{
-    Ack, Control, Fate, InputPacket, MessageError, MessageSet, MessageSetBuilder, Partial, SnapshotHeader,
-    Telemetry, ViewTime,
+    Ack, ClientWord, Control, Fate, InputPacket, MessageError, MessageSet, MessageSetBuilder, Partial,
+    SnapshotHeader, Telemetry, ViewTime,
 };
-pub use field::{Field, FieldKind};
+pub use field::{Fallback, Field, FieldKind};
 pub use frame::{EntityWriter, Frame};
 pub use history::History;
 pub use id::{ComponentId, NetId};
 pub use parts::{Budget, Parts};
 pub use receiver::{Receiver, ReceiverLimits};
 pub use replicate::{Enumeration, Input, Message, Replicate};
-pub use schema::{Schema, SchemaBuilder};
+pub use schema::{
+    DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, Schema, SchemaBuilder, SchemaDescription, SchemaMismatch,
+};
 pub use shared::SharedBits;
 pub use view::{ClientView, Feedback, SnapshotStats};
 

@@ -3,12 +3,17 @@
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
 use crate::dense::Predict;
-use crate::{Field, NetId};
+use crate::{Fallback, Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
 /// `#[derive(Replicate)]`.
 ///
 /// Law: `quantise(restore(columns)) == columns` for every row that `quantise` gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a replicated component",
+    label = "clients cannot be shown this type",
+    note = "put `#[derive(Replicate)]` on `{Self}` and say of each field how it is rounded: `#[net(…)]`"
+)]
 pub trait Replicate: Sized + Send + Sync + 'static {
     /// The type's name, part of the schema's hash.
     const NAME: &'static str;
@@ -20,6 +25,16 @@ pub trait Replicate: Sized + Send + Sync + 'static {
     const INTERPOLATED: bool = true;
     /// `#[net(predictor = …)]`: what the dense codec expects of it. `None`: that it stays as it was.
     const PREDICT: Option<Predict> = None;
+    /// Whether `PREDICT` is [`linear`](crate::dense::linear), which every build has.
+    const PREDICT_LINEAR: bool = false;
+    /// Which columns are references to entities (`Option<NetId>`): 0 is none, other values are ids plus one. A
+    /// reference to an entity that is not there reads as `None`.
+    const REFERENCES: &'static [u8] = &[];
+
+    /// What stands in for columns that another build does not send; `out` has one place a column.
+    fn fallbacks(out: &mut [Fallback]) {
+        let _ = out;
+    }
 
     /// Writes one value a column; `out` has exactly `FIELDS.len()` places.
     fn quantise(&self, out: &mut [u32]);
@@ -42,6 +57,11 @@ pub trait Replicate: Sized + Send + Sync + 'static {
 }
 
 /// What a player does in one tick. Made by `#[derive(Input)]`; the attributes are those of `Replicate`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a player's input",
+    label = "this type cannot be sent every tick",
+    note = "put `#[derive(Input, Clone, Default, PartialEq)]` on `{Self}` and say of each field how it is rounded: `#[net(…)]`"
+)]
 pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
     /// Width on the wire.
     const BITS: u32;
@@ -60,6 +80,11 @@ pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
 }
 
 /// A game message. Made by `#[derive(Message)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message",
+    label = "this type cannot be sent as a message or inside one",
+    note = "put `#[derive(Message)]` on `{Self}`"
+)]
 pub trait Message: Sized + Send + Sync + 'static {
     /// The type's name, part of the message set's hash.
     const NAME: &'static str;
@@ -74,15 +99,24 @@ pub trait Message: Sized + Send + Sync + 'static {
     fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError>;
 }
 
-/// An enum without data, for fields marked `#[net(enumeration)]`. Made by `#[derive(Enumeration)]`.
+/// An enum without data, for fields marked `#[net(enumeration)]`. Made by `#[derive(Enumeration)]`. A variant is sent as
+/// its discriminant: give them numbers (`Idle = 0`) and builds whose enums differ still mean the same.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an enumeration",
+    label = "the field is marked `#[net(enumeration)]`",
+    note = "put `#[derive(Enumeration, Clone, Copy)]` on the enum `{Self}`, whose variants carry no data"
+)]
 pub trait Enumeration: Copy + Send + Sync + 'static {
-    /// The greatest index: one less than the number of variants.
+    /// The greatest discriminant.
     const LAST: u32;
+    /// The variant marked `#[net(unknown)]`, by its discriminant: it stands for those of newer builds.
+    const UNKNOWN: Option<u32> = None;
 
-    /// The variant's place, in the order of declaration.
+    /// The variant's discriminant.
     fn index(self) -> u32;
 
-    /// The variant at a place; a place past the end gives the last variant.
+    /// The variant of a discriminant; what is none of them gives the variant marked `#[net(unknown)]`, else the one
+    /// declared last.
     fn from_index(index: u32) -> Self;
 }
 

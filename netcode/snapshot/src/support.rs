@@ -3,6 +3,8 @@
 pub use netcode_wire::quant::{Angle, Quat, Range};
 pub use netcode_wire::{BitReader, BitWriter, WireError};
 
+use crate::Enumeration;
+
 /// The number between two others.
 #[must_use]
 pub fn lerp(from: f32, to: f32, t: f32) -> f32 {
@@ -28,8 +30,8 @@ pub fn lerp_quat(from: [f32; 4], to: [f32; 4], t: f32) -> [f32; 4] {
 
 /// A value without a between.
 #[must_use]
-pub fn step<T: Copy>(from: &T, to: &T, t: f32) -> T {
-    if t < 1.0 { *from } else { *to }
+pub fn step<T: Clone>(from: &T, to: &T, t: f32) -> T {
+    if t < 1.0 { from.clone() } else { to.clone() }
 }
 
 /// A signed integer in `bits` bits: held in range, then offset by half the range.
@@ -49,6 +51,15 @@ pub fn restore_signed(column: u32, bits: u32) -> i64 {
 #[must_use]
 pub fn quantise_unsigned(value: u64, bits: u32) -> u32 {
     value.min((1u64 << bits) - 1) as u32
+}
+
+/// Refuses the discriminant of no variant, unless one is marked to stand for it.
+///
+/// # Errors
+/// No variant has this discriminant.
+pub fn check_variant<T: Enumeration>(column: u32) -> Result<(), WireError> {
+    let known = T::UNKNOWN.is_some() || T::from_index(column).index() == column;
+    if known { Ok(()) } else { Err(WireError::Malformed("variant of an enumeration")) }
 }
 
 /// Reads a column and holds it to its greatest value.

@@ -8,4 +8,5 @@ mod journey;
 mod reconnect;
 mod server;
 mod sockets;
+mod versions;
 mod world;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use netcode::{
-    Client, ClientConfig, ClientState, Schema,
+    Client, ClientConfig, ClientState,
     client::{DisconnectReason, LeaveReason},
 };
 use netcode_sim::Profile;
 
 use crate::{
-    game::{Badge, Field, Walker},
-    server::{PROTOCOL, messages, token},
+    game::Field,
+    server::{PROTOCOL, token},
     world::{Frames, World},
 };
 
@@ -96,22 +96,6 @@ fn silence_ends_the_session_on_both_sides() {
     assert!(world.server.seats.is_empty());
     let state = world.players[player].client.state();
     assert_eq!(state, ClientState::Disconnected(DisconnectReason::TimedOut.into()));
-}
-
-#[test]
-fn another_schema_is_a_typed_refusal() {
-    let mut world = World::new(34, 2);
-    let player = world.join(1, Profile::lan(), FRAME_60);
-    let schema = Schema::builder().component::<Badge>().component::<Walker>().build();
-    let mut config = ClientConfig::new(PROTOCOL);
-    config.messages = messages();
-    let client =
-        Client::<Field>::connect(world.now, &*token(world.now, 1), schema, config).expect("a sound token");
-    world.players[player].client = client;
-    world.run_secs(1);
-    let state = world.players[player].client.state();
-    assert!(matches!(state, ClientState::Disconnected(LeaveReason::OtherSchema { .. })), "{state:?}");
-    assert!(world.server.seats.is_empty(), "the server was told");
 }
 
 #[test]

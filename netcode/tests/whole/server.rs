@@ -11,7 +11,7 @@ use netcode::{
     MessageSet, NetId, Replicate, Schema, StepContext, Tick, Time, channels,
     client::step,
     proto::{ClientId, DisconnectReason, Server, ServerConfig, ServerEvent},
-    snapshot::{ClientView, Control, Feedback, History, InputPacket, Telemetry},
+    snapshot::{ClientView, ClientWord, Control, EntityWriter, Feedback, History, InputPacket, Telemetry},
     token::{Key, TokenSpec, mint_with},
     wire::{BitReader, BitWriter},
 };
@@ -90,6 +90,8 @@ pub(crate) struct Seat {
     pub(crate) starved: u64,
     pub(crate) shouts: Vec<u32>,
     pub(crate) telemetry: Option<Telemetry>,
+    /// It asked for the schema and has not been answered.
+    asked: bool,
     /// How far what the player saw lies behind the server's tick, when it acted last.
     pub(crate) view_age_ticks: f32,
 }
@@ -102,6 +104,8 @@ pub(crate) struct TestServer {
     pub(crate) seats: BTreeMap<u64, Seat>,
     pub(crate) margins: Margins,
     pub(crate) ended: Vec<(ClientId, DisconnectReason)>,
+    /// How a walker is put into a frame: another build's server has another component of that name.
+    pub(crate) dress: fn(&mut EntityWriter<'_>, &Walker),
     wanderers: Vec<(NetId, Walker)>,
     rng: fastrand::Rng,
     next_id: u32,
@@ -125,6 +129,7 @@ impl TestServer {
             seats: BTreeMap::new(),
             margins: Margins::Used,
             ended: Vec::new(),
+            dress: |entity, walker| entity.component(walker),
             next_id: wanderers.len() as u32,
             wanderers,
             rng,
@@ -150,7 +155,10 @@ impl TestServer {
                         seat.accept(now, tick, margins);
                     }
                     channels::CONTROL => {
-                        seat.telemetry = Some(Telemetry::decode(&mut from).expect("telemetry"));
+                        match ClientWord::decode(&mut from).expect("our client writes what we read") {
+                            ClientWord::Telemetry(telemetry) => seat.telemetry = Some(telemetry),
+                            ClientWord::DescribeSchema => seat.asked = true,
+                        }
                     }
                     _ => seat.shouts.push(messages().decode::<Shout>(&message).expect("a shout").number),
                 }
@@ -229,14 +237,14 @@ impl TestServer {
     }
 
     fn extract(&mut self) {
-        let Self { history, schema, seats, wanderers, tick, .. } = self;
+        let Self { history, schema, seats, wanderers, tick, dress, .. } = self;
         history.extract(*tick, |frame| {
             for (id, walker) in wanderers.iter() {
-                frame.push(schema, *id, |entity| entity.component(walker));
+                frame.push(schema, *id, |entity| dress(entity, walker));
             }
             for seat in seats.values() {
                 frame.push(schema, seat.net_id, |entity| {
-                    entity.component(&seat.state);
+                    dress(entity, &seat.state);
                     entity.component(&Badge { score: tick.0 / 60 });
                 });
             }
@@ -246,6 +254,11 @@ impl TestServer {
     fn replicate(&mut self, now: Time) {
         let everybody: Vec<NetId> = self.history.newest().expect("just extracted").entities().collect();
         for seat in self.seats.values_mut() {
+            if std::mem::take(&mut seat.asked) {
+                let word = Control::Schema(self.schema.describe());
+                let sent = self.session.send(now, seat.client, channels::CONTROL, &word.to_bytes());
+                sent.expect("a fresh channel has room");
+            }
             // The own entity has the first place.
             let weight = |id: &NetId| (*id, if *id == seat.net_id { 1e6 } else { 1.0 });
             let relevant: Vec<_> = everybody.iter().map(weight).collect();
@@ -285,6 +298,7 @@ impl Seat {
             starved: 0,
             shouts: Vec::new(),
             telemetry: None,
+            asked: false,
             view_age_ticks: 0.0,
         }
     }

@@ -3,7 +3,7 @@
 
 use bevy_ecs::prelude::World;
 use netcode_proto::{ChannelId, ClientId, ServerSession, channels};
-use netcode_snapshot::{Control, InputPacket, Telemetry};
+use netcode_snapshot::{ClientWord, Control, InputPacket, Telemetry};
 use netcode_wire::{BitReader, Tick, Time, WireError};
 
 use super::inbound::{self, Inbound};
@@ -28,6 +28,8 @@ struct Ear<'a, G: ServerGame> {
     id: PlayerId,
     /// Accounts that are to be answered: when they were sent.
     told_us: Vec<u64>,
+    /// Its build is another one, and it asks for the first time how our columns lie.
+    wants_schema: bool,
 }
 
 impl<G: ServerGame> Room<G> {
@@ -36,15 +38,29 @@ impl<G: ServerGame> Room<G> {
         let Some(id) = self.players.of_client(client) else { return };
         let Self { net, players, world, inbound, tick, tick_at, tick_hz, .. } = self;
         let (tick, tick_at, tick_hz) = (*tick, *tick_at, *tick_hz);
-        let mut ear =
-            Ear::<G> { players, world, inbound, tick, tick_at, tick_hz, now, id, told_us: Vec::new() };
+        let mut ear = Ear::<G> {
+            players,
+            world,
+            inbound,
+            tick,
+            tick_at,
+            tick_hz,
+            now,
+            id,
+            told_us: Vec::new(),
+            wants_schema: false,
+        };
         let (mut count, mut sound) = (0, true);
         net.read_messages(client, &mut |channel, bytes| {
             count += 1;
             sound = ear.take(channel, bytes).is_ok();
             sound && count < MESSAGES_MAX
         });
-        for sent_us in ear.told_us {
+        let Ear { told_us, wants_schema, .. } = ear;
+        if wants_schema {
+            self.send_control(now, client, &Control::Schema(self.schema.describe()));
+        }
+        for sent_us in told_us {
             self.send_control(now, client, &Control::Heard { sent_us, server_us: now.as_micros() });
         }
         if !sound {
@@ -60,7 +76,7 @@ impl<G: ServerGame> Ear<'_, G> {
     fn take(&mut self, channel: ChannelId, bytes: &[u8]) -> Result<(), WireError> {
         match channel {
             channels::STATE => self.take_inputs(bytes),
-            channels::CONTROL => self.take_telemetry(bytes),
+            channels::CONTROL => self.take_word(bytes),
             _ => inbound::deliver(self.inbound, self.world, self.id, channel, bytes),
         }
     }
@@ -101,15 +117,25 @@ impl<G: ServerGame> Ear<'_, G> {
         (ticks * 16.0).round() as i32
     }
 
-    fn take_telemetry(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        let telemetry = Telemetry::decode(&mut BitReader::new(bytes))?;
-        let Some(player) = self.players.get_mut(self.id) else { return Ok(()) };
+    fn take_word(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        match ClientWord::decode(&mut BitReader::new(bytes))? {
+            ClientWord::Telemetry(telemetry) => self.take_telemetry(telemetry),
+            ClientWord::DescribeSchema => {
+                let Some(player) = self.players.get_mut(self.id) else { return Ok(()) };
+                // Told once a connection: the answer is far longer than the word.
+                self.wants_schema |= !std::mem::replace(&mut player.schema_described, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_telemetry(&mut self, telemetry: Telemetry) {
+        let Some(player) = self.players.get_mut(self.id) else { return };
         self.told_us.push(telemetry.sent_us);
         player.totals.now.mispredictions = u64::from(telemetry.mispredictions);
         if player.telemetry.len() >= TELEMETRY_MAX {
             player.telemetry.pop_front();
         }
         player.telemetry.push_back(telemetry);
-        Ok(())
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Player<I> {
     pub(crate) ring: InputRing<Sample<I>>,
     pub(crate) previous: I,
     pub(crate) view: ClientView,
+    /// Its build is another one, and it was told how our columns lie.
+    pub(crate) schema_described: bool,
     pub(crate) owns: Option<NetId>,
     pub(crate) margin_sixteenths: i32,
     pub(crate) margin_ticks: f64,
@@ -149,6 +151,7 @@ impl<I: Clone + Default> Player<I> {
             ring: InputRing::new(),
             previous: I::default(),
             view: ClientView::new(),
+            schema_described: false,
             owns: None,
             margin_sixteenths: 0,
             margin_ticks: 0.0,
@@ -177,6 +180,7 @@ impl<I: Clone + Default> Player<I> {
         self.ring.reset();
         self.previous = I::default();
         self.view = ClientView::new();
+        self.schema_described = false;
         self.owns = None;
         self.newest_input = None;
         self.simulated_input = None;

@@ -4,7 +4,7 @@ use netcode_proto::{
     ClientSession,
     channels::{CONTROL, STATE},
 };
-use netcode_snapshot::{Replicate, exchange::INPUTS_MAX};
+use netcode_snapshot::{COLUMNS_MAX, Replicate, exchange::INPUTS_MAX};
 use netcode_wire::{Tick, Time};
 
 use super::{CORRECTIONS_MAX, Client};
@@ -71,6 +71,8 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         if !header.complete && frame.stamp(own) != Some(frame.tick()) {
             return;
         }
+        let mut row = [0; COLUMNS_MAX];
+        let columns = self.schema.local_columns(self.component, columns, &mut row);
         let verdict = self.prediction.reconcile(frame.tick(), columns, self.played, &self.inputs);
         match verdict {
             Verdict::Stale | Verdict::Anchored => {}
@@ -148,7 +150,8 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         let link = self.session.stats();
         self.telemetry.tick = self.played;
         self.telemetry.predicted.clear();
-        if self.predicted_known {
+        // The server reads them as its own columns.
+        if self.predicted_known && !self.schema.is_translated(self.component) {
             self.telemetry.predicted.extend_from_slice(&self.predicted_columns[..G::State::FIELDS.len()]);
         }
         self.telemetry.mispredictions = self.stats.mispredictions.min(u64::from(u32::MAX)) as u32;

@@ -31,7 +31,10 @@ use crate::{
 /// `S` is the session below it: our own unless said otherwise, any [`ClientSession`] by [`Client::over`].
 pub struct Client<G: Game, S = Session> {
     config: ClientConfig,
+    /// Ours, or what reads the server's.
     schema: Schema,
+    /// The server's schema is another one, of this hash: its description is on its way, and no snapshot can be read.
+    schema_awaited: Option<u64>,
     component: ComponentId,
     session: S,
     left: Option<LeaveReason>,
@@ -66,7 +69,8 @@ struct MatchClock {
 }
 
 impl<G: Game> Client<G, Session> {
-    /// Begins to connect with a connect token (2048 bytes). `schema` must equal the server's.
+    /// Begins to connect with a connect token (2048 bytes). `schema` is this build's: a server of another build
+    /// describes its own, and the client reads what it can ([`Schema::reading`]) or leaves.
     ///
     /// # Errors
     /// The token cannot be read, or is for another protocol.
@@ -85,8 +89,8 @@ impl<G: Game> Client<G, Session> {
 }
 
 impl<G: Game, S: ClientSession> Client<G, S> {
-    /// A client on top of a session that has begun to connect. `schema` must equal the server's, and the channels of
-    /// `config.session` those of the session; nothing else of `config.session` is looked at.
+    /// A client on top of a session that has begun to connect. `schema` is this build's; the channels of
+    /// `config.session` must be those of the session; nothing else of `config.session` is looked at.
     ///
     /// # Panics
     /// When `schema` lacks the predicted component `G::State`.
@@ -95,6 +99,7 @@ impl<G: Game, S: ClientSession> Client<G, S> {
             schema.id_of::<G::State>().expect("the predicted component is registered in the schema");
         Self {
             component,
+            schema_awaited: None,
             session,
             left: None,
             receiver: Receiver::new(config.receiver),
@@ -227,7 +232,7 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         self.match_clock.as_ref().map(|running| running.clock.next_due())
     }
 
-    /// The components of this match.
+    /// The components of this match: the server's, where it is of another build.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema

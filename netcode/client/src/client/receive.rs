@@ -6,7 +6,10 @@ use netcode_proto::{
     Bytes, ChannelId, ChannelKind, ClientSession, ClientState as SessionState,
     channels::{CONTROL, STATE},
 };
-use netcode_snapshot::{Control, NetId, SnapshotError, SnapshotHeader};
+use netcode_snapshot::{
+    ClientWord, Control, NetId, Receiver, Replicate, SchemaDescription, SchemaMismatch, SnapshotError,
+    SnapshotHeader,
+};
 use netcode_wire::{BitReader, Ecn, Tick, Time};
 
 use super::{Client, MatchClock, TRIPS_MAX};
@@ -43,12 +46,19 @@ impl<G: Game, S: ClientSession> Client<G, S> {
     }
 
     fn handle_snapshot(&mut self, now: Time, message: &[u8]) {
+        if self.schema_awaited.is_some() {
+            // Nothing is acknowledged, so that the server goes on telling everything.
+            self.stats.snapshots_unread += 1;
+            return;
+        }
         match self.receiver.decode(&self.schema, &mut BitReader::new(message)) {
             Ok(header) => self.note_snapshot(now, header),
             // A late one, or one that builds on what was given up meanwhile: newer ones follow.
             Err(SnapshotError::Stale(_) | SnapshotError::UnknownBaseline(_)) => {
                 self.stats.snapshots_stale += 1;
             }
+            // Before the welcome nobody has said that the server's columns are ours.
+            Err(_) if self.match_clock.is_none() => self.stats.snapshots_unread += 1,
             Err(error) => self.leave(now, LeaveReason::Snapshot(error)),
         }
     }
@@ -89,6 +99,7 @@ impl<G: Game, S: ClientSession> Client<G, S> {
             Ok(Control::Owns { .. }) => {}
             Ok(Control::OwnsNothing) => self.own_other(None),
             Ok(Control::Heard { sent_us, server_us }) => self.note_trip(now, sent_us, server_us),
+            Ok(Control::Schema(description)) => self.handle_schema(now, &description),
             Ok(Control::Goodbye { reason }) => self.leave(now, LeaveReason::Goodbye(reason)),
             Err(error) => self.leave(now, LeaveReason::Control(error)),
         }
@@ -101,9 +112,8 @@ impl<G: Game, S: ClientSession> Client<G, S> {
     }
 
     fn handle_welcome(&mut self, now: Time, (tick_hz, tick, player): (u16, Tick, u64), hashes: (u64, u64)) {
-        let (ours, theirs) = (self.schema.hash(), hashes.0);
-        if ours != theirs {
-            return self.leave(now, LeaveReason::OtherSchema { ours, theirs });
+        if self.schema.hash() != hashes.0 {
+            self.ask_for_schema(now, hashes.0);
         }
         let (ours, theirs) = (self.config.messages.hash(), hashes.1);
         if ours != theirs {
@@ -119,6 +129,37 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         let playout = Playout::new(tick_hz, self.config.interpolation);
         self.prediction = Prediction::new(tick_hz, self.config.snap_distance);
         self.match_clock = Some(MatchClock { clock, playout, tick_hz, player });
+    }
+
+    /// The server's columns are not ours: how they lie must be known before a snapshot is read.
+    fn ask_for_schema(&mut self, now: Time, hash: u64) {
+        self.schema_awaited = Some(hash);
+        // Deliberate: what came before the welcome was read as if it were ours. None of it was acknowledged yet, since
+        // inputs begin with the welcome.
+        self.receiver = Receiver::new(self.config.receiver);
+        self.unreconciled = None;
+        self.out.clear();
+        ClientWord::DescribeSchema.encode(&mut self.out);
+        if self.session.send(now, CONTROL, self.out.as_bytes()).is_err() {
+            self.leave(now, LeaveReason::SchemaUnasked);
+        }
+    }
+
+    fn handle_schema(&mut self, now: Time, theirs: &SchemaDescription) {
+        let Some(named) = self.schema_awaited else { return };
+        let described = theirs.hash();
+        if described != named {
+            return self.leave(now, LeaveReason::Schema(SchemaMismatch::OtherSchema { described, named }));
+        }
+        let missing = SchemaMismatch::NoComponent { component: G::State::NAME };
+        let read = self.schema.reading(theirs);
+        match read.and_then(|schema| Ok((schema.id_of::<G::State>().ok_or(missing)?, schema))) {
+            Ok((component, schema)) => {
+                self.schema_awaited = None;
+                (self.component, self.schema) = (component, schema);
+            }
+            Err(mismatch) => self.leave(now, LeaveReason::Schema(mismatch)),
+        }
     }
 
     fn own_other(&mut self, own: Option<NetId>) {

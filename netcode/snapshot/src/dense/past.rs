@@ -79,7 +79,7 @@ impl<'a> Past<'a> {
 
     /// The fields of the component.
     #[must_use]
-    pub fn fields(&self) -> &'static [Field] {
+    pub fn fields(&self) -> &'a [Field] {
         self.schema.fields(self.component)
     }
 

@@ -3,15 +3,15 @@
 //!
 //! | bits | field |
 //! |---|---|
-//! | 8 | which: 0 welcome, 1 owns, 2 owns nothing, 3 goodbye, 4 heard |
-//! | … | its fields, in the order below, whole width |
+//! | 8 | which: 0 welcome, 1 owns, 2 owns nothing, 3 goodbye, 4 heard, 5 schema |
+//! | … | its fields, in the order below, whole width; a schema as `schema/description.rs` says |
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
-use crate::NetId;
+use crate::{NetId, SchemaDescription};
 
 /// A word from the server to one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Control {
     /// The first word: how this match runs.
     Welcome {
@@ -21,7 +21,9 @@ pub enum Control {
         snapshot_every: u8,
         /// The server's tick when it said so.
         tick: Tick,
-        /// [`Schema::hash`](crate::Schema::hash) of the server: a client with another one must leave.
+        /// [`Schema::hash`](crate::Schema::hash) of the server: a client with another one asks for the
+        /// server's description ([`ClientWord::DescribeSchema`](crate::ClientWord::DescribeSchema)) before it decodes
+        /// snapshots.
         schema_hash: u64,
         /// [`MessageSet::hash`](crate::MessageSet::hash) of the server.
         messages_hash: u64,
@@ -47,13 +49,15 @@ pub enum Control {
         /// The server's own clock when it was read and this was sent, microseconds.
         server_us: u64,
     },
+    /// How the columns of snapshots lie: the answer to [`ClientWord::DescribeSchema`](crate::ClientWord::DescribeSchema).
+    Schema(SchemaDescription),
 }
 
 impl Control {
     /// Writes the word.
     pub fn encode(&self, out: &mut BitWriter) {
-        match *self {
-            Self::Welcome { tick_hz, snapshot_every, tick, schema_hash, messages_hash, player } => {
+        match self {
+            &Self::Welcome { tick_hz, snapshot_every, tick, schema_hash, messages_hash, player } => {
                 out.write_bits(WELCOME, 8);
                 out.write_bits(u64::from(tick_hz), 16);
                 out.write_bits(u64::from(snapshot_every), 8);
@@ -62,19 +66,23 @@ impl Control {
                 out.write_bits(messages_hash, 64);
                 out.write_bits(player, 64);
             }
-            Self::Owns { net_id } => {
+            &Self::Owns { net_id } => {
                 out.write_bits(OWNS, 8);
                 out.write_bits(u64::from(net_id.0), 32);
             }
             Self::OwnsNothing => out.write_bits(OWNS_NOTHING, 8),
-            Self::Goodbye { reason } => {
+            &Self::Goodbye { reason } => {
                 out.write_bits(GOODBYE, 8);
                 out.write_bits(u64::from(reason), 8);
             }
-            Self::Heard { sent_us, server_us } => {
+            &Self::Heard { sent_us, server_us } => {
                 out.write_bits(HEARD, 8);
                 out.write_bits(sent_us, 64);
                 out.write_bits(server_us, 64);
+            }
+            Self::Schema(description) => {
+                out.write_bits(SCHEMA, 8);
+                description.encode(out);
             }
         }
     }
@@ -90,7 +98,7 @@ impl Control {
     /// Reads what `encode` wrote.
     ///
     /// # Errors
-    /// Too few bits, a word that does not exist, or a rate of zero.
+    /// Too few bits, a word that does not exist, a rate of zero, or a schema that cannot be.
     pub fn decode(from: &mut BitReader<'_>) -> Result<Self, WireError> {
         match from.read_bits(8)? {
             WELCOME => Self::decode_welcome(from),
@@ -98,6 +106,7 @@ impl Control {
             OWNS_NOTHING => Ok(Self::OwnsNothing),
             GOODBYE => Ok(Self::Goodbye { reason: from.read_bits(8)? as u8 }),
             HEARD => Ok(Self::Heard { sent_us: from.read_bits(64)?, server_us: from.read_bits(64)? }),
+            SCHEMA => Ok(Self::Schema(SchemaDescription::decode(from)?)),
             _ => Err(WireError::Malformed("kind of control message")),
         }
     }
@@ -125,3 +134,4 @@ const OWNS: u64 = 1;
 const OWNS_NOTHING: u64 = 2;
 const GOODBYE: u64 = 3;
 const HEARD: u64 = 4;
+const SCHEMA: u64 = 5;

@@ -6,15 +6,17 @@
 //! | [`SnapshotHeader`], before the columns | server → client, state channel | `snapshot.rs` |
 //! | [`InputPacket`] | client → server, state channel | `input.rs` |
 //! | [`Control`] | server → client, control channel | `control.rs` |
-//! | [`Telemetry`] | client → server, control channel | `telemetry.rs` |
+//! | [`ClientWord`]: [`Telemetry`], or a wish | client → server, control channel | `client_word.rs`, `telemetry.rs` |
 //! | game messages, framed by [`MessageSet`] | both, game channels | `message_set.rs` |
 
+mod client_word;
 mod control;
 mod input;
 mod message_set;
 mod snapshot;
 mod telemetry;
 
+pub use client_word::ClientWord;
 pub use control::Control;
 pub use input::{Ack, Fate, INPUTS_MAX, InputPacket, Partial, ViewTime};
 pub use message_set::{MessageError, MessageSet, MessageSetBuilder};
