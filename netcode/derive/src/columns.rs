@@ -152,7 +152,17 @@ fn fallback(entry: &Entry, first: usize, krate: &Path) -> TokenStream {
             out[#first].is_enum = true;
         }
     });
-    quote!(#missing #unknown)
+    // The end of a text that is longer here than there.
+    let rest = matches!(entry.shape, Shape::Packed { .. }) && missing.is_none();
+    let rest = rest.then(|| {
+        let columns = code(entry, &quote!(), krate).fields.len();
+        quote! {
+            for fallback in &mut out[#first + 1..#first + #columns] {
+                fallback.missing = Some(0);
+            }
+        }
+    });
+    quote!(#missing #unknown #rest)
 }
 
 /// Statements that write one field's columns to `out`, for a message; `place` is the field's value.
@@ -307,6 +317,7 @@ fn discrete_code(entry: &Entry, name: &str, place: &TokenStream, krate: &Path) -
             let column = quote!(#field::opaque(#name, u32::MAX));
             one(column, &quote!(#place.0), move |column| quote!(#krate::NetId(#column)))
         }
+        Shape::Packed { max, text } => packed_code(name, (*max, *text), place, &krate),
         Shape::Reference => {
             // 0 is none; no server counts as far as the last id.
             let value = quote!(#place.map_or(0, |id: #krate::NetId| id.0.saturating_add(1)));
@@ -326,6 +337,23 @@ fn discrete_code(entry: &Entry, name: &str, place: &TokenStream, krate: &Path) -
         _ => {
             one(quote!(#field::opaque(#name, 1)), &quote!(u32::from(#place)), |column| quote!((#column != 0)))
         }
+    }
+}
+
+fn packed_code(name: &str, (max, text): (u32, bool), place: &TokenStream, krate: &Path) -> Code {
+    let (field, support) = (quote!(#krate::Field), quote!(#krate::support));
+    let words = max.div_ceil(4);
+    let word = |at: u32| {
+        let (name, bytes) = (format!("{name}.{at}"), (max - at * 4).min(4));
+        quote!(#field::opaque(#name, u32::MAX >> (32 - 8 * #bytes)))
+    };
+    let length = format!("{name}.len");
+    let pack = if text { quote!(pack_text) } else { quote!(pack_bytes) };
+    let unpack = if text { quote!(unpack_text) } else { quote!(unpack_bytes) };
+    Code {
+        fields: std::iter::once(quote!(#field::opaque(#length, #max))).chain((0..words).map(word)).collect(),
+        values: quote!(#support::#pack(&#place, #max as usize)),
+        restore: Box::new(move |columns| quote!(#support::#unpack(&[#(#columns),*]))),
     }
 }
 

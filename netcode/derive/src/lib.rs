@@ -19,8 +19,16 @@
 //! | none | `bool`, `NetId` | one |
 //! | none | `Option<NetId>` in a component: an entity that may be absent | one; reads as `None` while the entity is not there |
 //! | `#[net(enumeration)]` | an enum with `#[derive(Enumeration)]` | one: the variant's discriminant |
+//! | `#[net(max = 16)]` | `String`, `Vec<u8>` in a component, at most 248 bytes; longer ones are cut off | its length, and one for four bytes |
 //! | `#[net(max = 64)]` | `String`, `Vec<u8>`, `Vec<T: Message>`; messages only | |
 //! | none | any `T: Message`, `Option<T>`, plain `f32`; messages only | |
+//!
+//! Text in a component has its columns whether they are used or not, so that a component is a fixed row: a name of 16 bytes
+//! costs 133 bits when the entity appears, and a bit while it stays. Put it in a component of its own; what is long, or
+//! said once, is a message.
+//!
+//! How far a value may be from what is shown, where it lies in its range: half a step; half of `2π / 2^bits` for an angle;
+//! for a rotation of `bits` bits, an angle of at most `3.5 / (2^(bits − 1) − 1)` radians.
 //!
 //! Builds that differ understand each other by the names of components and fields (`netcode_snapshot::Schema::reading`).
 //! For that, beside the others, on fields of components:

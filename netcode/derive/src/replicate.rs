@@ -16,7 +16,11 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let ident = &input.ident;
     let name = rename.map_or_else(|| ident.to_string(), |name| name.value());
     let Columns { items: shared, count, fallbacks, references, .. } = columns(ident, &entries, &krate);
-    let too_many = format!("`{name}` has too many columns: {count}, and a component has at most 64");
+    if count > COLUMNS_MAX {
+        let text =
+            format!("this component has {count} columns, and the most is {COLUMNS_MAX}: make two of it");
+        return Err(syn::Error::new(ident.span(), text));
+    }
     let blends = entries.iter().map(|entry| {
         let (member, value) = (&entry.member, blend(entry, interpolated, &krate));
         quote!(#member: #value)
@@ -30,8 +34,6 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     Ok(quote! {
         const _: () = {
             #shared
-
-            const _: () = assert!(#count <= #krate::COLUMNS_MAX, #too_many);
 
             impl #krate::Replicate for #ident {
                 const NAME: &'static str = #name;
@@ -63,6 +65,9 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         };
     })
 }
+
+/// `netcode_snapshot::COLUMNS_MAX`.
+const COLUMNS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +101,14 @@ mod tests {
         check("#[net(bits = 2)] alive: bool", "`bits` means nothing for a flag");
         check("#[net(colour = 2)] alive: bool", "expected one of `range(min..=max)`");
         check("#[net(bits = 2, bits = 3)] hp: u8", "said twice");
-        check("name: String", "no columns for this type");
+        check("name: String", "how long it may be");
+        check("#[net(max = 400)] name: String", "a number from 1 to 248");
+        check("#[net(max = LIMIT)] name: Vec<u8>", "a number from 1 to 248");
+        check("name: Vec<u32>", "no columns for this type");
+        check("#[net(range(1.0..=1.0), step = 0.1)] x: f32", "begins at 1 and ends at 1");
+        check("#[net(range(0.0..=1.0), step = -0.1)] x: f32", "greater than zero");
+        check("#[net(range(0.0..=1e6), step = 0.001)] x: f32", "a step of 2.38e-1 at least");
+        check("#[net(range(0.0..=1.0), step = 5.0)] x: f32", "longer than the range");
         check("mode: Mode", "`#[net(enumeration)]`");
     }
 

@@ -3,7 +3,7 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Expr, Field, GenericArgument, Ident, PathArguments, Type};
+use syn::{Expr, ExprLit, ExprUnary, Field, GenericArgument, Ident, Lit, PathArguments, Type, UnOp};
 
 use crate::attributes::FieldAttributes;
 
@@ -38,6 +38,11 @@ pub(crate) enum Shape {
     /// `Option<NetId>`: an entity that may not be there.
     Reference,
     Enumeration,
+    /// Text or bytes in a component: their length, then four bytes a column.
+    Packed {
+        max: u32,
+        text: bool,
+    },
     /// Messages only, from here on.
     Text {
         max: Expr,
@@ -91,6 +96,8 @@ impl Shape {
             "Option" if purpose == For::Columns && is_reference(&field.ty) => {
                 plain(&attributes, Self::Reference, "an entity's name")
             }
+            "String" if purpose == For::Columns => packed(&attributes, span, true),
+            "Vec" if purpose == For::Columns && is_bytes(&field.ty) => packed(&attributes, span, false),
             "String" if purpose == For::Message => Ok(Self::Text { max: limit(&attributes, span)? }),
             "Vec" if purpose == For::Message => list(&attributes, &field.ty),
             _ if purpose == For::Message => plain(&attributes, Self::Nested, "a message inside a message"),
@@ -118,7 +125,7 @@ fn float(
     }
     attributes.refuse_but(&["range", "step"], "a float on a grid")?;
     match (attributes.range, attributes.step) {
-        (Some((min, max)), Some(step)) => Ok(Shape::Range { grid: Box::new(Grid { min, max, step }), parts }),
+        (Some((min, max)), Some(step)) => Ok(Shape::Range { grid: Box::new(grid(min, max, step)?), parts }),
         (Some((min, _)), None) => Err(syn::Error::new(min.span(), "a range needs `step = …` as well")),
         (None, Some(step)) => Err(syn::Error::new(step.span(), "a step needs `range(min..=max)` as well")),
         (None, None) if purpose == For::Message => Ok(Shape::Raw { parts }),
@@ -163,6 +170,55 @@ fn list(attributes: &FieldAttributes, ty: &Type) -> syn::Result<Shape> {
     Ok(Shape::List { item: Box::new(item.clone()), max })
 }
 
+fn packed(attributes: &FieldAttributes, span: Span, text: bool) -> syn::Result<Shape> {
+    let max = limit(attributes, span)?;
+    match literal(&max) {
+        Some(bytes) if bytes.fract() == 0.0 && (1.0..=PACKED_BYTES_MAX).contains(&bytes) => {
+            Ok(Shape::Packed { max: bytes as u32, text })
+        }
+        _ => Err(syn::Error::new(max.span(), PACKED)),
+    }
+}
+
+/// The number that an expression is, where it is plainly written: `-64.0`, `16`.
+fn literal(expression: &Expr) -> Option<f64> {
+    match expression {
+        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => literal(expr).map(|number| -number),
+        Expr::Group(group) => literal(&group.expr),
+        Expr::Paren(paren) => literal(&paren.expr),
+        _ => None,
+    }
+}
+
+/// A grid that can be: what is plainly written is judged here, in words; what is not, by the compiler.
+fn grid(min: Expr, max: Expr, step: Expr) -> syn::Result<Grid> {
+    let wrong = |at: &Expr, text: String| Err(syn::Error::new(at.span(), text));
+    if let (Some(from), Some(to)) = (literal(&min), literal(&max)) {
+        if from >= to {
+            return wrong(&min, format!("this range is empty: it begins at {from} and ends at {to}"));
+        }
+        if let Some(by) = literal(&step) {
+            if by <= 0.0 {
+                return wrong(&step, "a step is greater than zero".to_owned());
+            }
+            let finest = from.abs().max(to.abs()) / STEPS_MAX;
+            if by < finest {
+                let text = format!("`f32` is not that fine over this range: a step of {finest:.2e} at least");
+                return wrong(&step, text);
+            }
+            if by > (to - from) * 2.0 {
+                return wrong(
+                    &step,
+                    format!("this step is longer than the range, which is {} long", to - from),
+                );
+            }
+        }
+    }
+    Ok(Grid { min, max, step })
+}
+
 fn limit(attributes: &FieldAttributes, span: Span) -> syn::Result<Expr> {
     attributes.refuse_but(&["max"], "a string or list")?;
     attributes.max.clone().ok_or_else(|| syn::Error::new(span, LIMIT))
@@ -198,6 +254,10 @@ fn last_ident(ty: &Type) -> Option<&Ident> {
     }
 }
 
+fn is_bytes(ty: &Type) -> bool {
+    item_of(ty).and_then(last_ident).is_some_and(|ident| ident == "u8")
+}
+
 fn is_reference(ty: &Type) -> bool {
     item_of(ty).and_then(last_ident).is_some_and(|ident| ident == "NetId")
 }
@@ -211,8 +271,14 @@ fn item_of(ty: &Type) -> Option<&Type> {
     }
 }
 
+/// 2^22: the steps that `f32` resolves up to the greater end of a range (`netcode_wire::quant::Range`).
+const STEPS_MAX: f64 = 4_194_304.0;
+/// 4 × (64 columns − 1 for the length − 1 for something else).
+const PACKED_BYTES_MAX: f64 = 248.0;
+const PACKED: &str = "in a component this is a number from 1 to 248: its columns are there whether they are used or not \
+                      (longer text goes into a message)";
 const FLOAT: &str = "a float says how it is rounded: `#[net(range(-64.0..=64.0), step = 0.005)]`, \
                      `#[net(angle, bits = 12)]` for one `f32` in radians, or `#[net(raw)]` for all 32 bits";
 const LIMIT: &str = "a string or list says how long it may be: `#[net(max = 64)]`";
 const UNKNOWN_TYPE: &str = "no columns for this type: use `f32`, `Vec2`, `Vec3`, `Quat`, an integer, `bool`, `NetId`, \
-                            `Option<NetId>`, or an enum that has `#[derive(Enumeration)]`, marked `#[net(enumeration)]`";
+                            `Option<NetId>`, `String` or `Vec<u8>` with `#[net(max = 16)]`, or an enum that has `#[derive(Enumeration)]`, marked `#[net(enumeration)]`";

@@ -53,6 +53,40 @@ pub fn quantise_unsigned(value: u64, bits: u32) -> u32 {
     value.min((1u64 << bits) - 1) as u32
 }
 
+/// Bytes as columns: how many, then four a column, the first in the lowest eight bits; what lies beyond `max` is cut off.
+#[must_use]
+pub fn pack_bytes<const N: usize>(bytes: &[u8], max: usize) -> [u32; N] {
+    let kept = &bytes[..bytes.len().min(max)];
+    let mut columns = [0; N];
+    columns[0] = kept.len() as u32;
+    for (column, four) in columns[1..].iter_mut().zip(kept.chunks(4)) {
+        *column = four.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    }
+    columns
+}
+
+/// Text as columns; what lies beyond `max` bytes is cut off at a character's edge.
+#[must_use]
+pub fn pack_text<const N: usize>(text: &str, max: usize) -> [u32; N] {
+    pack_bytes(&text.as_bytes()[..text.floor_char_boundary(max)], max)
+}
+
+/// The inverse of [`pack_bytes`].
+#[must_use]
+pub fn unpack_bytes(columns: &[u32]) -> Vec<u8> {
+    let Some((len, words)) = columns.split_first() else { return Vec::new() };
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.truncate(*len as usize);
+    bytes
+}
+
+/// The inverse of [`pack_text`]; what is not UTF-8 (which no encoder writes) is replaced.
+#[must_use]
+pub fn unpack_text(columns: &[u32]) -> String {
+    String::from_utf8(unpack_bytes(columns))
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// Refuses the discriminant of no variant, unless one is marked to stand for it.
 ///
 /// # Errors
