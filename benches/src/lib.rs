@@ -8,6 +8,7 @@ pub mod leaderboards;
 pub mod matchmaking;
 pub mod objects;
 pub mod ratings;
+pub mod recorder;
 pub mod replication;
 pub mod room;
 pub mod seal;

@@ -10,6 +10,7 @@ use benches::cubes::{self, CubesFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
+use benches::recorder::{self, RecorderFlags};
 use benches::replication::{self, ReplicationFlags};
 use benches::room::Table;
 use clap::{Args, Parser, Subcommand};
@@ -39,6 +40,8 @@ enum What {
     Ratings(RatingsFlags),
     /// 1000 entities told to many clients, beside bevy_replicon: the server's time, and bytes.
     Replication(ReplicationFlags),
+    /// What the flight recorder costs a server's tick: two rooms with the same match, one of which records.
+    Recorder(RecorderFlags),
     /// What a packet costs beside its cipher alone.
     Seal,
     /// The predictive autoscaling policy beside buffers, on simulated days: served at once, idle time, cost.
@@ -99,6 +102,7 @@ fn main() -> anyhow::Result<()> {
         What::Matchmaking(flags) => drop(matchmaking::run(&flags)?),
         What::Ratings(flags) => ratings::ratings(&flags)?,
         What::Replication(flags) => drop(replication::replication(&flags)?),
+        What::Recorder(flags) => write_json("recorder", &recorder::recorder(&flags)?)?,
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Allocation(flags) => drop(allocation::run(&flags)?),
@@ -142,6 +146,7 @@ fn list() {
     println!("  matchmaking   our pool beside first come first served and a query matcher");
     println!("  ratings       Elo, Glicko-2, TrueSkill and ours: who predicts a match log best");
     println!("  replication   1000 entities told to many clients, beside bevy_replicon: server time, bytes");
+    println!("  recorder      what the flight recorder costs a server's tick");
     println!("  seal          sealing and opening a packet, beside the cipher alone");
     println!(
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"

@@ -46,9 +46,21 @@ impl Table {
     /// # Errors
     /// The room cannot be built, or not everybody got in.
     pub fn new(players: u16, seed: u64) -> anyhow::Result<Self> {
+        Self::with_recorder(players, seed, ServerOptions::default().record_mib)
+    }
+
+    /// The same with so much memory for the flight recorder; 0: none.
+    ///
+    /// # Errors
+    /// As [`Table::new`].
+    pub fn with_recorder(players: u16, seed: u64, record_mib: u16) -> anyhow::Result<Self> {
         let key = Key::generate();
-        let options =
-            ServerOptions { key: Some(key.to_hex()), clients_max: players, ..ServerOptions::default() };
+        let options = ServerOptions {
+            key: Some(key.to_hex()),
+            clients_max: players,
+            record_mib,
+            ..ServerOptions::default()
+        };
         let mut room = arena::server(options).build(&[], UNIX_AT_ZERO_S)?;
         room.open(seed, 0);
         let players = (0..players).map(|index| Player::new(index, &key, seed)).collect::<Result<_, _>>()?;
@@ -96,6 +108,12 @@ impl Table {
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         self.bytes
+    }
+
+    /// Bytes of the recording so far, as a file; 0 without a recorder.
+    #[must_use]
+    pub fn recording_bytes(&self) -> usize {
+        self.room.recording().map_or(0, |bytes| bytes.len())
     }
 
     /// Corrections of their own ship that the clients had to make.

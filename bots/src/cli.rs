@@ -22,6 +22,8 @@ enum Command {
     Demo(DemoArgs),
     /// Many players against any running server, with or without the backend.
     Swarm(SwarmArgs),
+    /// A match as its server recorded it: in the live view, or simulated against what was recorded.
+    Replay(ReplayArgs),
     /// This executable as one of the demo's processes.
     #[command(hide = true)]
     Role {
@@ -131,6 +133,27 @@ pub struct SwarmArgs {
     pub seed: u64,
 }
 
+/// `bots replay`: a recording from a server's `--record-dir`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The recording.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Simulate it as fast as it goes and compare every tick; the first one that differs is told, with entity and
+    /// component, and is a failure.
+    #[arg(long)]
+    pub verify: bool,
+    /// Port of the page on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 0, conflicts_with = "verify")]
+    pub port: u16,
+    /// How many times as fast as it was.
+    #[arg(long, default_value = "1", value_parser = parse_speed, conflicts_with = "verify")]
+    pub speed: f64,
+    /// How often it is shown; for ever unless given.
+    #[arg(long, value_name = "N", conflicts_with = "verify", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
+}
+
 /// A simulated network and the name it goes by.
 #[derive(Debug, Clone)]
 pub struct Named {
@@ -147,6 +170,7 @@ pub fn main() -> ExitCode {
         None => crate::demo::run(&cli.demo),
         Some(Command::Demo(args)) => crate::demo::run(&args),
         Some(Command::Swarm(args)) => crate::swarm::run(&args),
+        Some(Command::Replay(args)) => crate::replay::run(&args),
         Some(Command::Role { role, args }) => crate::role::run(role, args),
     };
     match result {
@@ -180,6 +204,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 fn parse_profile(text: &str) -> Result<Named, String> {
     let path = text.parse::<Profile>().map_err(|error| error.to_string())?;
     Ok(Named { name: text.to_owned(), path })
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.01..=100.0).contains(&speed) => Ok(speed),
+        _ => Err("must be a number from 0.01 to 100".into()),
+    }
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

@@ -9,6 +9,7 @@
 //! - [`backend`]: the REST calls of that life.
 //! - [`outcomes`]: what the players were told of their matches, summed.
 //! - [`report`]: the figures, the table and the JSON.
+//! - [`replay`]: a recorded match, simulated again.
 //! - [`role`]: hidden roles: this same executable as backend, fleet or game server, so that one build is enough.
 //!
 //! A bot knows what a player's machine knows, nothing more: it sees the server through the client crate and the
@@ -21,6 +22,7 @@ pub mod duo;
 pub mod journey;
 mod names;
 pub mod outcomes;
+pub mod replay;
 pub mod report;
 pub mod role;
 pub mod swarm;

@@ -34,6 +34,17 @@ fn wrong_flags_are_named() {
 }
 
 #[test]
+fn a_file_that_is_no_recording_is_told_in_one_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "dear diary").unwrap();
+    let path = file.path().to_str().unwrap();
+    check(&["replay", path], &[path, "no recording"]);
+    check(&["replay", path, "--verify"], &[path, "no recording"]);
+    check(&["replay", "/nowhere/at/all.twrec"], &["/nowhere/at/all.twrec"]);
+    check(&["replay", path, "--speed", "0"], &["--speed", "0.01 to 100"]);
+}
+
+#[test]
 fn a_taken_port_is_told_in_one_line() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ use crate::carriers::{self, Carriers};
 use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError};
 use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
+use crate::record::shelf;
 use crate::room::{Room, TickPanic};
 use crate::status::Status;
 use crate::transport::Transport;
@@ -91,6 +93,7 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
         status_at: Time::ZERO,
         rates_at: Time::ZERO,
         live_at: Time::ZERO,
+        record_folder: options.record_folder(),
     };
     // What is shown must be there before anyone is told to look.
     driver.publish();
@@ -109,7 +112,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let unix_at_zero = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { started: Instant::now(), unix_at_zero }
     }
@@ -146,6 +149,7 @@ struct Driver<G: ServerGame> {
     status_at: Time,
     rates_at: Time,
     live_at: Time,
+    record_folder: PathBuf,
 }
 
 impl<G: ServerGame> Driver<G> {
@@ -282,9 +286,26 @@ impl<G: ServerGame> Driver<G> {
         }
     }
 
+    /// Writes what was recorded to a file, on a thread of its own: the disk is nothing to wait for.
+    fn save_recording(&mut self, why: &'static str) -> Option<std::thread::JoinHandle<()>> {
+        let bytes = self.room.recording()?;
+        let unix_ms = self.clock.unix_ms(self.clock.now().as_micros());
+        let name = format!("{}-{unix_ms}-{}", self.room.recording_name(), std::process::id());
+        let folder = self.record_folder.clone();
+        let save = move || match shelf::save(&folder, &name, &bytes) {
+            Ok(path) => tracing::info!(why, path = %path.display(), bytes = bytes.len(), "recorded"),
+            Err(error) => tracing::error!(why, %error, folder = %folder.display(), "the recording is lost"),
+        };
+        let thread = std::thread::Builder::new().name("recording".into()).spawn(save);
+        thread.inspect_err(|error| tracing::error!(why, %error, "the recording is lost")).ok()
+    }
+
     /// Refreshes what the admin port shows.
     fn publish(&mut self) {
         let now = self.clock.now();
+        if self.board.take_recording_wish() {
+            self.save_recording("asked for");
+        }
         self.board.beat(now);
         if now >= self.rates_at {
             let seconds = (now.since(self.rates_at) + RATES_PERIOD).as_secs_f64();
@@ -316,9 +337,15 @@ impl<G: ServerGame> Driver<G> {
     fn finish(mut self, outcome: Result<(), RunError>) -> Result<(), RunError> {
         self.transmit();
         self.forward_reports();
+        let panicked = matches!(outcome, Err(RunError::Panicked(_)));
+        let saving = (panicked || self.room.has_begun())
+            .then(|| self.save_recording(if panicked { "panic" } else { "over" }))
+            .flatten();
         if !matches!(outcome, Err(RunError::Interrupted)) {
             self.ops.settle();
         }
+        // A panic over there has been printed; there is nothing left to save.
+        saving.map(std::thread::JoinHandle::join);
         let now = self.clock.now();
         let status = self.status(now);
         match serde_json::to_string(&status) {

@@ -22,6 +22,8 @@ mod outbox;
 mod pacer;
 mod player;
 mod plugin;
+mod record;
+mod replay;
 mod room;
 mod scene;
 mod spec;
@@ -47,6 +49,8 @@ pub use player::{
     PlayerLeft, PlayerResumed,
 };
 pub use plugin::{Plugin, Setup};
+pub use record::{Recording, RecordingError};
+pub use replay::{Difference, Place, Replay, ReplayError, Shown, show};
 pub use room::extract::{Extraction, Extractor};
 pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, Vacancy, codes};
 pub use scene::{Scene, Shape};

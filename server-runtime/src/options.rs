@@ -161,6 +161,20 @@ pub struct ServerOptions {
     /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
     #[arg(long, env = "TICKWRIGHT_REGION", value_name = "NAME")]
     pub region: Option<String>,
+    /// Memory for the flight recorder, MiB, at most 1024; 0 turns it off. A match that needs more can be looked at from the
+    /// newest ticks only.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_RECORD_MIB",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(0..=1024),
+        value_name = "N"
+    )]
+    pub record_mib: u16,
+    /// Folder for recordings: each match's at its end, a panic's, and those that `POST /recording` at the admin port asks
+    /// for; the newest 64 are kept. Default: `tickwright-recordings` in the system's folder for temporary files.
+    #[arg(long, env = "TICKWRIGHT_RECORD_DIR", value_name = "FOLDER")]
+    pub record_dir: Option<PathBuf>,
     /// Drain when standard input ends: the parent that holds its other end is gone.
     #[arg(long)]
     pub exit_with_parent: bool,
@@ -245,12 +259,24 @@ impl Default for ServerOptions {
             service_token: None,
             result_spool: None,
             region: None,
+            record_mib: 16,
+            record_dir: None,
             exit_with_parent: false,
         }
     }
 }
 
 impl ServerOptions {
+    /// Bytes of memory for the flight recorder; `None`: it is off.
+    pub(crate) fn record_bytes(&self) -> Option<usize> {
+        (self.record_mib > 0).then(|| usize::from(self.record_mib) << 20)
+    }
+
+    /// Where recordings go.
+    pub(crate) fn record_folder(&self) -> PathBuf {
+        self.record_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("tickwright-recordings"))
+    }
+
     /// Checks what clap cannot, and everything again for options made in code.
     ///
     /// # Errors
@@ -258,6 +284,7 @@ impl ServerOptions {
     pub fn validate(&self) -> Result<(), OptionsError> {
         in_range("--tick-rate", self.tick_rate.unwrap_or(60), 10, 128, "10 to 128 Hz")?;
         in_range("--clients-max", self.clients_max, 1, 1024, "1 to 1024 players")?;
+        in_range("--record-mib", self.record_mib, 0, 1024, "0 (off) to 1024 MiB")?;
         in_range("--seconds", self.seconds, 0, 86_400, "0 (never ends) to 86400 seconds")?;
         in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;
         in_range("--seat-hold-seconds", self.seat_hold_seconds, 0, 600, "0 to 600 seconds")?;

@@ -125,6 +125,7 @@ pub(super) fn fleet_recipe(
         ("--state", state.join("fleet").display().to_string()),
         ("--env", format!("TICKWRIGHT_BACKEND=http://{backend_grpc}")),
         ("--env", format!("TICKWRIGHT_RESULT_SPOOL={}", state.join("results").display())),
+        ("--env", format!("TICKWRIGHT_RECORD_DIR={}", state.join("recordings").display())),
     ]);
     let server = ["role", Role::ArenaServer.name(), "--", "--port", "{port}", "--exit-with-parent"];
     let args = flags

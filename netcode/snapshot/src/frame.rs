@@ -166,6 +166,17 @@ impl Frame {
         self.find(id).into_iter().flat_map(|entity| entity.parts.iter().map(|part| part.component))
     }
 
+    /// Every component of every entity, in order: entities by id, their components by number.
+    pub fn walk(&self) -> impl Iterator<Item = (NetId, ComponentId, &[u32])> + '_ {
+        self.rows.iter().flat_map(|row| {
+            let parts = self.parts_of(row).iter();
+            parts.map(|part| {
+                let values = &self.values[part.start as usize..][..part.len as usize];
+                (row.id, part.component, values)
+            })
+        })
+    }
+
     /// On the server: the tick at which the entity last changed (or appeared). On a client: the tick of the
     /// state that is shown, which is older than the frame's when nothing newer fitted or nothing changed.
     #[must_use]

@@ -63,7 +63,8 @@ impl Plugin for Arena {
             .insert_resource(Larder(everything))
             .init_resource::<KillFeed>()
             .add_systems(Stage::Receive, (join, start_over).chain())
-            .add_systems(Stage::Simulate, (fire.run_if(match_running), restock))
+            // In a row: what is spawned first has the lower name, and a recording is simulated by names.
+            .add_systems(Stage::Simulate, (fire.run_if(match_running), restock).chain())
             .add_systems(Stage::Resolve, fly_shots)
             .add_systems(
                 Stage::Resolve,

@@ -1,5 +1,5 @@
 //! The admin port: health, readiness, metrics, status, live view. Reads the board; must never write to it nor
-//! reach the tick thread. It has no password and is bound to loopback unless an operator says otherwise.
+//! reach the tick thread, but for the wish to have a recording. It has no password and is bound to loopback unless an operator says otherwise.
 //!
 //! | path | answer |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `/readyz` | 200 while new players may come, else 503 |
 //! | `/metrics` | Prometheus text |
 //! | `/status.json` | [`crate::Status`] |
+//! | POST `/recording` | 202: what was recorded so far is being written to the folder for recordings |
 //! | `/`, `/live.js`, `/live` | the live view: page, script, WebSocket |
 
 use std::net::TcpListener;
@@ -16,7 +17,7 @@ use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::{Board, live, metrics};
 
@@ -44,6 +45,7 @@ pub(super) fn router(board: Arc<Board>) -> Router {
         .route("/readyz", get(readiness))
         .route("/metrics", get(prometheus))
         .route("/status.json", get(status))
+        .route("/recording", post(record))
         .with_state(board)
 }
 
@@ -62,6 +64,11 @@ async fn prometheus(State(board): State<Arc<Board>>) -> Response {
 
 async fn status(State(board): State<Arc<Board>>) -> Response {
     axum::Json(board.status().as_ref()).into_response()
+}
+
+async fn record(State(board): State<Arc<Board>>) -> Response {
+    board.ask_for_recording();
+    (StatusCode::ACCEPTED, "asked for; the log says where it is\n").into_response()
 }
 
 async fn watch(State(board): State<Arc<Board>>, upgrade: WebSocketUpgrade) -> Response {

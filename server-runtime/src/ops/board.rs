@@ -20,6 +20,7 @@ pub(crate) struct Board {
     clock: Clock,
     beat_us: AtomicU64,
     open: AtomicBool,
+    recording_wanted: AtomicBool,
     status: Mutex<Arc<Status>>,
     result: Mutex<String>,
     live: watch::Sender<Arc<LiveFrame>>,
@@ -32,6 +33,7 @@ impl Board {
             clock,
             beat_us: AtomicU64::new(0),
             open: AtomicBool::new(false),
+            recording_wanted: AtomicBool::new(false),
             status: Mutex::new(Arc::new(status)),
             result: Mutex::new("none".into()),
             live: watch::Sender::new(Arc::default()),
@@ -64,7 +66,16 @@ impl Board {
         lock(&self.result).clone()
     }
 
+    /// Whether somebody has asked for the recording since the last call.
+    pub(crate) fn take_recording_wish(&self) -> bool {
+        self.recording_wanted.load(Ordering::Relaxed) && self.recording_wanted.swap(false, Ordering::Relaxed)
+    }
+
     // ---- others write ----
+
+    pub(super) fn ask_for_recording(&self) {
+        self.recording_wanted.store(true, Ordering::Relaxed);
+    }
 
     pub(super) fn open_to_players(&self) {
         self.open.store(true, Ordering::Relaxed);

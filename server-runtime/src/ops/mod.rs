@@ -264,6 +264,13 @@ impl Around {
     }
 }
 
+/// Serves `board` on a thread of its own, and nothing else: for who shows what no server runs.
+pub(crate) fn show_board(listener: TcpListener, board: Arc<Board>) -> std::io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let serve = move || runtime.block_on(admin::serve(listener, board));
+    std::thread::Builder::new().name("page".into()).spawn(serve).map(drop)
+}
+
 /// Deliberate: a server without its spool plays all the same, and says so.
 fn open_spool(folder: &Path) -> Option<Spool> {
     let opened = Spool::open(folder);

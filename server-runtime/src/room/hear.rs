@@ -8,10 +8,12 @@ use netcode_wire::{BitReader, Tick, Time, WireError};
 
 use super::inbound::{self, Inbound};
 use super::players::{Players, Sample, TELEMETRY_MAX};
+use super::record::message_cue;
 use super::{Room, codes};
 use crate::builder::ServerGame;
 use crate::input_ring::Arrival;
 use crate::player::PlayerId;
+use crate::record::Recorder;
 
 /// Messages taken from one client at a time; the rest waits in the link, which pushes back, until the next tick.
 const MESSAGES_MAX: usize = 256;
@@ -26,6 +28,7 @@ struct Ear<'a, G: ServerGame> {
     tick_hz: u16,
     now: Time,
     id: PlayerId,
+    recorder: Option<&'a mut Recorder<G::Input>>,
     /// Accounts that are to be answered: when they were sent.
     told_us: Vec<u64>,
     /// Its build is another one, and it asks for the first time how our columns lie.
@@ -36,17 +39,17 @@ impl<G: ServerGame> Room<G> {
     /// Takes the messages of `client`, which came by `now`. Those of one without a seat wait.
     pub(super) fn hear(&mut self, now: Time, client: ClientId) {
         let Some(id) = self.players.of_client(client) else { return };
-        let Self { net, players, world, inbound, tick, tick_at, tick_hz, .. } = self;
-        let (tick, tick_at, tick_hz) = (*tick, *tick_at, *tick_hz);
+        let Self { net, players, world, inbound, tick, tick_at, tick_hz, recorder, .. } = self;
         let mut ear = Ear::<G> {
             players,
             world,
             inbound,
-            tick,
-            tick_at,
-            tick_hz,
+            tick: *tick,
+            tick_at: *tick_at,
+            tick_hz: *tick_hz,
             now,
             id,
+            recorder: recorder.as_mut(),
             told_us: Vec::new(),
             wants_schema: false,
         };
@@ -77,7 +80,12 @@ impl<G: ServerGame> Ear<'_, G> {
         match channel {
             channels::STATE => self.take_inputs(bytes),
             channels::CONTROL => self.take_word(bytes),
-            _ => inbound::deliver(self.inbound, self.world, self.id, channel, bytes),
+            _ => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.cue(&message_cue(self.id, channel, bytes));
+                }
+                inbound::deliver(self.inbound, self.world, self.id, channel, bytes)
+            }
         }
     }
 

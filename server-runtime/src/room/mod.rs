@@ -11,6 +11,7 @@
 //! | `phases` | the match's way from allocated to closed |
 //! | `extract` | world → frame |
 //! | `send` | frame → each client, messages out |
+//! | `record` | what its recorder is told, and how a recording is played again |
 //! | `report` | what the room tells of itself: status and live view |
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,6 +29,7 @@ use crate::lag::{LagCompensation, Pose};
 use crate::meter::Meter;
 use crate::outbox::Outbox;
 use crate::player::{CurrentTick, Dt, InputOf, Networked, Owner, PlayerId};
+use crate::record::{Identity, Recorder};
 use crate::stage::Stages;
 
 pub mod codes;
@@ -40,6 +42,7 @@ mod phases;
 mod players;
 pub(crate) mod poses;
 mod receive;
+mod record;
 mod report;
 mod send;
 mod sessions;
@@ -109,6 +112,7 @@ pub struct Room<G: ServerGame> {
     ghost: Option<Ghost>,
     pub(crate) meter: Meter,
     counts: Counts,
+    recorder: Option<Recorder<G::Input>>,
 }
 
 /// What the room counts itself.
@@ -154,6 +158,9 @@ impl<G: ServerGame> Room<G> {
             waiting_ticks: ticks(options.wait_seconds),
             grace_ticks: ticks(options.grace_seconds).max(1),
         };
+        let schema = builder.schema.build();
+        let identity = identity::<G>(&builder.name, tick_hz, schema.hash(), messages_hash);
+        let recorder = options.record_bytes().map(|bytes_max| Recorder::new(identity, bytes_max));
         Ok(Self {
             name: builder.name,
             tick_hz,
@@ -167,7 +174,7 @@ impl<G: ServerGame> Room<G> {
             released: Vec::new(),
             tick: Tick(0),
             tick_at: Time::ZERO,
-            schema: builder.schema.build(),
+            schema,
             messages_hash,
             history: History::default(),
             extraction,
@@ -195,6 +202,7 @@ impl<G: ServerGame> Room<G> {
             ghost: builder.ghost,
             meter: Meter::new(),
             counts: Counts::default(),
+            recorder,
             world,
         })
     }
@@ -255,6 +263,11 @@ impl<G: ServerGame> Room<G> {
             self.net.disconnect(now, client, codes::TOO_SLOW);
         }
     }
+}
+
+fn identity<G: ServerGame>(name: &str, tick_hz: u16, schema_hash: u64, messages_hash: u64) -> Identity {
+    let input_bits = <G::Input as netcode_snapshot::Input>::BITS;
+    Identity { name: name.into(), tick_hz, schema_hash, messages_hash, input_bits }
 }
 
 fn register_events(world: &mut World) {

@@ -14,6 +14,7 @@ use crate::game_match::{
     Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, Turn,
 };
 use crate::player::PlayerId;
+use crate::record::Cue;
 
 /// News from a room to whoever runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +125,7 @@ impl<G: ServerGame> Room<G> {
 
     /// Lets newcomers in, in the place of those who left.
     pub fn seat_newcomers(&mut self, newcomers: Vec<RosterEntry>) {
+        self.note(&Cue::Newcomers(newcomers.clone()));
         let mut current = self.world.resource_mut::<Match>();
         for newcomer in newcomers {
             if current.roster.iter().all(|entry| entry.player != newcomer.player) {
@@ -184,7 +186,8 @@ impl<G: ServerGame> Room<G> {
         }
     }
 
-    fn begin_waiting(&mut self, spec: MatchSpec) {
+    pub(super) fn begin_waiting(&mut self, spec: MatchSpec) {
+        self.note(&Cue::Begin(Box::new(spec.clone())));
         self.clock.since = self.tick;
         self.clock.play_ticks = spec.seconds.saturating_mul(u32::from(self.tick_hz));
         let mut current = self.world.resource_mut::<Match>();
@@ -199,7 +202,8 @@ impl<G: ServerGame> Room<G> {
         };
     }
 
-    fn start(&mut self, now: Time) {
+    pub(super) fn start(&mut self, now: Time) {
+        self.note(&Cue::Start);
         self.clock.since = self.tick;
         self.started_at = now;
         let ends_at = (self.clock.play_ticks > 0).then(|| Tick(self.tick.0 + self.clock.play_ticks));
@@ -211,7 +215,8 @@ impl<G: ServerGame> Room<G> {
         self.world.write_message(MatchStarted);
     }
 
-    fn end(&mut self, now: Time) {
+    pub(super) fn end(&mut self, now: Time) {
+        self.note(&Cue::End);
         self.clock.since = self.tick;
         self.world.resource_mut::<Match>().phase = Phase::Ended;
         self.world.write_message(MatchEnded);
@@ -227,8 +232,9 @@ impl<G: ServerGame> Room<G> {
         }
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         if !self.is_closed() {
+            self.note(&Cue::Close);
             self.world.resource_mut::<Match>().phase = Phase::Closed;
             self.reports.push_back(Report::Closed);
         }

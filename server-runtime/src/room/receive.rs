@@ -13,6 +13,7 @@ use super::{Room, codes};
 use crate::builder::ServerGame;
 use crate::game_match::Phase;
 use crate::player::{CurrentTick, PlayerDropped, PlayerId, PlayerJoined, PlayerLeft, PlayerResumed};
+use crate::record::Cue;
 
 /// Connections that may wait for the news of their match, and how long.
 pub(super) const WAITING_ROOM_MAX: usize = 64;
@@ -99,10 +100,7 @@ impl<G: ServerGame> Room<G> {
 
     fn sit_down(&mut self, now: Time, client: ClientId, seat: &Seat) {
         let id = PlayerId(seat.player);
-        if self.departed.contains(&id) {
-            // Left and back within one tick: what was theirs goes first, or the new things would go with it.
-            self.despawn_departed();
-        }
+        self.despawn_if_departed(id);
         let player = self.players.seat(id, &seat.name, seat.team);
         let before = player.state;
         player.connect(client, now);
@@ -114,9 +112,11 @@ impl<G: ServerGame> Room<G> {
         match before {
             SeatState::Left => {
                 let (name, team) = (seat.name.clone(), seat.team);
+                self.note(&Cue::Joined { player: id.0, name: name.as_str().into(), team, seat: number });
                 self.world.write_message(PlayerJoined { player: id, name, team, seat: number });
             }
             SeatState::Held { .. } | SeatState::Here(_) => {
+                self.note(&Cue::Resumed(id.0));
                 self.world.write_message(PlayerResumed { player: id });
             }
         }
@@ -152,6 +152,7 @@ impl<G: ServerGame> Room<G> {
         if by_choice {
             self.players.note_left(id);
             self.vacate(id);
+            self.note(&Cue::Left { player: id.0, by_choice });
             self.world.write_message(PlayerLeft { player: id, by_choice });
             self.departed.push(id);
             return;
@@ -159,6 +160,7 @@ impl<G: ServerGame> Room<G> {
         if !matches!(reason, DisconnectReason::Superseded | DisconnectReason::ByUs(_)) {
             self.counts.disconnects += 1;
         }
+        self.note(&Cue::Dropped(id.0));
         self.world.write_message(PlayerDropped { player: id });
     }
 
@@ -173,6 +175,7 @@ impl<G: ServerGame> Room<G> {
         while let Some(id) = self.released.pop() {
             self.players.note_left(id);
             self.vacate(id);
+            self.note(&Cue::Left { player: id.0, by_choice: false });
             self.world.write_message(PlayerLeft { player: id, by_choice: false });
         }
     }

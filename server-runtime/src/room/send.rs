@@ -64,7 +64,7 @@ impl<G: ServerGame> Room<G> {
     }
 
     /// Whose client predicts what.
-    fn find_predicted(&mut self) {
+    pub(super) fn find_predicted(&mut self) {
         self.predicted_by.clear();
         for (owner, networked) in self.predicted.iter(&self.world) {
             // Of several the first by id: the choice must not depend on the order of storage.

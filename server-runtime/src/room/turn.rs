@@ -16,7 +16,8 @@ use super::{Room, poses};
 use crate::builder::ServerGame;
 use crate::input_ring::Taken;
 use crate::lag::LagCompensation;
-use crate::player::{InputOf, Owner};
+use crate::player::{InputOf, Owner, PlayerId};
+use crate::record::Recorder;
 use crate::stage::{Stage, StageTimes};
 
 /// A system panicked; the match cannot go on.
@@ -61,10 +62,7 @@ impl<G: ServerGame> Room<G> {
         let mut times = StageTimes::default();
         for stage in Stage::ALL {
             let began = Instant::now();
-            let ran = catch_unwind(AssertUnwindSafe(|| self.run_stage(stage, now, carry.as_deref_mut())));
-            if let Err(panic) = ran {
-                let message = panic_text(panic.as_ref());
-                let panic = TickPanic { stage: stage.name(), tick: self.tick.0, message };
+            if let Err(panic) = self.contain(stage, |room| room.run_stage(stage, now, carry.as_deref_mut())) {
                 self.void(now, &panic.to_string());
                 return Err(panic);
             }
@@ -74,25 +72,34 @@ impl<G: ServerGame> Room<G> {
         Ok(())
     }
 
+    /// Lets a panic in a stage end here.
+    pub(super) fn contain(&mut self, stage: Stage, act: impl FnOnce(&mut Self)) -> Result<(), TickPanic> {
+        catch_unwind(AssertUnwindSafe(|| act(self))).map_err(|panic| TickPanic {
+            stage: stage.name(),
+            tick: self.tick.0,
+            message: panic_text(panic.as_ref()),
+        })
+    }
+
     fn run_stage(&mut self, stage: Stage, now: Time, carry: Option<&mut Carry<'_>>) {
         match stage {
             Stage::Receive => {
                 self.rotate_events();
+                self.recorder.iter_mut().for_each(Recorder::turn);
                 self.net.step(now);
                 self.receive(now);
                 self.turn_phase(now);
             }
             Stage::Input => self.hand_out_inputs(),
             Stage::Simulate => self.step_owned(),
-            Stage::Resolve => {
-                poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
-            }
+            Stage::Resolve => self.record_poses(),
             Stage::Replicate => {}
         }
         self.stages.run(stage, &mut self.world);
         if stage == Stage::Replicate {
             self.snap_owned();
             self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+            self.note_frame();
             self.compare_telemetry();
             self.send(now, carry);
             self.despawn_departed();
@@ -101,7 +108,7 @@ impl<G: ServerGame> Room<G> {
     }
 
     /// Events live for two ticks.
-    fn rotate_events(&mut self) {
+    pub(super) fn rotate_events(&mut self) {
         let last_change = self.world.change_tick();
         self.world.resource_scope(|world, mut registry: Mut<'_, MessageRegistry>| {
             registry.run_updates(world, last_change);
@@ -123,6 +130,12 @@ impl<G: ServerGame> Room<G> {
             let fresh = taken == Taken::Fresh;
             self.inputs.insert(player.id, InputOf { current: sample.input, previous, fresh, rewind });
         }
+        self.note_inputs();
+        self.apply_inputs();
+    }
+
+    /// What stands in `inputs` goes onto what the players own.
+    pub(super) fn apply_inputs(&mut self) {
         for (owner, mut slot) in self.input_slots.iter_mut(&mut self.world) {
             // Nobody connected: neutral.
             *slot = match self.inputs.get(&owner.0) {
@@ -138,7 +151,7 @@ impl<G: ServerGame> Room<G> {
     }
 
     /// The step that server and clients share, for everything a player owns.
-    fn step_owned(&mut self) {
+    pub(super) fn step_owned(&mut self) {
         let context = StepContext { tick: self.tick, dt: 1.0 / f32::from(self.tick_hz) };
         for (_, _, mut state, input) in self.owned.iter_mut(&mut self.world) {
             G::step(&mut state, &input.current, context);
@@ -146,10 +159,21 @@ impl<G: ServerGame> Room<G> {
         }
     }
 
+    pub(super) fn record_poses(&mut self) {
+        poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
+    }
+
     /// Systems may have moved what players predict off the wire's grid; both sides must go on from the same bits.
-    fn snap_owned(&mut self) {
+    pub(super) fn snap_owned(&mut self) {
         for (_, _, mut state, _) in self.owned.iter_mut(&mut self.world) {
             state.snap();
+        }
+    }
+
+    /// Left and back within one tick: what was theirs goes first, or the new things would go with it.
+    pub(super) fn despawn_if_departed(&mut self, id: PlayerId) {
+        if self.departed.contains(&id) {
+            self.despawn_departed();
         }
     }
 
