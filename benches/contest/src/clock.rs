@@ -2,6 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::Memory;
+
 /// Nanoseconds of a clock that all processes of this machine share.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
@@ -14,12 +16,15 @@ pub fn process_cpu_ns() -> u64 {
     nanoseconds(ClockId::ProcessCPUTime)
 }
 
-/// Resident memory of this process, KiB; 0 where the system does not say.
+/// Resident memory of this process; zeros where the system does not say.
 #[must_use]
-pub fn rss_kib() -> u64 {
+pub fn memory() -> Memory {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    };
+    Memory { rss_kib: kib("VmRSS"), anon_kib: kib("RssAnon") }
 }
 
 fn nanoseconds(clock: ClockId) -> u64 {
@@ -39,6 +44,7 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(monotonic_ns() > clock);
-        assert!(rss_kib() > 100);
+        let memory = memory();
+        assert!(memory.rss_kib > memory.anon_kib && memory.anon_kib > 10, "{memory:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::message::{BULK_BYTES, bulk, read_stamp};
 use crate::pace::Pace;
-use crate::role::{Stop, say};
+use crate::role::{ALONE, Stop, say};
 use crate::{Class, INPUT_BYTES, Job, Line, SwarmReport, TICK, Work, monotonic_ns};
 
 /// A transport's client.
@@ -47,14 +47,25 @@ pub fn swarm<G: Guest>(
     let mut seats: Vec<Seat> = (0..job.clients).map(|_| Seat::default()).collect();
     let mut pace = Pace::new(TICK / passes);
     let mut pass = 0_usize;
+    // Since when the first one is connected.
+    let mut first: Option<Instant> = None;
     loop {
         let delivered = job.work == Work::Bulk && seats.iter().all(Seat::has_bulk);
         if delivered || stop.is_set() {
             break;
         }
         // Not all at once: a rush of requests would only measure the socket's buffer.
-        for _ in 0..JOIN_AT_ONCE.min(job.clients - guests.len()) {
+        let joining = match first {
+            _ if job.work != Work::Play => JOIN_AT_ONCE,
+            _ if guests.is_empty() => 1,
+            Some(at) if at.elapsed() >= ALONE => JOIN_AT_ONCE,
+            _ => 0,
+        };
+        for _ in 0..joining.min(job.clients - guests.len()) {
             guests.push(make(guests.len())?);
+        }
+        if first.is_none() && guests.iter().any(Guest::connected) {
+            first = Some(Instant::now());
         }
         for (index, (guest, seat)) in guests.iter_mut().zip(&mut seats).enumerate() {
             let turn = index % passes as usize == pass % passes as usize;

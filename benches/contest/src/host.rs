@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::message::{bulk, stamp};
 use crate::pace::Pace;
-use crate::role::say;
+use crate::role::{ALONE, say};
 use crate::{
-    Class, HostReport, Job, Line, RELIABLE_BYTES, TICK, Traffic, UNRELIABLE_BYTES, Work, monotonic_ns,
-    process_cpu_ns, rss_kib,
+    Class, HostReport, Job, Line, Memory, RELIABLE_BYTES, TICK, Traffic, UNRELIABLE_BYTES, Work, memory,
+    monotonic_ns, process_cpu_ns,
 };
 
 /// A transport's server.
@@ -77,7 +77,10 @@ pub fn serve(host: &mut dyn Host, job: &Job) -> anyhow::Result<()> {
 struct Hall {
     job: Job,
     began: Instant,
-    rss_before_kib: u64,
+    memory_empty: Memory,
+    memory_one: Option<Memory>,
+    /// Since when somebody is there.
+    first: Option<Instant>,
     /// Since when everybody is there.
     full: Option<Instant>,
     mark: Option<Mark>,
@@ -110,7 +113,9 @@ impl Hall {
         Self {
             job: job.clone(),
             began: Instant::now(),
-            rss_before_kib: rss_kib(),
+            memory_empty: memory(),
+            memory_one: None,
+            first: None,
             full: None,
             mark: None,
             told: false,
@@ -130,6 +135,7 @@ impl Hall {
         self.ticks += 1;
         let clients = host.clients();
         let now = Instant::now();
+        self.read_memory_of_one(now, clients);
         if self.full.is_none() && clients >= self.job.clients {
             self.full = Some(now);
         }
@@ -152,6 +158,17 @@ impl Hall {
         Ok(self.mark.and_then(|mark| self.close(mark, host)))
     }
 
+    /// The first client has the server for itself for [`ALONE`]; at the end of that it has used what any client does.
+    fn read_memory_of_one(&mut self, now: Instant, clients: usize) {
+        if clients == 0 {
+            return;
+        }
+        let first = *self.first.get_or_insert(now);
+        if clients == 1 && self.memory_one.is_none() && now - first >= ALONE * 3 / 4 {
+            self.memory_one = Some(memory());
+        }
+    }
+
     fn close(&mut self, mark: Mark, host: &dyn Host) -> Option<HostReport> {
         if self.told || mark.at.elapsed() < Duration::from_secs_f64(self.job.seconds) {
             return None;
@@ -162,8 +179,9 @@ impl Hall {
             ticks: self.ticks - mark.ticks,
             cpu_us: (process_cpu_ns() - mark.cpu_ns) as f64 / 1000.0,
             traffic: host.traffic().since(mark.traffic),
-            rss_before_kib: self.rss_before_kib,
-            rss_after_kib: rss_kib(),
+            memory_empty: self.memory_empty,
+            memory_one: self.memory_one.unwrap_or(self.memory_empty),
+            memory_all: memory(),
             messages_in: self.messages_in - mark.messages_in,
             refused: self.refused - mark.refused,
             clients: host.clients(),

@@ -89,6 +89,15 @@ impl Traffic {
     }
 }
 
+/// Memory of a process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Resident, KiB.
+    pub rss_kib: u64,
+    /// The part of it that no file backs, KiB: without the program's own code.
+    pub anon_kib: u64,
+}
+
 /// The server's window.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct HostReport {
@@ -100,10 +109,13 @@ pub struct HostReport {
     pub cpu_us: f64,
     /// Through the socket.
     pub traffic: Traffic,
-    /// Resident memory before the first client and at the end, KiB.
-    pub rss_before_kib: u64,
-    /// See `rss_before_kib`.
-    pub rss_after_kib: u64,
+    /// Resident memory before the first client.
+    pub memory_empty: Memory,
+    /// The same with one client that has played for a while: what any number needs once is in it. As `memory_empty` where
+    /// nobody came alone.
+    pub memory_one: Memory,
+    /// The same at the end, with everybody.
+    pub memory_all: Memory,
     /// Messages of clients that arrived in the window.
     pub messages_in: u64,
     /// Messages that the transport would not take.

@@ -15,11 +15,11 @@ mod replication;
 mod role;
 mod socket;
 
-pub use clock::{monotonic_ns, process_cpu_ns, rss_kib};
+pub use clock::{memory, monotonic_ns, process_cpu_ns};
 pub use drift::{Drift, Pose};
 pub use guest::{Guest, swarm};
 pub use host::{Host, serve};
-pub use job::{HostReport, Job, Line, Role, SwarmReport, Traffic, Work};
+pub use job::{HostReport, Job, Line, Memory, Role, SwarmReport, Traffic, Work};
 pub use message::{BULK_BYTES, Class, INPUT_BYTES, RELIABLE_BYTES, UNRELIABLE_BYTES};
 pub use pace::TICK;
 pub use replication::{ReplicationFigures, ReplicationJob};

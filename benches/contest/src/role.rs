@@ -3,6 +3,7 @@
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use std::{io, process, thread};
 
 use crate::{Guest, Host, Job, Line, Role, serve, swarm};
@@ -54,6 +55,10 @@ pub fn play<P: Peer>(role: Role, job: &Job) -> anyhow::Result<()> {
     }
     result
 }
+
+/// How long the first of several players is alone before the others come: two seconds hold what happens once in a
+/// session's life.
+pub(crate) const ALONE: Duration = Duration::from_secs(2);
 
 /// Writes one line for the parent.
 pub(crate) fn say(line: &Line) {

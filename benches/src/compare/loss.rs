@@ -71,7 +71,7 @@ pub fn loss(flags: &LossFlags, ours: std::path::PathBuf) -> anyhow::Result<Vec<L
     let arena = Arena::prepare(ours, &peers)?;
     let before = load();
     let mut tallies: BTreeMap<Contestant, Tally> = BTreeMap::new();
-    for round in 0..terms.runs {
+    for round in 0..terms.runs.unwrap_or(3) {
         for &peer in &peers {
             let tally = tallies.entry(peer).or_default();
             tally.take_latency(|attempt| latency(&arena, peer, flags, round + attempt * AGAIN));

@@ -78,9 +78,10 @@ pub struct Terms {
     /// Who takes part.
     #[arg(long, value_delimiter = ',', default_values_t = Contestant::value_variants().to_vec(), value_enum)]
     pub peers: Vec<Contestant>,
-    /// Runs of each, taken in turns; medians are reported.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub runs: u32,
+    /// Runs of each, taken in turns; medians are reported. Default: 3, and 7 where at most 256 clients make for little to
+    /// measure.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: Option<u32>,
     /// Seconds before each window.
     #[arg(long, default_value_t = 2.0)]
     pub warm: f64,
@@ -90,6 +91,11 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Runs of each with so many clients.
+    fn runs(&self, clients: usize) -> u32 {
+        self.runs.unwrap_or(if clients > 256 { 3 } else { 7 })
+    }
+
     fn write(&self, name: &str, figures: &impl serde::Serialize) -> anyhow::Result<()> {
         let default = || workspace().join("target/bench").join(name);
         let path = self.json.clone().unwrap_or_else(default);
