@@ -9,9 +9,13 @@ use crate::refill::{Refill, fill};
 use crate::rules::{GAP_MAX, Limits, ModeRules};
 use crate::search::{Found, Search};
 use crate::ticket::{Millis, TicketId};
+use crate::trade::trade;
 
-/// A party whose search found nothing is looked at again after this long; those who join meanwhile find it.
+/// Every party whose search found nothing is looked at again after this long; those who join meanwhile find it.
 const RETRY_MS: u64 = 1000;
+/// So many of them, the oldest, are looked at in every tick: they have waited longest, and whoever has just come may be
+/// who they lack. A bound, because a queue in which nobody fits must not cost a search each all the time.
+const EAGER_MAX: usize = 256;
 
 impl Pool {
     /// One queue: running matches first, then the longest waiting, for so many new matches at `most`.
@@ -56,10 +60,15 @@ impl Pool {
         let (rules, shapes) = &self.rules[key.0];
         let slot = |seeker: &Seeker<'_>| self.slots[seeker.slot as usize].as_ref();
         let due = |seeker: &Seeker<'_>| slot(seeker).is_some_and(|slot| slot.retry <= now);
-        let mut anchors: Vec<u32> =
-            (0..seekers.len() as u32).filter(|&who| due(&seekers[who as usize])).collect();
+        let mut anchors: Vec<u32> = (0..seekers.len() as u32).collect();
         let tie = |who: u32| slot(&seekers[who as usize]).map_or(0, |slot| slot.tie);
         anchors.sort_by_cached_key(|&who| (std::cmp::Reverse(seekers[who as usize].age_ms), tie(who)));
+        let mut eager = EAGER_MAX;
+        anchors.retain(|&who| {
+            let due = due(&seekers[who as usize]);
+            eager -= usize::from(!due && eager > 0);
+            due || eager > 0
+        });
         let mut field = Field::new(seekers, rules.regions.len().max(1), rules.team_size);
         let (mut found, mut barren) = (Vec::new(), Vec::new());
         for refill in refills {
@@ -72,22 +81,25 @@ impl Pool {
             }
         }
         let mut search = Search::new(rules, shapes);
-        let mut left = most;
+        let mut made: Vec<Found> = Vec::new();
         for anchor in anchors {
-            if left == 0 {
+            if made.len() >= most {
                 break;
             }
             if field.taken[anchor as usize] {
                 continue;
             }
-            if let Some(made) = search.around(&mut field, anchor) {
-                field.take(made.teams.iter().flatten().copied());
-                found.extend(named(vec![made], &field.seekers, None));
-                left -= 1;
+            if let Some(one) = search.around(&mut field, anchor) {
+                field.take(one.teams.iter().flatten().copied());
+                made.push(one);
             } else {
-                barren.push(field.seekers[anchor as usize].slot);
+                barren.push(anchor);
             }
         }
+        trade(rules, shapes, &mut field, &mut made, &barren, most);
+        barren.retain(|&who| !field.taken[who as usize]);
+        let barren = barren.into_iter().map(|who| field.seekers[who as usize].slot).collect();
+        found.extend(named(made, &field.seekers, None));
         (found, barren)
     }
 

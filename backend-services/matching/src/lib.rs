@@ -30,6 +30,7 @@ mod search;
 mod shape;
 mod teams;
 mod ticket;
+mod trade;
 
 pub use estimate::Estimator;
 pub use explain::{Blocker, Change, Explanation};
@@ -37,7 +38,8 @@ pub use pool::{EnqueueFault, Match, Pause, Pool, Stand};
 pub use prepared::TicketFault;
 pub use ready::{Answers, Reply, Verdict, judge, reply};
 pub use rules::{
-    AGE_STEP_MS, Constraint, Limits, ModeRules, Relation, RoleSlots, RuleBook, RulesFault, Step,
+    AGE_STEP_MS, Constraint, LATENCY_MAX_MS, Limits, ModeRules, Relation, RoleSlots, RuleBook, RulesFault,
+    Step,
 };
 pub use teams::win_spread;
 pub use ticket::{

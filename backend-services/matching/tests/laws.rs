@@ -250,6 +250,32 @@ fn long_waiters_are_served_first() {
     assert_eq!(oldest(&found[0]), Some(37), "the oldest is in the first match");
 }
 
+/// Ten who are alike find each other and leave nobody whom two fours and a pair could play with: two matches come of the
+/// one, and whoever had one keeps it.
+#[test]
+fn large_parties_left_over_get_a_second_chance() {
+    let book = RuleBook { modes: vec![ModeRules::new("plain", 2, 5, 20.0)] };
+    let mut pool = Pool::new(&book, 1000, 1).expect("sound");
+    let mut tickets = HashMap::new();
+    let mut party = |id: u64, size: u64, mu: f64, queued: u64| {
+        let players = (0..size).map(|member| Player::new(id * 16 + member, mu, 3.0)).collect();
+        let ticket = Ticket::new(u128::from(id), "plain", players, Millis(queued));
+        pool.enqueue(ticket.clone()).expect("sound");
+        tickets.insert(ticket.id, ticket);
+    };
+    (1..=10).for_each(|id| party(id, 1, 25.0, 0));
+    [(11, 4), (12, 4), (13, 2)].into_iter().for_each(|(id, size)| party(id, size, 28.0, 50));
+    let found = pool.tick(Millis(100));
+    for made in &found {
+        support::check(&book.modes[0], &tickets, made, Millis(100));
+    }
+    let matched: HashSet<TicketId> = found.iter().flat_map(Match::tickets).collect();
+    assert_eq!((found.len(), matched.len()), (2, 13), "{found:?}");
+    // Where there may be one match only, nothing is traded.
+    found.iter().for_each(|made| pool.give_back(made));
+    assert_eq!(pool.tick_some(Millis(200), 1, |_| true).len(), 1);
+}
+
 #[test]
 fn a_running_match_is_filled() {
     let mut pool = Pool::new(&RuleBook { modes: vec![roles()] }, 1000, 1).expect("sound");

@@ -104,7 +104,7 @@ pub fn run(flags: &MatchmakingFlags) -> anyhow::Result<Vec<MatchmakingFigures>> 
         for &matcher in &flags.matchers {
             let line = measure(flags, matcher, tickets);
             println!(
-                "| {:<10} | {:>7} | {:>8.1} | {:>7} | {:>11.2} | {:>10.2} | {:>10.4} |",
+                "| {:<10} | {:>7} | {:>8.1} | {:>7} | {:>11.3} | {:>10.2} | {:>10.4} |",
                 line.matcher,
                 line.tickets,
                 line.cycle_ms,
