@@ -12,14 +12,15 @@ use bevy_ecs::system::ScheduleSystem;
 use glam::Vec2;
 use netcode_client::Game;
 use netcode_proto::ChannelId;
-use netcode_snapshot::{Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
+use netcode_snapshot::{Audience, Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
 
 use crate::drive::RunError;
 use crate::lag::Pose;
 use crate::options::{ServerOptions, TICK_HZ};
-use crate::player::{InputOf, Networked};
+use crate::player::{InputOf, Networked, PlayerId};
 use crate::plugin::{Plugin, Setup};
 use crate::room::Room;
+use crate::room::audiences::AudienceRule;
 use crate::room::extract::Extractor;
 use crate::room::inbound::Inbound;
 use crate::room::interest::Interest;
@@ -51,6 +52,7 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) inbound: Vec<Inbound>,
     pub(crate) poses: Vec<PoseSource>,
     pub(crate) interest: Interest,
+    pub(crate) audiences: Vec<(Audience, AudienceRule)>,
     pub(crate) live_view: Option<LiveView>,
     pub(crate) ghost: Option<Ghost>,
     pub(crate) options: ServerOptions,
@@ -124,6 +126,7 @@ impl Server {
             inbound: Vec::new(),
             poses: Vec::new(),
             interest: Interest::Everyone,
+            audiences: Vec::new(),
             live_view: None,
             ghost: None,
             options: ServerOptions::default(),
@@ -147,6 +150,7 @@ impl ServerBuilder<NoGame> {
             inbound: self.inbound,
             poses: self.poses,
             interest: self.interest,
+            audiences: self.audiences,
             live_view: self.live_view,
             ghost: self.ghost,
             options: self.options,
@@ -174,6 +178,47 @@ impl<G> ServerBuilder<G> {
         self.schema = self.schema.component::<T>();
         self.extractors.push(Extractor::new::<T>(self.extractors.len()));
         self.setup.world.register_required_components::<T, Networked>();
+        self
+    }
+
+    /// Says who belongs to one of the game's own audiences ([`Audience::custom`]), for whom components are marked
+    /// `#[net(visible = …)]`: whether the player may see them of an entity that it is shown. Asked for each such entity,
+    /// player and tick. An audience without a rule has nobody in it; [`Audience::OWNER`] has the player whose
+    /// [`Owner`](crate::player::Owner) component the entity has, unless a rule is given for it too.
+    ///
+    /// ```
+    /// use server_runtime::prelude::*;
+    ///
+    /// const TEAM: Audience = Audience::custom(2);
+    ///
+    /// #[derive(Component, Replicate)]
+    /// #[net(visible = TEAM)]
+    /// struct Plan {
+    ///     target: Option<NetId>,
+    /// }
+    ///
+    /// #[derive(Resource)]
+    /// struct Teams(std::collections::HashMap<PlayerId, u8>);
+    ///
+    /// let builder = Server::builder("teams").replicate::<Plan>().audience(TEAM, |world, viewer, entity| {
+    ///     let teams = &world.resource::<Teams>().0;
+    ///     let owner = world.entity(entity).get::<Owner>().map(|owner| owner.0);
+    ///     owner.is_some_and(|owner| teams.get(&owner) == teams.get(&viewer))
+    /// });
+    /// # drop(builder);
+    /// ```
+    ///
+    /// # Panics
+    /// When the audience is everyone, or has a rule already.
+    #[must_use]
+    pub fn audience(
+        mut self,
+        audience: Audience,
+        belongs: impl Fn(&World, PlayerId, Entity) -> bool + Send + 'static,
+    ) -> Self {
+        assert!(audience != Audience::EVERYONE, "everyone belongs to everyone");
+        assert!(self.audiences.iter().all(|(known, _)| *known != audience), "two rules for one audience");
+        self.audiences.push((audience, Box::new(belongs)));
         self
     }
 

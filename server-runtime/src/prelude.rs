@@ -12,7 +12,7 @@ pub use glam::Vec2;
 pub use netcode_client::{Game, StepContext};
 pub use netcode_derive::{Input, Message, Replicate};
 pub use netcode_proto::channels;
-pub use netcode_snapshot::{Input, Message, NetId, Replicate};
+pub use netcode_snapshot::{Audience, Input, Message, NetId, Replicate};
 pub use netcode_wire::Tick;
 
 pub use crate::builder::{Server, ServerBuilder, ServerGame};

@@ -9,7 +9,9 @@ use netcode_client::{ClientState, LeaveReason};
 use netcode_proto::DisconnectReason;
 use server_runtime::codes;
 use server_runtime::prelude::*;
-use table::{HZ, PROTOCOL, SERVER, Say, Stone, Table, UNIX_AT_ZERO_S, Walker, messages, walking};
+use table::{
+    HZ, PROTOCOL, Plan, Purse, SERVER, Say, Stone, Table, UNIX_AT_ZERO_S, Walker, messages, walking,
+};
 
 #[test]
 fn two_players_move_and_see_each_other() {
@@ -39,6 +41,24 @@ fn two_players_move_and_see_each_other() {
     assert_eq!(status.late_inputs_total, 0);
     assert!(status.bytes_down_total > 0 && status.bytes_up_total > 0);
     assert!(status.players.iter().all(|player| player.input_margin_ticks > 0.0), "{status:?}");
+}
+
+#[test]
+fn what_only_some_may_see_is_told_to_them_alone() {
+    let mut table = Table::open(walking());
+    let guests = [1, 2, 3].map(|player| table.invite(player, 0));
+    let owns = guests.map(|guest| table.seated(guest));
+    table.seconds(1.0);
+    for (viewer, player) in guests.into_iter().zip(1..) {
+        let view = table.guests[viewer].client.view();
+        for (own, owner) in owns.into_iter().zip(1..) {
+            assert!(view.get::<Walker>(own).is_some());
+            let gold = (owner == player).then_some(owner as u8);
+            assert_eq!(view.get::<Purse>(own).map(|purse| purse.gold), gold, "{owner}'s to {player}");
+            let is_mate = owner % 2 == player % 2;
+            assert_eq!(view.get::<Plan>(own).is_some(), is_mate, "{owner}'s to {player}");
+        }
+    }
 }
 
 #[test]

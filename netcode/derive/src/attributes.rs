@@ -28,10 +28,19 @@ pub(crate) struct TypeAttributes {
     pub(crate) krate: Path,
     /// The name on the wire, where it is not the type's.
     pub(crate) rename: Option<LitStr>,
-    pub(crate) predicted: bool,
+    pub(crate) predicted: Option<Span>,
+    /// Who may see it; `None`: everyone.
+    pub(crate) visible: Option<Visible>,
     pub(crate) interpolated: bool,
     /// The function that `predictor` names; `None`: none.
     pub(crate) predictor: Option<Predictor>,
+}
+
+/// What `visible = …` says.
+pub(crate) enum Visible {
+    Owner,
+    /// A constant of the game's.
+    Given(Box<Expr>),
 }
 
 /// What `predictor = …` says.
@@ -106,15 +115,18 @@ impl FieldAttributes {
 impl TypeAttributes {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let krate = syn::parse_quote!(::netcode_snapshot);
-        let mut found = Self { krate, rename: None, predicted: false, interpolated: true, predictor: None };
+        let mut found =
+            Self { krate, rename: None, predicted: None, visible: None, interpolated: true, predictor: None };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("predicted") {
-                    found.predicted = true;
+                    found.predicted = Some(meta.path.span());
                 } else if meta.path.is_ident("rename") {
                     found.rename = Some(name(meta.value()?)?);
                 } else if meta.path.is_ident("crate") {
                     found.krate = meta.value()?.parse()?;
+                } else if meta.path.is_ident("visible") {
+                    found.visible = visible(meta.value()?)?;
                 } else if meta.path.is_ident("predictor") {
                     found.predictor = predictor(meta.value()?)?;
                 } else if meta.path.is_ident("interpolate") {
@@ -130,7 +142,24 @@ impl TypeAttributes {
                 Ok(())
             })?;
         }
+        if let (Some(span), Some(_)) = (found.predicted, &found.visible) {
+            let text = "a predicted component is shown to whoever is shown the entity: leave out `visible`";
+            return Err(syn::Error::new(span, text));
+        }
         Ok(found)
+    }
+}
+
+/// A name in quotes, or a constant of the game's.
+fn visible(input: ParseStream<'_>) -> syn::Result<Option<Visible>> {
+    if !input.peek(LitStr) {
+        return Ok(Some(Visible::Given(Box::new(input.parse()?))));
+    }
+    let name: LitStr = input.parse()?;
+    match name.value().as_str() {
+        "owner" => Ok(Some(Visible::Owner)),
+        "everyone" => Ok(None),
+        _ => Err(syn::Error::new(name.span(), VISIBLE)),
     }
 }
 
@@ -178,5 +207,8 @@ const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `an
                            `signed`, `opaque`, `enumeration`, `max = …`, `default`, `default = …`, `rename = \"…\"`";
 /// Without the axis that a vector's column has in its name: `netcode_snapshot` takes 96 in all.
 const NAME_BYTES_MAX: usize = 80;
-const TYPE_WORDS: &str = "expected one of `predicted`, `interpolate = \"linear\" | \"none\"`, \
+const VISIBLE: &str = "expected \"everyone\", \"owner\" or an audience of the game's: `visible = TEAM`, where \
+                       `const TEAM: Audience = Audience::custom(2)`";
+const TYPE_WORDS: &str = "expected one of `predicted`, `visible = \"everyone\" | \"owner\" | AUDIENCE`, \
+                          `interpolate = \"linear\" | \"none\"`, \
                           `predictor = \"linear\" | \"none\" | path`, `rename = \"…\"`, `crate = path`";

@@ -42,6 +42,10 @@
 //!
 //! # Attributes of a struct
 //!
+//! Whose client is told of the component: `#[net(visible = "everyone")]` (the default: whoever is shown the entity),
+//! `"owner"`, or an audience of the game's own, `#[net(visible = TEAM)]` with a constant of
+//! `netcode_snapshot::Audience::custom`.
+//!
 //! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; what the dense codec expects of the
 //! component: `#[net(predictor = "linear")]` (it goes on as it went), `"none"` (the default: it stays), or the game's
 //! own `#[net(predictor = path::to::function)]`, a `netcode_snapshot::dense::Predict`; `#[net(rename = "Ship")]`: its name

@@ -4,13 +4,13 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
 
-use crate::attributes::{Predictor, TypeAttributes};
+use crate::attributes::{Predictor, TypeAttributes, Visible};
 use crate::columns::{Columns, blend, columns, entries, struct_fields};
 use crate::shape::For;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Replicate")?;
-    let TypeAttributes { krate, rename, predicted, interpolated, predictor } =
+    let TypeAttributes { krate, rename, predicted, visible, interpolated, predictor } =
         TypeAttributes::read(&input.attrs)?;
     let entries = entries(fields, For::Columns)?;
     let ident = &input.ident;
@@ -25,6 +25,12 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         let (member, value) = (&entry.member, blend(entry, interpolated, &krate));
         quote!(#member: #value)
     });
+    let predicted = predicted.is_some();
+    let visible = match visible {
+        None => quote!(#krate::Audience::EVERYONE),
+        Some(Visible::Owner) => quote!(#krate::Audience::OWNER),
+        Some(Visible::Given(audience)) => quote!(#audience),
+    };
     let linear = matches!(predictor, Some(Predictor::Linear));
     let predict = match predictor {
         None => quote!(None),
@@ -39,6 +45,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 const NAME: &'static str = #name;
                 const FIELDS: &'static [#krate::Field] = &FIELDS;
                 const PREDICTED: bool = #predicted;
+                const VISIBLE: #krate::Audience = #visible;
                 const INTERPOLATED: bool = #interpolated;
                 const PREDICT: Option<#krate::dense::Predict> = #predict;
                 const PREDICT_LINEAR: bool = #linear;
@@ -131,6 +138,12 @@ mod tests {
         assert!(told("#[net(predictor = \"cubic\")] struct Ship;").contains("the path of a function"));
         assert_eq!(told("#[net(predictor = \"linear\")] struct Ship(u8);"), "");
         assert_eq!(told("#[net(predictor = game::fall)] struct Ship(u8);"), "");
+        assert!(told("#[net(visible = \"nobody\")] struct Ship(u8);").contains("an audience of the game's"));
+        assert!(
+            told("#[net(predicted, visible = \"owner\")] struct Ship(u8);").contains("leave out `visible`")
+        );
+        assert_eq!(told("#[net(visible = \"owner\")] struct Ship(u8);"), "");
+        assert_eq!(told("#[net(visible = game::TEAM)] struct Ship(u8);"), "");
         assert_eq!(told("struct Marker;"), "");
     }
 }

@@ -70,14 +70,41 @@ impl Frame {
     }
 
     /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
-    /// are cheapest.
+    /// are cheapest. Components that only some may see become rows of their own ([`Audience`](crate::Audience)).
+    ///
+    /// # Panics
+    /// In debug builds when `id` is greater than [`NetId::LAST`].
     pub fn push(&mut self, schema: &Schema, id: NetId, write: impl FnOnce(&mut EntityWriter<'_>)) {
         let first_part = self.parts.len();
         write(&mut EntityWriter { schema, frame: self, first_part });
+        debug_assert!(!id.is_part(), "the name of an entity: {id}");
+        if schema.has_audiences() {
+            return self.divide(schema, id, first_part);
+        }
         if !self.parts[first_part..].is_sorted_by_key(|part| part.component) {
             self.parts[first_part..].sort_unstable_by_key(|part| part.component);
         }
         self.seal(id, self.tick, first_part);
+    }
+
+    /// Ends the entity whose parts begin at `first_part`: a row for everyone, which is there even if it is empty, and
+    /// one for each audience that may see more.
+    fn divide(&mut self, schema: &Schema, id: NetId, first_part: usize) {
+        let audience = |part: &Part| schema.audience(part.component);
+        self.parts[first_part..].sort_unstable_by_key(|part| (audience(part), part.component));
+        let (end, mut start) = (self.parts.len(), first_part);
+        self.named_parts += end - first_part;
+        let mut next = crate::Audience::EVERYONE;
+        loop {
+            let len = self.parts[start..].iter().take_while(|part| audience(part) == next).count();
+            let parts = (start as u32, (start + len) as u32);
+            self.rows.push(Row { id: id.seen_by(next), stamp: self.tick, parts });
+            start += len;
+            match self.parts.get(start) {
+                Some(part) => next = audience(part),
+                None => return,
+            }
+        }
     }
 
     /// Sets a component of the entity in row `row` (of [`Frame::entities`]), which has it already.
@@ -85,9 +112,13 @@ impl Frame {
     /// # Panics
     /// When there is no such row, or the entity lacks the component.
     pub fn set<T: Replicate>(&mut self, row: usize, id: ComponentId, component: &T) {
+        let find = |row: &Row| self.parts_of(row).iter().find(|part| part.component == id).copied();
+        let whole = self.rows[row];
+        let among_parts =
+            || self.part_rows(whole.id).find_map(|place| Some((place, find(&self.rows[place])?)));
+        let found = find(&whole).map(|part| (row, part)).or_else(among_parts);
+        let (row, part) = found.expect("the entity has the component");
         let row = &mut self.rows[row];
-        let parts = &self.parts[row.parts.0 as usize..row.parts.1 as usize];
-        let part = parts.iter().find(|part| part.component == id).expect("the entity has the component");
         let (start, len) = (part.start as usize, part.len as usize);
         let mut new = [0; COLUMNS_MAX];
         let new = &mut new[..len];
@@ -118,7 +149,7 @@ impl Frame {
         self.tick
     }
 
-    /// Number of entities.
+    /// Number of rows: of entities, and of what only some may see of them.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -132,7 +163,8 @@ impl Frame {
 
     /// The entities, ascending.
     pub fn entities(&self) -> impl ExactSizeIterator<Item = NetId> + '_ {
-        self.rows.iter().map(|row| row.id)
+        let whole = self.rows.partition_point(|row| !row.id.is_part());
+        self.rows[..whole].iter().map(|row| row.id)
     }
 
     /// Whether the entity is there.
@@ -147,10 +179,11 @@ impl Frame {
         self.columns(id, component).is_some()
     }
 
-    /// The columns of one component of one entity.
+    /// The columns of one component of one entity, whoever may see it.
     #[must_use]
     pub fn columns(&self, id: NetId, component: ComponentId) -> Option<&[u32]> {
-        self.find(id)?.columns(component)
+        let among_parts = || self.part_rows(id).find_map(|at| self.entity(&self.rows[at]).columns(component));
+        self.find(id)?.columns(component).or_else(among_parts)
     }
 
     /// The component itself. `None` when the entity lacks it or the schema does not know `T`. References to entities
@@ -161,9 +194,12 @@ impl Frame {
         Some(schema.restore(component, self.columns(id, component)?, |id| self.contains(id)))
     }
 
-    /// The components of an entity, ascending.
+    /// The components of an entity, ascending; after those that everyone sees, the others.
     pub fn components(&self, id: NetId) -> impl Iterator<Item = ComponentId> + '_ {
-        self.find(id).into_iter().flat_map(|entity| entity.parts.iter().map(|part| part.component))
+        let parts = self.part_rows(id).map(|at| self.entity(&self.rows[at]));
+        let all =
+            self.find(id).into_iter().flat_map(move |entity| std::iter::once(entity).chain(parts.clone()));
+        all.flat_map(|entity| entity.parts.iter().map(|part| part.component))
     }
 
     /// Every component of every entity, in order: entities by id, their components by number.
@@ -204,6 +240,14 @@ impl Frame {
 
     pub(crate) fn find(&self, id: NetId) -> Option<Entity<'_>> {
         Some(self.entity(&self.rows[self.row_of(id)?]))
+    }
+
+    /// The rows of what only some may see of an entity.
+    fn part_rows(&self, id: NetId) -> impl Iterator<Item = usize> + Clone + '_ {
+        // Parts come last: without any, nothing is searched.
+        let any = !id.is_part() && self.rows.last().is_some_and(|row| row.id.is_part());
+        let audiences = any.then(crate::Audience::narrow).into_iter().flatten();
+        audiences.filter_map(move |audience| self.row_of(id.seen_by(audience)))
     }
 
     /// The entity's place among `rows`.

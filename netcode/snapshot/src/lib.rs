@@ -63,10 +63,12 @@
 //!
 //! # Identity
 //!
-//! A [`NetId`] names one entity for the whole life of a match: the server counts them up and never gives one
+//! A [`NetId`] names one entity for the whole life of a match (what only some may see of it has names beside it,
+//! [`Audience`]): the server counts them up and never gives one
 //! out twice. An entity that leaves a client's interest and comes back keeps its id. (A reused id would still
 //! decode to the right columns; but a client would blend the old entity into the new one.)
 
+mod audience;
 mod codec;
 pub mod dense;
 mod error;
@@ -85,6 +87,7 @@ mod shared;
 pub mod support;
 mod view;
 
+pub use audience::Audience;
 pub use dense::{DenseReceiver, DenseView};
 pub use error::SnapshotError;
 pub use exchange::{

@@ -3,7 +3,7 @@
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
 use crate::dense::Predict;
-use crate::{Fallback, Field, NetId};
+use crate::{Audience, Fallback, Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
 /// `#[derive(Replicate)]`.
@@ -21,6 +21,8 @@ pub trait Replicate: Sized + Send + Sync + 'static {
     const FIELDS: &'static [Field];
     /// `#[net(predicted)]`: the owner's client runs ahead of the server on it.
     const PREDICTED: bool = false;
+    /// `#[net(visible = …)]`: whose client is told of it.
+    const VISIBLE: Audience = Audience::EVERYONE;
     /// `#[net(interpolate = "none")]` makes this false: clients show the last state instead of a blend.
     const INTERPOLATED: bool = true;
     /// `#[net(predictor = …)]`: what the dense codec expects of it. `None`: that it stays as it was.

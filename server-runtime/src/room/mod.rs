@@ -12,6 +12,7 @@
 //! | `extract` | world → frame |
 //! | `send` | frame → each client, messages out |
 //! | `record` | what its recorder is told, and how a recording is played again |
+//! | `audiences` | what only some may see of whom |
 //! | `report` | what the room tells of itself: status and live view |
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 
 use bevy_ecs::prelude::*;
 use netcode_proto::{ClientId, ServerSession, Transmit};
-use netcode_snapshot::{Control, History, NetId, Parts, Schema, SharedBits};
+use netcode_snapshot::{Audience, Control, History, NetId, Parts, Schema, SharedBits};
 use netcode_wire::{Tick, Time};
 
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
@@ -32,6 +33,7 @@ use crate::player::{CurrentTick, Dt, InputOf, Networked, Owner, PlayerId};
 use crate::record::{Identity, Recorder};
 use crate::stage::Stages;
 
+pub(crate) mod audiences;
 pub mod codes;
 pub(crate) mod extract;
 mod hear;
@@ -88,6 +90,7 @@ pub struct Room<G: ServerGame> {
     extraction: Extraction,
     inbound: Vec<Inbound>,
     interest: Interest,
+    audiences: Vec<(Audience, audiences::AudienceRule)>,
     poses: Vec<PoseSource>,
     pose_scratch: Vec<(Entity, Pose)>,
     bits: SharedBits,
@@ -180,6 +183,7 @@ impl<G: ServerGame> Room<G> {
             extraction,
             inbound: builder.inbound,
             interest: builder.interest,
+            audiences: builder.audiences,
             poses: builder.poses,
             pose_scratch: Vec::new(),
             bits: SharedBits::new(),

@@ -94,6 +94,7 @@ impl<G: ServerGame> Room<G> {
 
     fn send_snapshot(&mut self, now: Time, id: PlayerId, client: ClientId, sight: &[Sight]) {
         self.choose_relevant(id, sight);
+        self.add_parts(id);
         let room = self.net.room(client);
         // At least one part as long as must be; what the rate allows beyond goes as further parts.
         let first_bytes = room.first_bytes.max(SNAPSHOT_BYTES_MIN);

@@ -36,6 +36,23 @@ pub(crate) struct Stone {
     pub(crate) x: f32,
 }
 
+/// What a walker's player alone knows.
+#[derive(Component, Replicate, Clone, Debug, PartialEq)]
+#[net(visible = "owner")]
+pub(crate) struct Purse {
+    pub(crate) gold: u8,
+}
+
+/// Those who wear one colour.
+pub(crate) const TEAM: Audience = Audience::custom(2);
+
+/// What a walker's team knows.
+#[derive(Component, Replicate, Clone, Debug, PartialEq)]
+#[net(visible = TEAM)]
+pub(crate) struct Plan {
+    pub(crate) target: Option<NetId>,
+}
+
 #[derive(Input, Clone, Debug, Default, PartialEq)]
 pub(crate) struct Walk {
     #[net(range(-1.0..=1.0), step = 0.125)]
@@ -72,6 +89,12 @@ pub(crate) fn walking() -> ServerBuilder<Walking> {
         .tick_rate(HZ)
         .game::<Walking>()
         .replicate::<Stone>()
+        .replicate::<Purse>()
+        .replicate::<Plan>()
+        .audience(TEAM, |world, viewer, entity| {
+            // Players of even numbers, and of odd ones.
+            world.entity(entity).get::<Owner>().is_some_and(|owner| owner.0.0 % 2 == viewer.0 % 2)
+        })
         .message::<Say>(channels::GAME_RELIABLE_ORDERED)
         .hittable::<Walker>(|walker| Some(Pose::new(Vec2::new(walker.x, 0.0), 0.5)))
         .live_view(|world| {
@@ -100,7 +123,9 @@ pub(crate) fn options() -> ServerOptions {
 
 fn join(mut joined: EventReader<PlayerJoined>, mut commands: Commands) {
     for join in joined.read() {
-        commands.spawn((Owner(join.player), Walker { x: join.seat as f32 * 10.0, team: join.team }));
+        let walker = Walker { x: join.seat as f32 * 10.0, team: join.team };
+        let secrets = (Purse { gold: join.player.0 as u8 }, Plan { target: Some(NetId(0)) });
+        commands.spawn((Owner(join.player), walker, secrets));
     }
 }
 
@@ -119,7 +144,12 @@ fn shout(walkers: Query<(&Owner, &InputOf<Walking>)>, mut board: ResMut<Scoreboa
 }
 
 pub(crate) fn schema() -> Schema {
-    Schema::builder().component::<Walker>().component::<Stone>().build()
+    Schema::builder()
+        .component::<Walker>()
+        .component::<Stone>()
+        .component::<Purse>()
+        .component::<Plan>()
+        .build()
 }
 
 pub(crate) fn messages() -> MessageSet {

@@ -39,7 +39,7 @@ impl<'a> Past<'a> {
     /// Whose component it is.
     #[must_use]
     pub fn id(&self) -> NetId {
-        self.track.id
+        self.track.id.entity()
     }
 
     /// Number of states known: at least one, at most [`PAST_MAX`](super::PAST_MAX) + 1.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use self::reading::Layout;
 use crate::codec::ColumnCode;
 use crate::dense::{HEAD_COLUMNS, Predict};
-use crate::{COLUMNS_MAX, COMPONENTS_MAX, ComponentId, Fallback, Field, NetId, Replicate};
+use crate::{Audience, COLUMNS_MAX, COMPONENTS_MAX, ComponentId, Fallback, Field, NetId, Replicate};
 
 pub use self::description::{DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, SchemaDescription};
 pub use self::reading::SchemaMismatch;
@@ -40,6 +40,8 @@ pub struct SchemaBuilder {
 #[derive(Debug)]
 struct Inner {
     components: Vec<Component>,
+    /// Whether any of them is not for everyone.
+    has_audiences: bool,
     hash: u64,
 }
 
@@ -64,6 +66,7 @@ struct Local {
     fields: &'static [Field],
     fallbacks: Vec<Fallback>,
     references: &'static [u8],
+    visible: Audience,
     predicted: bool,
     interpolated: bool,
     predict: Option<Predict>,
@@ -133,6 +136,19 @@ impl Schema {
     #[must_use]
     pub fn is_predicted(&self, component: ComponentId) -> bool {
         self.local(component).is_some_and(|local| local.predicted)
+    }
+
+    /// Who may see the component.
+    #[must_use]
+    pub fn audience(&self, component: ComponentId) -> Audience {
+        self.local(component).map_or(Audience::EVERYONE, |local| local.visible)
+    }
+
+    /// The audiences that some component is only for, ascending; without everyone.
+    pub fn audiences(&self) -> impl Iterator<Item = Audience> + '_ {
+        let components = self.inner.components.iter().filter(|_| self.inner.has_audiences);
+        let locals = move || components.clone().filter_map(|component| component.local.as_ref());
+        Audience::narrow().filter(move |audience| locals().any(|local| local.visible == *audience))
     }
 
     /// Whether clients blend between states of the component.
@@ -212,6 +228,10 @@ impl Schema {
         self.inner.components.last().map_or(HEAD_COLUMNS, Component::dense_end)
     }
 
+    pub(crate) fn has_audiences(&self) -> bool {
+        self.inner.has_audiences
+    }
+
     pub(crate) fn codes(&self, component: ComponentId) -> &[ColumnCode] {
         self.component(component).map_or(&[], |component| &component.codes)
     }
@@ -231,7 +251,9 @@ impl Schema {
             component.dense_column = end;
             end = component.dense_end();
         }
-        Self { inner: Arc::new(Inner { components, hash }) }
+        let narrow = |local: &Local| local.visible != Audience::EVERYONE;
+        let has_audiences = components.iter().filter_map(|component| component.local.as_ref()).any(narrow);
+        Self { inner: Arc::new(Inner { components, has_audiences, hash }) }
     }
 }
 
@@ -257,6 +279,7 @@ impl Local {
             fields: T::FIELDS,
             fallbacks,
             references: T::REFERENCES,
+            visible: T::VISIBLE,
             predicted: T::PREDICTED,
             interpolated: T::INTERPOLATED,
             predict: T::PREDICT,
@@ -292,6 +315,10 @@ impl SchemaBuilder {
         assert!(
             names.all(|it| it.len() <= NAME_BYTES_MAX),
             "a name has at most {NAME_BYTES_MAX} bytes: {name}"
+        );
+        assert!(
+            !T::PREDICTED || T::VISIBLE == Audience::EVERYONE,
+            "a predicted component is shown to whoever is shown the entity: {name}"
         );
         let local = Local::of::<T>();
         self.components.push(Component {
