@@ -1,5 +1,7 @@
 //! Reads `#[net(…)]`. Owns the words of the attribute language; must never know which word suits which type.
 
+use std::num::NonZeroU8;
+
 use proc_macro2::Span;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
@@ -31,6 +33,8 @@ pub(crate) struct TypeAttributes {
     pub(crate) predicted: Option<Span>,
     /// Who may see it; `None`: everyone.
     pub(crate) visible: Option<Visible>,
+    /// Ticks from one time that it is told to the next.
+    pub(crate) every: u8,
     pub(crate) interpolated: bool,
     /// The function that `predictor` names; `None`: none.
     pub(crate) predictor: Option<Predictor>,
@@ -115,8 +119,15 @@ impl FieldAttributes {
 impl TypeAttributes {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let krate = syn::parse_quote!(::netcode_snapshot);
-        let mut found =
-            Self { krate, rename: None, predicted: None, visible: None, interpolated: true, predictor: None };
+        let mut found = Self {
+            krate,
+            rename: None,
+            predicted: None,
+            visible: None,
+            every: 1,
+            interpolated: true,
+            predictor: None,
+        };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("net")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("predicted") {
@@ -127,6 +138,11 @@ impl TypeAttributes {
                     found.krate = meta.value()?.parse()?;
                 } else if meta.path.is_ident("visible") {
                     found.visible = visible(meta.value()?)?;
+                } else if meta.path.is_ident("every") {
+                    let literal: LitInt = meta.value()?.parse()?;
+                    let wrong =
+                        |_| syn::Error::new(literal.span(), "every 1 to 255 ticks: `#[net(every = 6)]`");
+                    found.every = literal.base10_parse::<NonZeroU8>().map_err(wrong)?.get();
                 } else if meta.path.is_ident("predictor") {
                     found.predictor = predictor(meta.value()?)?;
                 } else if meta.path.is_ident("interpolate") {
@@ -142,8 +158,9 @@ impl TypeAttributes {
                 Ok(())
             })?;
         }
-        if let (Some(span), Some(_)) = (found.predicted, &found.visible) {
-            let text = "a predicted component is shown to whoever is shown the entity: leave out `visible`";
+        if let Some(span) = found.predicted.filter(|_| found.visible.is_some() || found.every > 1) {
+            let text = "a predicted component is shown to whoever is shown the entity, every tick: leave out `visible` \
+                        and `every`";
             return Err(syn::Error::new(span, text));
         }
         Ok(found)
@@ -209,6 +226,6 @@ const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `an
 const NAME_BYTES_MAX: usize = 80;
 const VISIBLE: &str = "expected \"everyone\", \"owner\" or an audience of the game's: `visible = TEAM`, where \
                        `const TEAM: Audience = Audience::custom(2)`";
-const TYPE_WORDS: &str = "expected one of `predicted`, `visible = \"everyone\" | \"owner\" | AUDIENCE`, \
+const TYPE_WORDS: &str = "expected one of `predicted`, `visible = \"everyone\" | \"owner\" | AUDIENCE`, `every = 6`, \
                           `interpolate = \"linear\" | \"none\"`, \
                           `predictor = \"linear\" | \"none\" | path`, `rename = \"…\"`, `crate = path`";

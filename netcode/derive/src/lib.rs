@@ -44,7 +44,8 @@
 //!
 //! Whose client is told of the component: `#[net(visible = "everyone")]` (the default: whoever is shown the entity),
 //! `"owner"`, or an audience of the game's own, `#[net(visible = TEAM)]` with a constant of
-//! `netcode_snapshot::Audience::custom`.
+//! `netcode_snapshot::Audience::custom`. How often clients are told of it: `#[net(every = 6)]`, every sixth tick, in
+//! which entities take turns; between two times it is shown as it was.
 //!
 //! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; what the dense codec expects of the
 //! component: `#[net(predictor = "linear")]` (it goes on as it went), `"none"` (the default: it stays), or the game's

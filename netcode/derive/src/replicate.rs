@@ -10,7 +10,7 @@ use crate::shape::For;
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Replicate")?;
-    let TypeAttributes { krate, rename, predicted, visible, interpolated, predictor } =
+    let TypeAttributes { krate, rename, predicted, visible, every, interpolated, predictor } =
         TypeAttributes::read(&input.attrs)?;
     let entries = entries(fields, For::Columns)?;
     let ident = &input.ident;
@@ -46,6 +46,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 const FIELDS: &'static [#krate::Field] = &FIELDS;
                 const PREDICTED: bool = #predicted;
                 const VISIBLE: #krate::Audience = #visible;
+                const EVERY: u8 = #every;
                 const INTERPOLATED: bool = #interpolated;
                 const PREDICT: Option<#krate::dense::Predict> = #predict;
                 const PREDICT_LINEAR: bool = #linear;

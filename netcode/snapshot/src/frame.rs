@@ -1,6 +1,8 @@
 //! A quantised world at one tick: entities sorted by id, their columns packed. Must never know how a frame
 //! travels, nor where its components live.
 
+mod rate;
+
 use netcode_wire::Tick;
 
 use crate::{COLUMNS_MAX, ComponentId, NetId, Replicate, Schema};
@@ -20,6 +22,8 @@ pub struct Frame {
     values: Vec<u32>,
     /// Of `parts` those that a row names: fewer where an entity was replaced or left.
     named_parts: usize,
+    /// Of `parts` those that are told less often than every tick.
+    rated_parts: usize,
 }
 
 /// Adds components to one entity of a frame.
@@ -40,6 +44,8 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) component: ComponentId,
+    /// Ticks from one time that it is told to the next; on a client, and mostly, 1.
+    every: u8,
     start: u32,
     len: u32,
 }
@@ -67,6 +73,7 @@ impl Frame {
         self.parts.clear();
         self.values.clear();
         self.named_parts = 0;
+        self.rated_parts = 0;
     }
 
     /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
@@ -118,11 +125,16 @@ impl Frame {
             || self.part_rows(whole.id).find_map(|place| Some((place, find(&self.rows[place])?)));
         let found = find(&whole).map(|part| (row, part)).or_else(among_parts);
         let (row, part) = found.expect("the entity has the component");
-        let row = &mut self.rows[row];
         let (start, len) = (part.start as usize, part.len as usize);
         let mut new = [0; COLUMNS_MAX];
         let new = &mut new[..len];
         component.quantise(new);
+        if part.every > 1 {
+            // Shown when it is its turn.
+            self.truth(&part).copy_from_slice(new);
+            return;
+        }
+        let row = &mut self.rows[row];
         let values = &mut self.values[start..start + len];
         if values != new {
             values.copy_from_slice(new);
@@ -267,10 +279,18 @@ impl Frame {
 
     /// Adds a part of `len` zeroed columns to the entity being built.
     pub(crate) fn add_part(&mut self, component: ComponentId, len: usize) -> &mut [u32] {
-        let start = self.values.len();
-        self.values.resize(start + len, 0);
-        self.parts.push(Part { component, start: start as u32, len: len as u32 });
+        let start = self.begin_part(component, len, 1);
         &mut self.values[start..]
+    }
+
+    /// As `add_part`, for a component that is told every so many ticks; gives where its columns begin.
+    fn begin_part(&mut self, component: ComponentId, len: usize, every: u8) -> usize {
+        let start = self.values.len();
+        let part = Part { component, every: every.max(1), start: start as u32, len: len as u32 };
+        self.values.resize(start + part.span(), 0);
+        self.rated_parts += usize::from(part.every > 1);
+        self.parts.push(part);
+        start
     }
 
     /// Ends the entity whose parts begin at `first_part`.
@@ -284,6 +304,7 @@ impl Frame {
         self.clear(tick);
         if other.parts.len() <= 2 * other.named_parts + 64 {
             self.named_parts = other.named_parts;
+            self.rated_parts = other.rated_parts;
             self.rows.extend_from_slice(&other.rows);
             self.parts.extend_from_slice(&other.parts);
             self.values.extend_from_slice(&other.values);
@@ -365,9 +386,10 @@ impl Frame {
     fn copy_row(&mut self, from: &Self, row: &Row) {
         let first_part = self.next_part();
         for part in from.parts_of(row) {
-            let (start, len) = (part.start as usize, part.len as usize);
+            let start = part.start as usize;
             let new_start = self.values.len() as u32;
-            self.values.extend_from_slice(&from.values[start..start + len]);
+            self.values.extend_from_slice(&from.values[start..start + part.span()]);
+            self.rated_parts += usize::from(part.every > 1);
             self.parts.push(Part { start: new_start, ..*part });
         }
         self.seal(row.id, row.stamp, first_part);
@@ -418,7 +440,7 @@ impl EntityWriter<'_> {
 
     /// Adds a component whose id the caller has looked up once.
     pub fn component_at<T: Replicate>(&mut self, id: ComponentId, component: &T) {
-        component.quantise(self.place(id, T::FIELDS.len()));
+        self.write(id, (T::FIELDS.len(), T::EVERY), |columns| component.quantise(columns));
     }
 
     /// Adds a component by its columns.
@@ -427,17 +449,19 @@ impl EntityWriter<'_> {
     /// When there are more or fewer columns than the schema says.
     pub fn columns(&mut self, id: ComponentId, columns: &[u32]) {
         assert_eq!(columns.len(), self.schema.fields(id).len(), "one value a column");
-        self.place(id, columns.len()).copy_from_slice(columns);
+        self.write(id, (columns.len(), self.schema.every(id)), |place| place.copy_from_slice(columns));
     }
 
-    fn place(&mut self, id: ComponentId, len: usize) -> &mut [u32] {
+    fn write(&mut self, id: ComponentId, (len, every): (usize, u8), fill: impl FnOnce(&mut [u32])) {
         debug_assert_eq!(len, self.schema.fields(id).len(), "the id is that of the component");
-        match self.frame.parts[self.first_part..].iter().find(|part| part.component == id) {
-            Some(part) => {
-                let start = part.start as usize;
-                &mut self.frame.values[start..start + len]
-            }
-            None => self.frame.add_part(id, len),
+        let known = self.frame.parts[self.first_part..].iter().find(|part| part.component == id);
+        let start = match known {
+            Some(part) => part.start as usize,
+            None => self.frame.begin_part(id, len, every),
+        };
+        fill(&mut self.frame.values[start..start + len]);
+        if every > 1 {
+            self.frame.values.copy_within(start..start + len, start + len);
         }
     }
 }

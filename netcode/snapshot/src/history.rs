@@ -40,6 +40,7 @@ impl History {
         frame.finish();
         let before = self.newest();
         if let Some(before) = before {
+            frame.hold_back(before);
             frame.inherit_stamps(before);
         }
         if !before.is_some_and(|before| before.same_entities(&frame)) {
@@ -60,9 +61,11 @@ impl History {
         let place = self.place(tick);
         let mut frame = self.frames[place].take().unwrap_or_default();
         let before = self.newest().expect("the newest frame is held: a history spans two ticks");
+        let before_tick = before.tick();
         frame.copy_from(before, tick);
         frame.set_layout(self.layouts);
         change(&mut frame);
+        frame.catch_up(before_tick);
         self.newest = Some(tick);
         self.frames[place].insert(frame)
     }

@@ -23,6 +23,8 @@ pub trait Replicate: Sized + Send + Sync + 'static {
     const PREDICTED: bool = false;
     /// `#[net(visible = …)]`: whose client is told of it.
     const VISIBLE: Audience = Audience::EVERYONE;
+    /// `#[net(every = …)]`: ticks from one time that clients are told of it to the next.
+    const EVERY: u8 = 1;
     /// `#[net(interpolate = "none")]` makes this false: clients show the last state instead of a blend.
     const INTERPOLATED: bool = true;
     /// `#[net(predictor = …)]`: what the dense codec expects of it. `None`: that it stays as it was.

@@ -67,6 +67,7 @@ struct Local {
     fallbacks: Vec<Fallback>,
     references: &'static [u8],
     visible: Audience,
+    every: u8,
     predicted: bool,
     interpolated: bool,
     predict: Option<Predict>,
@@ -142,6 +143,12 @@ impl Schema {
     #[must_use]
     pub fn audience(&self, component: ComponentId) -> Audience {
         self.local(component).map_or(Audience::EVERYONE, |local| local.visible)
+    }
+
+    /// Ticks from one time that clients are told of the component to the next.
+    #[must_use]
+    pub fn every(&self, component: ComponentId) -> u8 {
+        self.local(component).map_or(1, |local| local.every)
     }
 
     /// The audiences that some component is only for, ascending; without everyone.
@@ -280,6 +287,7 @@ impl Local {
             fallbacks,
             references: T::REFERENCES,
             visible: T::VISIBLE,
+            every: T::EVERY.max(1),
             predicted: T::PREDICTED,
             interpolated: T::INTERPOLATED,
             predict: T::PREDICT,
@@ -317,8 +325,8 @@ impl SchemaBuilder {
             "a name has at most {NAME_BYTES_MAX} bytes: {name}"
         );
         assert!(
-            !T::PREDICTED || T::VISIBLE == Audience::EVERYONE,
-            "a predicted component is shown to whoever is shown the entity: {name}"
+            !T::PREDICTED || (T::VISIBLE == Audience::EVERYONE && T::EVERY <= 1),
+            "a predicted component is shown to whoever is shown the entity, every tick: {name}"
         );
         let local = Local::of::<T>();
         self.components.push(Component {
