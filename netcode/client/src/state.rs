@@ -38,6 +38,14 @@ pub enum LeaveReason {
         /// The server's.
         theirs: u64,
     },
+    /// Server and client do not have the same input: the server would read another one than was given.
+    #[error("server has inputs {theirs:#x}, not {ours:#x}")]
+    OtherInput {
+        /// Ours.
+        ours: u64,
+        /// The server's.
+        theirs: u64,
+    },
     /// A control message could not be read.
     #[error("server sent an unreadable control message: {0}")]
     Control(WireError),

@@ -29,6 +29,8 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                     bits
                 };
 
+                const COLUMNS: &'static [#krate::Field] = &FIELDS;
+
                 fn encode(&self, out: &mut #krate::support::BitWriter) {
                     let mut columns = [0u32; #count];
                     quantise(self, &mut columns);

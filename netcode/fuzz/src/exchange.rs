@@ -196,6 +196,7 @@ pub fn control_seeds() -> Vec<Vec<u8>> {
         tick: Tick(77),
         schema_hash: u64::MAX,
         messages_hash: 3,
+        inputs_hash: 1 << 63,
         player: 9,
     };
     let heard = Control::Heard { sent_us: 1, server_us: 2 };

@@ -100,7 +100,7 @@ pub use history::History;
 pub use id::{ComponentId, NetId};
 pub use parts::{Budget, Parts};
 pub use receiver::{Receiver, ReceiverLimits};
-pub use replicate::{Enumeration, Input, Message, Replicate};
+pub use replicate::{Enumeration, Input, Message, Replicate, inputs_hash};
 pub use schema::{
     DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, Schema, SchemaBuilder, SchemaDescription, SchemaMismatch,
 };

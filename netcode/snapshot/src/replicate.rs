@@ -3,6 +3,7 @@
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
 use crate::dense::Predict;
+use crate::schema::Fnv;
 use crate::{Audience, Fallback, Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
@@ -69,6 +70,8 @@ pub trait Replicate: Sized + Send + Sync + 'static {
 pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
     /// Width on the wire.
     const BITS: u32;
+    /// Its columns, for [`inputs_hash`].
+    const COLUMNS: &'static [Field] = &[];
 
     /// Writes exactly `BITS` bits.
     fn encode(&self, out: &mut BitWriter);
@@ -81,6 +84,16 @@ pub trait Input: Clone + Default + PartialEq + Send + Sync + 'static {
 
     /// Rounds onto the wire's grid, so that the player's own prediction runs on what the server will read.
     fn snap(&mut self);
+}
+
+/// Equal on two sides exactly when they read each other's inputs: names, order, widths and grids of the fields. FNV-1a, 64
+/// bits; part of the welcome.
+#[must_use]
+pub fn inputs_hash<I: Input>() -> u64 {
+    let mut hash = Fnv::new();
+    hash.number(u64::from(I::BITS));
+    I::COLUMNS.iter().for_each(|field| hash.field(field.name, field));
+    hash.finish()
 }
 
 /// A game message. Made by `#[derive(Message)]`.

@@ -160,6 +160,7 @@ fn control_returns() {
         tick: Tick(77),
         schema_hash: 0x0123_4567_89ab_cdef,
         messages_hash: u64::MAX,
+        inputs_hash: 0x8000_0000_0000_0001,
         player: 42,
     };
     for control in

@@ -4,12 +4,13 @@
 use netcode::{
     ChannelId, ClientState, NetId, Tick, channels,
     client::LeaveReason,
-    snapshot::{Control, SnapshotHeader},
+    snapshot::{Control, SnapshotHeader, inputs_hash},
     wire::BitWriter,
 };
 use netcode_sim::Profile;
 
 use crate::{
+    game::Steer,
     server::{HZ, messages, schema},
     world::{Frames, World},
 };
@@ -30,7 +31,8 @@ fn send(world: &mut World, channel: ChannelId, bytes: &[u8]) {
 
 fn welcome(tick_hz: u16, tick: Tick) -> Control {
     let (schema_hash, messages_hash) = (schema().hash(), messages().hash());
-    Control::Welcome { tick_hz, snapshot_every: 1, tick, schema_hash, messages_hash, player: 1 }
+    let inputs_hash = inputs_hash::<Steer>();
+    Control::Welcome { tick_hz, snapshot_every: 1, tick, schema_hash, messages_hash, inputs_hash, player: 1 }
 }
 
 #[test]

@@ -11,7 +11,9 @@ use netcode::{
     MessageSet, NetId, Replicate, Schema, StepContext, Tick, Time, channels,
     client::step,
     proto::{ClientId, DisconnectReason, Server, ServerConfig, ServerEvent},
-    snapshot::{ClientView, ClientWord, Control, EntityWriter, Feedback, History, InputPacket, Telemetry},
+    snapshot::{
+        ClientView, ClientWord, Control, EntityWriter, Feedback, History, InputPacket, Telemetry, inputs_hash,
+    },
     token::{Key, TokenSpec, mint_with},
     wire::{BitReader, BitWriter},
 };
@@ -104,6 +106,8 @@ pub(crate) struct TestServer {
     pub(crate) seats: BTreeMap<u64, Seat>,
     pub(crate) margins: Margins,
     pub(crate) ended: Vec<(ClientId, DisconnectReason)>,
+    /// What it says of its inputs.
+    pub(crate) inputs_hash: u64,
     /// How a walker is put into a frame: another build's server has another component of that name.
     pub(crate) dress: fn(&mut EntityWriter<'_>, &Walker),
     wanderers: Vec<(NetId, Walker)>,
@@ -129,6 +133,7 @@ impl TestServer {
             seats: BTreeMap::new(),
             margins: Margins::Used,
             ended: Vec::new(),
+            inputs_hash: inputs_hash::<Steer>(),
             dress: |entity, walker| entity.component(walker),
             next_id: wanderers.len() as u32,
             wanderers,
@@ -226,6 +231,7 @@ impl TestServer {
             tick: self.tick,
             schema_hash: self.schema.hash(),
             messages_hash: messages().hash(),
+            inputs_hash: self.inputs_hash,
             player,
         };
         for word in [welcome, Control::Owns { net_id }] {

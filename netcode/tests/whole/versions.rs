@@ -101,6 +101,17 @@ fn an_older_client_plays_on_a_newer_server() {
 }
 
 #[test]
+fn another_input_is_refused_before_any_is_misread() {
+    let mut world = World::new(54, 2);
+    world.server.inputs_hash ^= 1;
+    let player = join(&mut world, schema());
+    world.run_secs(1);
+    let state = world.players[player].client.state();
+    assert!(matches!(state, ClientState::Disconnected(LeaveReason::OtherInput { .. })), "{state:?}");
+    assert!(world.server.seats.is_empty(), "the server was told");
+}
+
+#[test]
 fn builds_that_cannot_understand_each_other_say_which_field_it_is() {
     let mut world = World::new(53, 2);
     world.server.schema = Schema::builder().component::<Creeper>().component::<crate::game::Badge>().build();

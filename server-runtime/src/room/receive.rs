@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use netcode_proto::{ClientId, DisconnectReason, ServerEvent, ServerSession};
-use netcode_snapshot::Control;
+use netcode_snapshot::{Control, inputs_hash};
 use netcode_token::Seat;
 use netcode_wire::{Ecn, Time};
 
@@ -129,6 +129,7 @@ impl<G: ServerGame> Room<G> {
             tick: self.tick,
             schema_hash: self.schema.hash(),
             messages_hash: self.messages_hash,
+            inputs_hash: inputs_hash::<G::Input>(),
             player: player.0,
         }
     }

@@ -8,7 +8,7 @@ use netcode_proto::{
 };
 use netcode_snapshot::{
     ClientWord, Control, NetId, Receiver, Replicate, SchemaDescription, SchemaMismatch, SnapshotError,
-    SnapshotHeader,
+    SnapshotHeader, inputs_hash,
 };
 use netcode_wire::{BitReader, Ecn, Tick, Time};
 
@@ -92,8 +92,11 @@ impl<G: Game, S: ClientSession> Client<G, S> {
 
     fn handle_control(&mut self, now: Time, message: &[u8]) {
         match Control::decode(&mut BitReader::new(message)) {
-            Ok(Control::Welcome { tick_hz, tick, schema_hash, messages_hash, player, .. }) => {
-                self.handle_welcome(now, (tick_hz, tick, player), (schema_hash, messages_hash));
+            Ok(Control::Welcome {
+                tick_hz, tick, schema_hash, messages_hash, inputs_hash, player, ..
+            }) => {
+                let hashes = (schema_hash, messages_hash, inputs_hash);
+                self.handle_welcome(now, (tick_hz, tick, player), hashes);
             }
             Ok(Control::Owns { net_id }) if self.own != Some(net_id) => self.own_other(Some(net_id)),
             Ok(Control::Owns { .. }) => {}
@@ -111,13 +114,22 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         }
     }
 
-    fn handle_welcome(&mut self, now: Time, (tick_hz, tick, player): (u16, Tick, u64), hashes: (u64, u64)) {
+    fn handle_welcome(
+        &mut self,
+        now: Time,
+        (tick_hz, tick, player): (u16, Tick, u64),
+        hashes: (u64, u64, u64),
+    ) {
         if self.schema.hash() != hashes.0 {
             self.ask_for_schema(now, hashes.0);
         }
         let (ours, theirs) = (self.config.messages.hash(), hashes.1);
         if ours != theirs {
             return self.leave(now, LeaveReason::OtherMessages { ours, theirs });
+        }
+        let (ours, theirs) = (inputs_hash::<G::Input>(), hashes.2);
+        if ours != theirs {
+            return self.leave(now, LeaveReason::OtherInput { ours, theirs });
         }
         // The welcome is reliable: it may be late, and snapshots may have come before it.
         let server_tick = self.newest_snapshot.map_or(tick, |newest| newest.max(tick));

@@ -27,6 +27,9 @@ pub enum Control {
         schema_hash: u64,
         /// [`MessageSet::hash`](crate::MessageSet::hash) of the server.
         messages_hash: u64,
+        /// [`inputs_hash`](crate::inputs_hash) of the game's input there: a client with another one must leave, for the
+        /// server reads every input of the packet by its own widths.
+        inputs_hash: u64,
         /// Who the server takes the client for.
         player: u64,
     },
@@ -57,13 +60,22 @@ impl Control {
     /// Writes the word.
     pub fn encode(&self, out: &mut BitWriter) {
         match self {
-            &Self::Welcome { tick_hz, snapshot_every, tick, schema_hash, messages_hash, player } => {
+            &Self::Welcome {
+                tick_hz,
+                snapshot_every,
+                tick,
+                schema_hash,
+                messages_hash,
+                inputs_hash,
+                player,
+            } => {
                 out.write_bits(WELCOME, 8);
                 out.write_bits(u64::from(tick_hz), 16);
                 out.write_bits(u64::from(snapshot_every), 8);
                 out.write_bits(u64::from(tick.0), 32);
                 out.write_bits(schema_hash, 64);
                 out.write_bits(messages_hash, 64);
+                out.write_bits(inputs_hash, 64);
                 out.write_bits(player, 64);
             }
             &Self::Owns { net_id } => {
@@ -124,6 +136,7 @@ impl Control {
             tick,
             schema_hash,
             messages_hash,
+            inputs_hash: from.read_bits(64)?,
             player: from.read_bits(64)?,
         })
     }

@@ -64,11 +64,7 @@ impl SchemaDescription {
             hash.number(component.predictor as u64);
             hash.number(component.columns.len() as u64);
             for ColumnDescription { name, field } in &component.columns {
-                hash.text(name);
-                hash.number(u64::from(field.bits));
-                hash.number(field.kind as u64);
-                hash.number(u64::from(field.max));
-                hash.number(u64::from(field.min.to_bits()) << 32 | u64::from(field.step.to_bits()));
+                hash.field(name, field);
             }
         }
         hash.finish()

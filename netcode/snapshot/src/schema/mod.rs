@@ -375,6 +375,15 @@ impl Fnv {
         number.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
     }
 
+    /// A column: its name, and what its values are.
+    pub(crate) fn field(&mut self, name: &str, field: &Field) {
+        self.text(name);
+        self.number(u64::from(field.bits));
+        self.number(field.kind as u64);
+        self.number(u64::from(field.max));
+        self.number(u64::from(field.min.to_bits()) << 32 | u64::from(field.step.to_bits()));
+    }
+
     pub(crate) const fn finish(self) -> u64 {
         self.0
     }
