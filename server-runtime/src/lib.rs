@@ -10,6 +10,7 @@ pub mod prelude;
 
 mod builder;
 mod carriers;
+mod codec;
 mod drive;
 mod game_match;
 mod input_ring;
@@ -32,6 +33,7 @@ mod status;
 mod transport;
 
 pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
+pub use codec::{DENSE_CLIENTS_MAX, SnapshotCodec};
 pub use drive::RunError;
 pub use game_match::{
     Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, match_running,

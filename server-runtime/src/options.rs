@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use netcode_token::Key;
 
+use crate::codec::SnapshotCodec;
 use crate::transport::Transport;
 
 /// Allowed tick rates, in Hz.
@@ -46,6 +47,9 @@ pub struct ServerOptions {
     /// What players come by; bots need the same word.
     #[arg(long, env = "TICKWRIGHT_TRANSPORT", value_enum, default_value_t = Transport::Udp, value_name = "NAME")]
     pub transport: Transport,
+    /// How snapshots are coded: `auto` gives thin links the dense codec.
+    #[arg(long, env = "TICKWRIGHT_SNAPSHOT_CODEC", value_enum, default_value_t = SnapshotCodec::Auto, value_name = "NAME")]
+    pub snapshot_codec: SnapshotCodec,
     /// Address that players use, when it is another than what this machine sees (NAT, host port); repeatable.
     #[arg(
         long = "public-address",
@@ -239,6 +243,7 @@ impl Default for ServerOptions {
             port: 0,
             websocket_port: None,
             transport: Transport::Udp,
+            snapshot_codec: SnapshotCodec::Auto,
             public_addresses: Vec::new(),
             admin_bind: IpAddr::from([127, 0, 0, 1]),
             admin_port: 0,

@@ -70,6 +70,14 @@ pub struct Status {
     pub reliable_queued_bytes: u64,
     /// Messages dropped because a queue was full.
     pub messages_dropped_total: u64,
+    /// Snapshots sent.
+    pub snapshots_total: u64,
+    /// Of those, by the dense codec.
+    pub snapshots_dense_total: u64,
+    /// Players connected whose snapshots the dense codec writes.
+    pub players_dense: usize,
+    /// Entities that had news for a player and did not fit into that tick's snapshot, ticks and players added up.
+    pub entities_deferred_total: u64,
     /// What was thrown away at the border, by cause.
     pub drops: BTreeMap<String, u64>,
     /// Matches played to their end.

@@ -3,6 +3,7 @@
 
 mod cube;
 mod frames;
+mod scene;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,9 +22,13 @@ use self::frames::Frames;
 /// What to code.
 #[derive(Args, Debug)]
 pub struct CubesFlags {
-    /// Frames in the format of G. Fiedler's snapshot challenge: 901 cubes of 8 little-endian i32 each.
+    /// Frames in the format of G. Fiedler's snapshot challenge: 901 cubes of 8 little-endian i32 each. Without them the
+    /// bench simulates a scene of its own (`benches/peers/scene`, a physics engine: a minute of compiling the first time).
     #[arg(long, value_name = "FILE")]
-    frames: PathBuf,
+    frames: Option<PathBuf>,
+    /// Seed of the bench's own scene.
+    #[arg(long, default_value_t = 1)]
+    scene_seed: u64,
     /// Most frames to take.
     #[arg(long, default_value_t = u32::MAX)]
     frames_max: u32,
@@ -47,7 +52,11 @@ pub struct CubesFigures {
 /// # Errors
 /// The file cannot be read, or a decoded frame is not the one that was sent.
 pub fn cubes(flags: &CubesFlags) -> anyhow::Result<Vec<CubesFigures>> {
-    let frames = Frames::read(&flags.frames, flags.frames_max as usize)?;
+    let path = match &flags.frames {
+        Some(path) => path.clone(),
+        None => scene::simulate(flags.scene_seed)?,
+    };
+    let frames = Frames::read(&path, flags.frames_max as usize)?;
     let clean = Run::new(&frames, 0.0, flags.seed).play()?;
     let lossy = Run::new(&frames, 0.05, flags.seed).play()?;
     let figures = CubesFigures {

@@ -91,6 +91,12 @@ pub struct ClientStats {
     pub snapshots_stale: u64,
     /// Snapshots dropped because how the server's columns lie was not known yet: its build is another one.
     pub snapshots_unread: u64,
+    /// Snapshots decoded that the dense codec wrote: the link is too thin for the shared one.
+    pub snapshots_dense: u64,
+    /// Entities in view that the server has not told of yet, by the newest snapshot: what a late joiner waits for.
+    pub entities_missing: u32,
+    /// Share of the entities in view that are there, 0..=1; 0 before the first snapshot.
+    pub world_share: f32,
     /// Snapshots in which the server had to do without this tick's input.
     pub snapshots_starved: u64,
     /// Inputs that reached the server too late, by its own account.

@@ -218,13 +218,19 @@ pub fn header_seeds() -> Vec<Vec<u8>> {
         baseline: Some(Tick(480)),
         older: Some(Tick(478)),
         complete: true,
+        dense: false,
         part: Some(0),
         input_tick: Some(Tick(503)),
         input_margin: -30,
         late_inputs: 2,
+        missing: 700,
     };
     let later = SnapshotHeader { tick: Tick(9), part: Some(63), ..SnapshotHeader::default() };
-    [full, later, SnapshotHeader::default()].iter().map(|header| written(|out| header.encode(out))).collect()
+    let dense = SnapshotHeader { tick: Tick(9), dense: true, ..SnapshotHeader::default() };
+    [full, later, dense, SnapshotHeader::default()]
+        .iter()
+        .map(|header| written(|out| header.encode(out)))
+        .collect()
 }
 
 /// One, several, and the most inputs; every form of acknowledgement.

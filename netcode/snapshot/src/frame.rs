@@ -395,6 +395,14 @@ impl Frame {
         self.seal(row.id, row.stamp, first_part);
     }
 
+    /// Adds an entity of another frame, as it is there, with a stamp; it comes after all that are here. `None`: the other
+    /// frame has no such entity.
+    pub(crate) fn copy_entity(&mut self, from: &Self, id: NetId, stamp: Tick) -> Option<()> {
+        let row = from.rows[from.row_of(id)?];
+        self.copy_row(from, &Row { stamp, ..row });
+        Some(())
+    }
+
     fn parts_of(&self, row: &Row) -> &[Part] {
         &self.parts[row.parts.0 as usize..row.parts.1 as usize]
     }

@@ -9,7 +9,7 @@
 //! | step | who | where |
 //! |---|---|---|
 //! | components → columns of bounded integers | server, once a tick | [`Replicate::quantise`], [`History::extract`] |
-//! | columns → bits against what this client holds | server, per client | [`ClientView::encode`] |
+//! | columns → bits against what this client holds | server, per client | [`ClientView::encode`], [`DenseView::encode`]; the one or the other: [`AdaptiveView`] |
 //! | bits → columns | client | [`Receiver::decode`] |
 //! | columns → components | client | [`Frame::get`] |
 //! | "this is what I hold" | client → server | [`Receiver::ack`], [`ClientView::ack`] |
@@ -69,6 +69,7 @@
 //! decode to the right columns; but a client would blend the old entity into the new one.)
 
 mod audience;
+mod adaptive;
 mod codec;
 pub mod dense;
 mod error;
@@ -81,6 +82,7 @@ mod parts;
 mod receiver;
 mod record;
 mod replicate;
+mod ring;
 mod schema;
 mod shared;
 #[doc(hidden)]
@@ -88,6 +90,7 @@ pub mod support;
 mod view;
 
 pub use audience::Audience;
+pub use adaptive::{AdaptiveView, CodecChoice};
 pub use dense::{DenseReceiver, DenseView};
 pub use error::SnapshotError;
 pub use exchange::{
@@ -112,7 +115,7 @@ pub const COMPONENTS_MAX: usize = 64;
 /// Greatest number of columns in one component.
 pub const COLUMNS_MAX: usize = 64;
 /// Default bound on the entities one client is shown at a time, on both sides.
-pub const ENTITIES_MAX: usize = 8192;
+pub const ENTITIES_MAX: usize = 16_384;
 /// Decoded frames a client keeps, counted in ticks; a baseline is never older than this less one.
 pub const RECEIVER_TICKS: usize = 64;
 /// Most messages that one snapshot is spread over.

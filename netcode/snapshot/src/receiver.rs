@@ -2,7 +2,9 @@
 
 use netcode_wire::{BitReader, Tick};
 
+use crate::dense::DenseReader;
 use crate::record::{Action, IdReader};
+use crate::ring::FrameRing;
 use crate::{Ack, ENTITIES_MAX, Frame, NetId, RECEIVER_TICKS, Schema, SnapshotError, SnapshotHeader, codec};
 
 /// What a receiver lets a server make it keep.
@@ -16,12 +18,14 @@ pub struct ReceiverLimits {
 ///
 /// A snapshot may come in parts, in any order. The newest frame takes parts in until all are there, or until a part of a
 /// newer one comes: from then on it stays as it is, is acknowledged, and can be built on.
+///
+/// Each snapshot says which codec wrote it; the dense one's memory is taken with its first.
 #[derive(Debug)]
 pub struct Receiver {
-    frames: Vec<Option<Frame>>,
-    /// A frame that is not in use, and what one message says.
-    spare: Frame,
+    ring: FrameRing,
+    /// What one message says.
     news: News,
+    dense: Option<Box<DenseReader>>,
     open: Option<Open>,
     ack: Option<Ack>,
     limits: ReceiverLimits,
@@ -60,12 +64,12 @@ impl Receiver {
     /// A receiver that holds nothing yet.
     #[must_use]
     pub fn new(limits: ReceiverLimits) -> Self {
-        let frames = std::iter::repeat_with(|| None).take(RECEIVER_TICKS).collect();
-        Self { frames, spare: Frame::default(), news: News::default(), open: None, ack: None, limits }
+        Self { ring: FrameRing::new(), news: News::default(), dense: None, open: None, ack: None, limits }
     }
 
     /// Takes one message: what [`ClientView::encode`](crate::ClientView::encode) wrote, or one part of what
-    /// [`ClientView::encode_parts`](crate::ClientView::encode_parts) did. The newest frame is then the one before it with
+    /// [`ClientView::encode_parts`](crate::ClientView::encode_parts) or
+    /// [`AdaptiveView::encode_parts`](crate::AdaptiveView::encode_parts) did. The newest frame is then the one before it with
     /// the message's changes applied. The header says `complete` once every part has come.
     ///
     /// # Errors
@@ -77,6 +81,12 @@ impl Receiver {
     ) -> Result<SnapshotHeader, SnapshotError> {
         let mut header = SnapshotHeader::decode(from)?;
         self.check_new(header)?;
+        if header.dense {
+            return self.decode_dense(schema, header, from);
+        }
+        if let Some(dense) = self.dense.as_mut().filter(|dense| dense.is_in_use()) {
+            dense.leave(schema, header.baseline, &mut self.ring)?;
+        }
         let mut news = std::mem::take(&mut self.news);
         let applied =
             self.read(schema, header, from, &mut news).and_then(|()| self.apply(header.tick, &news));
@@ -103,7 +113,7 @@ impl Receiver {
     /// The frame of a tick, when it was decoded and is still held.
     #[must_use]
     pub fn frame(&self, tick: Tick) -> Option<&Frame> {
-        self.frames[place(tick)].as_ref().filter(|frame| frame.tick() == tick)
+        self.ring.get(tick)
     }
 
     /// The frames still held, oldest first: what interpolation looks through.
@@ -199,18 +209,34 @@ impl Receiver {
             return Err(SnapshotError::TooManyEntities(limit));
         }
         if latest.is_some_and(|latest| latest.tick() == tick) {
-            let frame = self.frames[place(tick)].as_mut().expect("it is the newest one");
+            let frame = self.ring.get_mut(tick).expect("it is the newest one");
             frame.apply(&news.shown, &news.gone);
             return Ok(());
         }
-        let mut next = std::mem::take(&mut self.spare);
+        let mut next = self.ring.take_spare();
         match self.latest() {
             Some(latest) => next.copy_from(latest, tick),
             None => next.clear(tick),
         }
         next.apply(&news.shown, &news.gone);
-        self.spare = self.frames[place(tick)].replace(next).unwrap_or_default();
+        self.ring.put(next);
         Ok(())
+    }
+
+    fn decode_dense(
+        &mut self,
+        schema: &Schema,
+        header: SnapshotHeader,
+        from: &mut BitReader<'_>,
+    ) -> Result<SnapshotHeader, SnapshotError> {
+        let latest = self.newest();
+        let dense = self.dense.get_or_insert_with(|| Box::new(DenseReader::new(schema)));
+        dense.decode(schema, header, from, (&mut self.ring, latest), self.limits)?;
+        if let Some(before) = self.open.take() {
+            self.acknowledge(before.tick, Some(before.parts));
+        }
+        self.acknowledge(header.tick, None);
+        Ok(header)
     }
 
     /// Notes that a message was taken; gives whether its snapshot is whole now.
@@ -245,8 +271,4 @@ impl Receiver {
             (None, Some(_)) => Ack::only(tick).advance(tick, parts),
         });
     }
-}
-
-fn place(tick: Tick) -> usize {
-    tick.0 as usize % RECEIVER_TICKS
 }

@@ -40,7 +40,7 @@ prop_compose! {
     fn header()(
         tick in 100u32.., age in prop::option::of(1u32..64), span in prop::option::of(1u32..37), complete: bool,
         input_age in prop::option::of(-300i64..100), input_margin in -2047i16..=2047, late_inputs: u8,
-        part in prop::option::of(0u8..64),
+        part in prop::option::of(0u8..64), dense: bool, missing in prop_oneof![Just(0), any::<u32>()],
     ) -> SnapshotHeader {
         let input_tick = input_age.map(|age| Tick((i64::from(tick) - age).min(i64::from(u32::MAX)) as u32));
         let baseline = age.map(|age| Tick(tick - age));
@@ -48,7 +48,21 @@ prop_compose! {
         let tick = Tick(tick);
         match part {
             Some(1..) => SnapshotHeader { tick, baseline, older, complete, part, ..SnapshotHeader::default() },
-            _ => SnapshotHeader { tick, baseline, older, complete, part, input_tick, input_margin, late_inputs },
+            _ => {
+                let dense = dense && part.is_none();
+                SnapshotHeader {
+                    tick,
+                    baseline,
+                    older,
+                    complete,
+                    dense,
+                    part,
+                    input_tick,
+                    input_margin,
+                    late_inputs,
+                    missing,
+                }
+            }
         }
     }
 }

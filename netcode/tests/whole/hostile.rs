@@ -77,10 +77,12 @@ fn heads_that_lie_about_inputs_and_ticks_are_borne() {
                 baseline: None,
                 older: None,
                 complete: rng.bool(),
+                dense: false,
                 part: rng.bool().then(|| rng.u8(..64)),
                 input_tick: Some(Tick(if rng.bool() { rng.u32(..) } else { now })),
                 input_margin: rng.i16(-2047..=2047),
                 late_inputs: rng.u8(..),
+                missing: rng.u32(..),
             };
             let mut out = BitWriter::new();
             header.encode(&mut out);

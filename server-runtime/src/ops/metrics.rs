@@ -42,6 +42,13 @@ pub(super) fn render(status: &Status) -> String {
     page.one("tickwright_reliable_queued_bytes", "gauge", help, status.reliable_queued_bytes);
     let help = "Messages dropped because a queue was full.";
     page.one("tickwright_messages_dropped_total", "counter", help, status.messages_dropped_total);
+    page.one("tickwright_snapshots_total", "counter", "Snapshots sent.", status.snapshots_total);
+    let help = "Snapshots sent that the dense codec wrote.";
+    page.one("tickwright_snapshots_dense_total", "counter", help, status.snapshots_dense_total);
+    let help = "Players whose snapshots the dense codec writes.";
+    page.one("tickwright_players_dense", "gauge", help, status.players_dense);
+    let help = "Entities whose news had to wait for a later snapshot.";
+    page.one("tickwright_entities_deferred_total", "counter", help, status.entities_deferred_total);
     page.one("tickwright_matches_played_total", "counter", "Matches played out.", status.matches_played);
     page.one("tickwright_matches_voided_total", "counter", "Matches given up.", status.matches_voided);
     page.head("tickwright_drops_total", "counter", "What was thrown away at the border, by cause.");

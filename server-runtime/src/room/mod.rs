@@ -24,6 +24,7 @@ use netcode_snapshot::{Audience, Control, History, NetId, Parts, Schema, SharedB
 use netcode_wire::{Tick, Time};
 
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
+use crate::codec::SnapshotCodec;
 use crate::drive::RunError;
 use crate::game_match::{Match, PhaseClock, PhaseLimits, Scoreboard};
 use crate::lag::{LagCompensation, Pose};
@@ -95,6 +96,9 @@ pub struct Room<G: ServerGame> {
     pose_scratch: Vec<(Entity, Pose)>,
     bits: SharedBits,
     parts: Parts,
+    codec: SnapshotCodec,
+    /// Players that have the dense codec now.
+    dense_clients: usize,
     relevant: Vec<(NetId, f32)>,
     inputs: HashMap<PlayerId, InputOf<G>>,
     input_slots: QueryState<(&'static Owner, &'static mut InputOf<G>)>,
@@ -127,6 +131,9 @@ struct Counts {
     messages_dropped: u64,
     reliable_messages: u64,
     snapshots_dropped: u64,
+    snapshots: u64,
+    snapshots_dense: u64,
+    entities_deferred: u64,
     matches_played: u64,
     matches_voided: u64,
     void_reason: Option<String>,
@@ -188,6 +195,8 @@ impl<G: ServerGame> Room<G> {
             pose_scratch: Vec::new(),
             bits: SharedBits::new(),
             parts: Parts::new(),
+            codec: options.snapshot_codec,
+            dense_clients: 0,
             relevant: Vec::new(),
             inputs: HashMap::new(),
             input_slots: world.query(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use netcode_proto::{ClientId, LinkStats};
-use netcode_snapshot::{ClientView, NetId, Telemetry};
+use netcode_snapshot::{AdaptiveView, CodecChoice, NetId, Telemetry};
 use netcode_wire::{Tick, Time};
 
 use crate::input_ring::InputRing;
@@ -46,7 +46,7 @@ pub(crate) struct Player<I> {
     pub(crate) state: SeatState,
     pub(crate) ring: InputRing<Sample<I>>,
     pub(crate) previous: I,
-    pub(crate) view: ClientView,
+    pub(crate) view: AdaptiveView,
     /// Its build is another one, and it was told how our columns lie.
     pub(crate) schema_described: bool,
     pub(crate) owns: Option<NetId>,
@@ -150,7 +150,7 @@ impl<I: Clone + Default> Player<I> {
             state: SeatState::Left,
             ring: InputRing::new(),
             previous: I::default(),
-            view: ClientView::new(),
+            view: AdaptiveView::new(CodecChoice::Shared),
             schema_described: false,
             owns: None,
             margin_sixteenths: 0,
@@ -179,7 +179,7 @@ impl<I: Clone + Default> Player<I> {
         self.since = now;
         self.ring.reset();
         self.previous = I::default();
-        self.view = ClientView::new();
+        self.view = AdaptiveView::new(CodecChoice::Shared);
         self.schema_described = false;
         self.owns = None;
         self.newest_input = None;
@@ -281,6 +281,11 @@ impl<I: Clone + Default> Players<I> {
     /// Players with a connection.
     pub(crate) fn connected(&self) -> usize {
         self.connected
+    }
+
+    /// Players with a connection whose snapshots the dense codec writes.
+    pub(crate) fn dense(&self) -> usize {
+        self.iter().filter(|player| player.client().is_some() && player.view.is_dense()).count()
     }
 
     /// Sums over everyone, the forgotten included.

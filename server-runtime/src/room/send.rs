@@ -31,6 +31,7 @@ impl<G: ServerGame> Room<G> {
         let clients: Vec<(PlayerId, ClientId)> =
             self.players.iter().filter_map(|player| Some((player.id, player.client()?))).collect();
         let sight = self.survey();
+        self.dense_clients = self.players.dense();
         for (index, (id, client)) in clients.into_iter().enumerate() {
             self.send_messages(now, id, client, &outgoing);
             self.tell_owner(now, id, client);
@@ -108,8 +109,14 @@ impl<G: ServerGame> Room<G> {
             late_inputs: u8::try_from(late - player.late_reported).unwrap_or(u8::MAX),
         };
         player.late_reported = late;
+        let was_dense = player.view.is_dense();
+        player.view.choose(self.codec.choice(self.dense_clients, was_dense));
         let shared = (&self.schema, &self.history, &mut self.bits);
-        player.view.encode_parts(shared, &self.relevant, feedback, budget, &mut self.parts);
+        let stats = player.view.encode_parts(shared, &self.relevant, feedback, budget, &mut self.parts);
+        self.dense_clients += usize::from(stats.dense && !was_dense);
+        self.counts.snapshots += 1;
+        self.counts.snapshots_dense += u64::from(stats.dense);
+        self.counts.entities_deferred += stats.deferred as u64;
         for part in self.parts.iter() {
             if self.net.send(now, client, channels::STATE, part).is_err() {
                 self.counts.snapshots_dropped += 1;

@@ -254,6 +254,10 @@ impl<G: Game, S: ClientSession> Client<G, S> {
     #[must_use]
     pub fn stats(&self) -> ClientStats {
         let mut stats = ClientStats { link: self.session.stats(), ..self.stats };
+        if let Some(newest) = self.receiver.latest() {
+            let (here, missing) = (newest.len() as f32, stats.entities_missing as f32);
+            stats.world_share = if missing == 0.0 { 1.0 } else { here / (here + missing) };
+        }
         if let Some(running) = &self.match_clock {
             stats.clock_jumps = running.clock.jumps();
             stats.interpolation_stalls = running.playout.stalls();

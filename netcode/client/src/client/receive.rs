@@ -66,6 +66,10 @@ impl<G: Game, S: ClientSession> Client<G, S> {
     fn note_snapshot(&mut self, now: Time, header: SnapshotHeader) {
         // A snapshot that comes in parts is one snapshot, and what it says of the inputs comes once.
         self.stats.snapshots_received += u64::from(self.newest_snapshot != Some(header.tick));
+        self.stats.snapshots_dense += u64::from(header.dense);
+        if header.has_feedback() {
+            self.stats.entities_missing = header.missing;
+        }
         self.stats.late_inputs += u64::from(header.late_inputs);
         self.newest_snapshot = Some(header.tick);
         self.unreconciled = Some(header);

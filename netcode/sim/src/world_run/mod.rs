@@ -12,7 +12,7 @@ mod viewer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use netcode_snapshot::{History, SharedBits};
+use netcode_snapshot::{CodecChoice, History, SharedBits};
 use netcode_wire::{Tick, Time};
 
 use self::scene::Scene;
@@ -71,7 +71,7 @@ impl Run {
         for number in 0..rng.u64(1..5) {
             let plan = plan(&mut rng, size);
             let joins = if number == 0 { 0 } else { rng.u32(0..200) };
-            viewers.push((Tick(joins), Viewer::new(plan, &schema, seed ^ (number + 1) << 40)));
+            viewers.push((Tick(joins), Viewer::new(plan, seed ^ (number + 1) << 40)));
         }
         let stage =
             Stage { schema, history: History::default(), bits: SharedBits::new(), truth: BTreeMap::new() };
@@ -100,7 +100,7 @@ impl Run {
         }
         for (joins, viewer) in self.viewers.iter_mut().filter(|(joins, _)| joins <= tick) {
             if !still && *joins < *tick && self.rng.f64() < self.rejoins {
-                viewer.rejoin(&stage.schema);
+                viewer.rejoin();
             }
             if sends {
                 viewer.send(stage, *now, still)?;
@@ -113,7 +113,12 @@ impl Run {
 
 /// A viewer's lot. In a third of them the budget is tight and steady, and how long anything waits is judged.
 fn plan(rng: &mut fastrand::Rng, entities: usize) -> Plan {
-    let codec = if rng.bool() { Codec::Shared } else { Codec::Dense };
+    let codec = match rng.u32(0..6) {
+        0 | 1 => Codec::Always(CodecChoice::Shared),
+        2 | 3 => Codec::Always(CodecChoice::Dense),
+        4 => Codec::Always(CodecChoice::ByPressure),
+        _ => Codec::Flipping,
+    };
     let path = path(rng);
     let easy = Plan {
         codec,
@@ -141,7 +146,7 @@ fn plan(rng: &mut fastrand::Rng, entities: usize) -> Plan {
             let (jitter_ms, loss, reorder) = (rtt_ms * 0.05, path.loss.min(0.1), path.reorder.min(0.05));
             let path = Profile { rtt_ms, jitter_ms, loss, reorder, burst: None, bandwidth_bps: None, ..path };
             let age_max = Some(60 + 12 * cycle);
-            let is_split = codec == Codec::Shared && rng.bool();
+            let is_split = codec == Codec::Always(CodecChoice::Shared) && rng.bool();
             let part_bytes = if is_split { bytes.div_ceil(2).max(80) } else { bytes };
             Plan { bytes: bytes..=bytes, part_bytes, age_max, path, skips: 0.0, silences: 0.0, ..easy }
         }

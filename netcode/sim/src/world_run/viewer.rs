@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use netcode_snapshot::{
-    Ack, Budget, ClientView, ComponentId, DenseReceiver, DenseView, Feedback, Frame, History, InputPacket,
-    NetId, Parts, Receiver, ReceiverLimits, Schema, SharedBits, SnapshotError, SnapshotHeader, SnapshotStats,
+    Ack, AdaptiveView, Budget, CodecChoice, ComponentId, Feedback, Frame, History, InputPacket, NetId, Parts,
+    Receiver, Schema, SharedBits, SnapshotError, SnapshotHeader, SnapshotStats,
 };
 use netcode_wire::{BitReader, BitWriter, Tick, Time};
 
@@ -37,22 +37,9 @@ pub(super) struct Plan {
 /// Which codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
-    Shared,
-    Dense,
-}
-
-/// The server's half.
-#[derive(Debug)]
-enum Outlet {
-    Shared(Box<ClientView>),
-    Dense(Box<DenseView>),
-}
-
-/// The client's half.
-#[derive(Debug)]
-enum Inlet {
-    Shared(Box<Receiver>),
-    Dense(Box<DenseReceiver>),
+    Always(CodecChoice),
+    /// One or the other, as it comes.
+    Flipping,
 }
 
 /// What every viewer of one world shares.
@@ -70,8 +57,8 @@ pub(super) struct Stage {
 pub(super) struct Viewer {
     pub(super) plan: Plan,
     rng: fastrand::Rng,
-    outlet: Outlet,
-    inlet: Inlet,
+    outlet: AdaptiveView,
+    inlet: Receiver,
     paths: [Conditioner; 2],
     hidden: BTreeMap<NetId, bool>,
     /// Who was in view at each tick.
@@ -84,14 +71,14 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    pub(super) fn new(plan: Plan, schema: &Schema, seed: u64) -> Self {
-        let (outlet, inlet) = halves(plan.codec, schema);
+    pub(super) fn new(plan: Plan, seed: u64) -> Self {
+        let outlet = outlet(plan.codec);
         Self {
             paths: [0, 1].map(|way| Conditioner::new(plan.path, seed ^ way)),
             rng: fastrand::Rng::with_seed(seed),
             plan,
             outlet,
-            inlet,
+            inlet: Receiver::default(),
             hidden: BTreeMap::new(),
             in_view: BTreeMap::new(),
             wrong_since: BTreeMap::new(),
@@ -103,8 +90,8 @@ impl Viewer {
     }
 
     /// Begins anew, as one who connects again: nothing of the old session arrives.
-    pub(super) fn rejoin(&mut self, schema: &Schema) {
-        (self.outlet, self.inlet) = halves(self.plan.codec, schema);
+    pub(super) fn rejoin(&mut self) {
+        (self.outlet, self.inlet) = (outlet(self.plan.codec), Receiver::default());
         let seed = self.rng.u64(..);
         self.paths = [0, 1].map(|way| Conditioner::new(self.plan.path, seed ^ way));
         self.wrong_since.clear();
@@ -171,15 +158,10 @@ impl Viewer {
     fn encode(&mut self, stage: &mut Stage, relevant: &[(NetId, f32)], budget: Budget) -> SnapshotStats {
         let Stage { schema, history, bits, .. } = stage;
         let feedback = Feedback { input_tick: None, input_margin: -7, late_inputs: 1 };
-        match &mut self.outlet {
-            Outlet::Shared(view) => {
-                view.encode_parts((schema, history, bits), relevant, feedback, budget, &mut self.parts)
-            }
-            Outlet::Dense(view) => {
-                let bits = budget.first_bytes.min(budget.total_bytes) * 8;
-                self.parts.one(|out| view.encode(schema, history, relevant, feedback, bits, out))
-            }
+        if self.plan.codec == Codec::Flipping && self.rng.f64() < 0.04 {
+            self.outlet.choose(if self.rng.bool() { CodecChoice::Dense } else { CodecChoice::Shared });
         }
+        self.outlet.encode_parts((schema, history, bits), relevant, feedback, budget, &mut self.parts)
     }
 
     /// Takes what has come by `now`, and acknowledges.
@@ -222,7 +204,7 @@ impl Viewer {
     }
 
     fn take(&mut self, stage: &Stage, bytes: &[u8]) -> Result<(), Violation> {
-        match self.inlet.decode(&stage.schema, bytes) {
+        match self.inlet.decode(&stage.schema, &mut BitReader::new(bytes)) {
             Ok(header) => {
                 self.decoded += 1;
                 self.judge(stage, header)
@@ -268,49 +250,10 @@ impl Viewer {
     }
 }
 
-impl Outlet {
-    fn ack(&mut self, ack: Ack) {
-        match self {
-            Self::Shared(view) => view.ack(ack),
-            Self::Dense(view) => view.ack(ack),
-        }
-    }
-}
-
-impl Inlet {
-    fn decode(&mut self, schema: &Schema, bytes: &[u8]) -> Result<SnapshotHeader, SnapshotError> {
-        let mut from = BitReader::new(bytes);
-        match self {
-            Self::Shared(receiver) => receiver.decode(schema, &mut from),
-            Self::Dense(receiver) => receiver.decode(schema, &mut from),
-        }
-    }
-
-    fn ack(&self) -> Option<Ack> {
-        match self {
-            Self::Shared(receiver) => receiver.ack(),
-            Self::Dense(receiver) => receiver.ack(),
-        }
-    }
-
-    fn latest(&self) -> Option<&Frame> {
-        match self {
-            Self::Shared(receiver) => receiver.latest(),
-            Self::Dense(receiver) => receiver.latest(),
-        }
-    }
-}
-
-fn halves(codec: Codec, schema: &Schema) -> (Outlet, Inlet) {
+fn outlet(codec: Codec) -> AdaptiveView {
     match codec {
-        Codec::Shared => (
-            Outlet::Shared(Box::default()),
-            Inlet::Shared(Box::new(Receiver::new(ReceiverLimits::default()))),
-        ),
-        Codec::Dense => {
-            let receiver = DenseReceiver::new(schema, ReceiverLimits::default());
-            (Outlet::Dense(Box::new(DenseView::new(schema))), Inlet::Dense(Box::new(receiver)))
-        }
+        Codec::Always(choice) => AdaptiveView::new(choice),
+        Codec::Flipping => AdaptiveView::new(CodecChoice::Shared),
     }
 }
 

@@ -15,7 +15,9 @@
 //! lost never does, and coding changes nothing: so no loss, delay, copy or reorder can make the two sides differ.
 //! Against one state for each snapshot this learns from every snapshot and not from every sixth, and it keeps one model
 //! a client instead of sixty-four. Where an acknowledgement leaves a gap (33 ticks or more without one), or none came
-//! for 63 ticks, both sides forget everything and begin a new *epoch*, which the snapshot names.
+//! for 63 ticks, both sides forget everything and begin a new *epoch*, which the snapshot names. An epoch begins with
+//! nothing; or, where another codec's snapshots came before, with the frame that the client acknowledged last, which both
+//! sides know: then its first snapshots have a baseline.
 //!
 //! # What it holds
 //!
@@ -26,7 +28,7 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 55 or more | [`SnapshotHeader`](crate::SnapshotHeader) |
+//! | 57 or more | [`SnapshotHeader`](crate::SnapshotHeader) |
 //! | 4 | epoch |
 //! | 8n, to the end of the message | range-coded news (`scribe.rs`) |
 
@@ -40,21 +42,16 @@ mod symbol;
 mod view;
 mod world;
 
-use netcode_wire::Tick;
-
 pub use past::{Past, Predict, Turn, linear, rotation_at};
+pub(crate) use receiver::DenseReader;
 pub use receiver::DenseReceiver;
 pub(crate) use scribe::HEAD_COLUMNS;
 pub use view::DenseView;
 
-use crate::RECEIVER_TICKS;
+use crate::ring::place;
 
 /// Past states that are kept of each entity.
 pub const PAST_MAX: usize = 8;
-
-fn place(tick: Tick) -> usize {
-    tick.0 as usize % RECEIVER_TICKS
-}
 
 const EPOCH_BITS: u32 = 4;
 const EPOCHS: u8 = 1 << EPOCH_BITS;

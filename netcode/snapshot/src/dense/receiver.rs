@@ -1,6 +1,6 @@
-//! The client's half: bits become frames again. Must never know what a frame is shown as.
+//! The client's half: bits become frames again. Must never know what a frame is shown as, nor what other codec there is.
 
-use netcode_wire::{BitReader, Tick};
+use netcode_wire::{BitReader, Tick, WireError};
 
 use super::flight::Flight;
 use super::mix::Model;
@@ -10,23 +10,31 @@ use super::symbol;
 use super::world::{World, components};
 use super::{EPOCH_BITS, place};
 use crate::record::Action;
+use crate::ring::FrameRing;
 use crate::{Ack, Frame, RECEIVER_TICKS, ReceiverLimits, Schema, SnapshotError, SnapshotHeader};
 
-/// The frames a client decoded last: the dense counterpart of [`Receiver`](crate::Receiver).
+/// What a client keeps to read dense snapshots with; the frames are its owner's.
 #[derive(Debug)]
-pub struct DenseReceiver {
+pub(crate) struct DenseReader {
     model: Model,
     world: World,
+    /// The epoch of the newest snapshot; `None`: there was none, or another codec's came after it.
     epoch: Option<u8>,
     flights: Vec<Flight>,
     /// Flights that have come to an end: their memory serves the next ones.
     spare: Vec<Flight>,
-    frames: Vec<Option<Frame>>,
-    scratch: Frame,
     /// Memory of the snapshot that is decoded, and of its bytes.
     coming: Flight,
     bytes: Vec<u8>,
     order: Vec<usize>,
+}
+
+/// A client of dense snapshots alone: what [`DenseView`](super::DenseView) writes. (A [`Receiver`](crate::Receiver) reads
+/// both codecs.)
+#[derive(Debug)]
+pub struct DenseReceiver {
+    reader: DenseReader,
+    ring: FrameRing,
     ack: Option<Ack>,
     limits: ReceiverLimits,
 }
@@ -35,20 +43,7 @@ impl DenseReceiver {
     /// A receiver that holds nothing yet.
     #[must_use]
     pub fn new(schema: &Schema, limits: ReceiverLimits) -> Self {
-        Self {
-            model: Model::new(schema.dense_columns()),
-            world: World::default(),
-            epoch: None,
-            flights: std::iter::repeat_with(Flight::default).take(RECEIVER_TICKS).collect(),
-            spare: Vec::new(),
-            frames: std::iter::repeat_with(|| None).take(RECEIVER_TICKS).collect(),
-            scratch: Frame::default(),
-            coming: Flight::default(),
-            bytes: Vec::new(),
-            order: Vec::new(),
-            ack: None,
-            limits,
-        }
+        Self { reader: DenseReader::new(schema), ring: FrameRing::new(), ack: None, limits }
     }
 
     /// Takes one snapshot: what [`DenseView::encode`](super::DenseView::encode) wrote, to the end of `from`.
@@ -61,28 +56,14 @@ impl DenseReceiver {
         from: &mut BitReader<'_>,
     ) -> Result<SnapshotHeader, SnapshotError> {
         let header = SnapshotHeader::decode(from)?;
-        if self.ack.is_some_and(|ack| ack.newest >= header.tick) {
+        if !header.dense {
+            return Err(WireError::Malformed("codec of a snapshot").into());
+        }
+        let latest = self.ack.map(|ack| ack.newest);
+        if latest.is_some_and(|newest| newest >= header.tick) {
             return Err(SnapshotError::Stale(header.tick));
         }
-        let epoch = from.read_bits(EPOCH_BITS)? as u8;
-        self.bytes.clear();
-        while from.remaining_bits() >= 8 {
-            self.bytes.push(from.read_bits(8)? as u8);
-        }
-        self.catch_up(epoch, header.baseline)?;
-        self.coming.clear(header.tick, epoch, header.complete);
-        let mut decoder = Decoder::new(&self.bytes);
-        Scribe::new(schema, &self.model, &self.world, &mut decoder, &mut self.coming).run(
-            std::iter::empty(),
-            std::iter::empty(),
-            false,
-            self.limits.entities_max,
-        )?;
-        self.show(schema, header)?;
-        let next = self.spare.pop().unwrap_or_default();
-        let told = std::mem::replace(&mut self.coming, next);
-        let old = std::mem::replace(&mut self.flights[place(header.tick)], told);
-        self.spare.extend((old.bytes() > 0).then_some(old));
+        self.reader.decode(schema, header, from, (&mut self.ring, latest), self.limits)?;
         self.ack = Some(self.ack.map_or(Ack::only(header.tick), |ack| ack.advance(header.tick, None)));
         Ok(header)
     }
@@ -102,25 +83,146 @@ impl DenseReceiver {
     /// The frame of a tick, when it was decoded and is still held.
     #[must_use]
     pub fn frame(&self, tick: Tick) -> Option<&Frame> {
-        self.frames[place(tick)].as_ref().filter(|frame| frame.tick() == tick)
+        self.ring.get(tick)
     }
 
     /// Bytes held beside the frames: model, confirmed world, snapshots not confirmed yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
+        self.reader.bytes()
+    }
+}
+
+impl DenseReader {
+    pub(crate) fn new(schema: &Schema) -> Self {
+        Self {
+            model: Model::new(schema.dense_columns()),
+            world: World::default(),
+            epoch: None,
+            flights: std::iter::repeat_with(Flight::default).take(RECEIVER_TICKS).collect(),
+            spare: Vec::new(),
+            coming: Flight::default(),
+            bytes: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    /// Reads what follows `header`, which is newer than `latest`, the newest frame in the ring; puts a frame there.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`]; the frames are as they were then.
+    pub(crate) fn decode(
+        &mut self,
+        schema: &Schema,
+        header: SnapshotHeader,
+        from: &mut BitReader<'_>,
+        (ring, latest): (&mut FrameRing, Option<Tick>),
+        limits: ReceiverLimits,
+    ) -> Result<(), SnapshotError> {
+        let epoch = from.read_bits(EPOCH_BITS)? as u8;
+        self.bytes.clear();
+        while from.remaining_bits() >= 8 {
+            self.bytes.push(from.read_bits(8)? as u8);
+        }
+        self.catch_up(epoch, header.baseline, ring)?;
+        self.coming.clear(header.tick, epoch, header.complete);
+        let mut decoder = Decoder::new(&self.bytes);
+        Scribe::new(schema, &self.model, &self.world, &mut decoder, &mut self.coming).run(
+            std::iter::empty(),
+            std::iter::empty(),
+            false,
+            limits.entities_max,
+        )?;
+        let mut next = ring.take_spare();
+        next.clear(header.tick);
+        self.show(schema, header, latest.and_then(|latest| ring.get(latest)), &mut next);
+        if next.len() > limits.entities_max {
+            ring.give_back(next);
+            return Err(SnapshotError::TooManyEntities(limits.entities_max));
+        }
+        ring.put(next);
+        let next = self.spare.pop().unwrap_or_default();
+        let told = std::mem::replace(&mut self.coming, next);
+        let old = std::mem::replace(&mut self.flights[place(header.tick)], told);
+        self.spare.extend((old.bytes() > 0).then_some(old));
+        Ok(())
+    }
+
+    /// Whether the newest snapshot was dense.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// Another codec's snapshot has come: the frames since its baseline become what that codec takes them for, the
+    /// confirmed world at the baseline and each later snapshot's news on top of the one before. (Without a baseline that
+    /// codec takes them for nothing.)
+    ///
+    /// # Errors
+    /// The baseline is not known.
+    pub(crate) fn leave(
+        &mut self,
+        schema: &Schema,
+        baseline: Option<Tick>,
+        ring: &mut FrameRing,
+    ) -> Result<(), SnapshotError> {
+        let Some(epoch) = self.epoch else { return Ok(()) };
+        let Some(baseline) = baseline else {
+            self.epoch = None;
+            return Ok(());
+        };
+        self.catch_up(epoch, Some(baseline), ring)?;
+        let mut now = self.world.frame(schema, baseline);
+        ring.put(now.clone());
+        let is_later = |flight: &&Flight| {
+            flight.epoch == epoch && baseline < flight.tick && ring.get(flight.tick).is_some()
+        };
+        let mut later: Vec<&Flight> = self.flights.iter().filter(is_later).collect();
+        later.sort_unstable_by_key(|flight| flight.tick);
+        for flight in later {
+            let mut shown = Frame::new(flight.tick);
+            let mut gone = Vec::new();
+            let mut mentions: Vec<_> = flight.mentions.iter().collect();
+            mentions.sort_unstable_by_key(|mention| mention.id);
+            for mention in mentions {
+                match mention.action {
+                    Action::Gone => gone.push(mention.id),
+                    _ => push(
+                        schema,
+                        &mut shown,
+                        (mention.id, flight.tick, mention.mask),
+                        flight.columns(mention).0,
+                    ),
+                }
+            }
+            let mut next = ring.take_spare();
+            next.copy_from(&now, flight.tick);
+            next.apply(&shown, &gone);
+            now = next.clone();
+            ring.put(next);
+        }
+        self.epoch = None;
+        self.world.clear();
+        Ok(())
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
         let flights = self.flights.iter().chain(&self.spare).chain([&self.coming]);
         self.model.bytes() + self.world.bytes() + flights.map(Flight::bytes).sum::<usize>()
     }
 
-    /// Brings model and world to the baseline: what was decoded up to there, and nothing else, in its order.
-    fn catch_up(&mut self, epoch: u8, baseline: Option<Tick>) -> Result<(), SnapshotError> {
+    /// Brings model and world to the baseline: what was decoded up to there, and nothing else, in its order. An epoch that
+    /// begins with a baseline begins with the frame that is held of it.
+    fn catch_up(&mut self, epoch: u8, baseline: Option<Tick>, ring: &FrameRing) -> Result<(), SnapshotError> {
         if self.epoch != Some(epoch) {
-            if let Some(baseline) = baseline {
-                return Err(SnapshotError::UnknownBaseline(baseline));
-            }
+            let seed = match baseline {
+                Some(tick) => Some(ring.get(tick).ok_or(SnapshotError::UnknownBaseline(tick))?),
+                None => None,
+            };
             self.epoch = Some(epoch);
             self.model.clear();
             self.world.clear();
+            seed.into_iter().for_each(|seed| self.world.seed(seed));
             return Ok(());
         }
         let newest = self.world.newest();
@@ -130,17 +232,17 @@ impl DenseReceiver {
         if newest == Some(baseline) {
             return Ok(());
         }
-        let is_held = |flight: &Flight, tick| flight.tick == tick && flight.epoch == epoch;
+        let is_held =
+            |flight: &Flight, tick| flight.tick == tick && flight.epoch == epoch && ring.get(tick).is_some();
         let goes_back = newest.is_some_and(|newest| newest > baseline);
-        if goes_back || self.frame(baseline).is_none() || !is_held(&self.flights[place(baseline)], baseline) {
+        if goes_back || !is_held(&self.flights[place(baseline)], baseline) {
             return Err(SnapshotError::UnknownBaseline(baseline));
         }
         let oldest = baseline.offset(1 - RECEIVER_TICKS as i32);
         let first = newest.map_or(oldest, |newest| newest.next().max(oldest));
         for tick in (first.0..=baseline.0).map(Tick) {
             let flight = &mut self.flights[place(tick)];
-            if is_held(flight, tick) && self.frames[place(tick)].as_ref().is_some_and(|it| it.tick() == tick)
-            {
+            if is_held(flight, tick) {
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
                 self.spare.push(std::mem::take(flight));
@@ -150,29 +252,21 @@ impl DenseReceiver {
     }
 
     /// Makes the frame: where everything was told, the confirmed world with the news; else the newest frame with them.
-    fn show(&mut self, schema: &Schema, header: SnapshotHeader) -> Result<(), SnapshotError> {
-        let mut next = std::mem::take(&mut self.scratch);
-        next.clear(header.tick);
+    fn show(&mut self, schema: &Schema, header: SnapshotHeader, latest: Option<&Frame>, next: &mut Frame) {
         self.order.clear();
         self.order.extend(0..self.coming.mentions.len());
         self.order.sort_unstable_by_key(|at| self.coming.mentions[*at].id);
         let mentions = self.order.iter().map(|at| &self.coming.mentions[*at]);
-        let mut kept = Kept { place: 0, latest: if header.complete { None } else { self.latest() } };
+        let mut kept = Kept { place: 0, latest: latest.filter(|_| !header.complete) };
         for mention in mentions {
-            kept.copy(schema, &self.world, header, mention.id.0.into(), &mut next);
+            kept.copy(schema, &self.world, header, mention.id.0.into(), next);
             if mention.action == Action::Gone {
                 continue;
             }
-            push(schema, &mut next, mention.id, header.tick, mention.mask, self.coming.columns(mention).0);
+            let columns = self.coming.columns(mention).0;
+            push(schema, next, (mention.id, header.tick, mention.mask), columns);
         }
-        kept.copy(schema, &self.world, header, u64::MAX, &mut next);
-        let (limit, shown) = (self.limits.entities_max, next.len());
-        if shown > limit {
-            self.scratch = next;
-            return Err(SnapshotError::TooManyEntities(limit));
-        }
-        self.scratch = self.frames[place(header.tick)].replace(next).unwrap_or_default();
-        Ok(())
+        kept.copy(schema, &self.world, header, u64::MAX, next);
     }
 }
 
@@ -201,14 +295,20 @@ impl Kept<'_> {
             let tracks = &world.tracks()[self.place..];
             let below = tracks.iter().take_while(|track| u64::from(track.id.0) < id).count();
             for track in &tracks[..below] {
-                push(schema, next, track.id, header.tick, track.mask, world.past(track, 0).1);
+                push(schema, next, (track.id, header.tick, track.mask), world.past(track, 0).1);
             }
             self.place += below + usize::from(tracks.get(below).is_some_and(|it| u64::from(it.id.0) == id));
         }
     }
 }
 
-fn push(schema: &Schema, next: &mut Frame, id: crate::NetId, stamp: Tick, mask: u64, columns: &[u32]) {
+/// Adds an entity: its name, the tick that it was so, and its components, with all their columns.
+pub(super) fn push(
+    schema: &Schema,
+    next: &mut Frame,
+    (id, stamp, mask): (crate::NetId, Tick, u64),
+    columns: &[u32],
+) {
     let (first_part, mut first) = (next.next_part(), 0);
     for component in components(mask) {
         let len = schema.fields(component).len();

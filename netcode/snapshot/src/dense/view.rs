@@ -1,6 +1,8 @@
 //! The server's half: one client's confirmed world, what it must be told, and what of it fits. Must never know how
 //! snapshots travel, nor why an entity is relevant.
 
+mod handover;
+
 use std::cmp::Reverse;
 
 use netcode_wire::{BitWriter, Tick};
@@ -11,7 +13,7 @@ use super::range::Encoder;
 use super::scribe::{News, Scribe};
 use super::symbol;
 use super::world::{World, components};
-use super::{EPOCH_BITS, EPOCHS, place};
+use super::{EPOCH_BITS, place};
 use crate::record::Action;
 use crate::{
     Ack, ENTITIES_MAX, Fate, Feedback, Frame, History, NetId, RECEIVER_TICKS, Schema, SnapshotHeader,
@@ -44,6 +46,8 @@ pub struct DenseView {
     candidates: Vec<Candidate>,
     order: Vec<usize>,
     truth: Vec<u32>,
+    /// Who was told of by snapshots on their way; for counting.
+    told: Vec<NetId>,
     encoder: Encoder,
 }
 
@@ -86,6 +90,7 @@ impl DenseView {
             candidates: Vec::new(),
             order: Vec::new(),
             truth: Vec::new(),
+            told: Vec::new(),
             encoder: Encoder::new(),
         }
     }
@@ -122,36 +127,51 @@ impl DenseView {
             baseline,
             older: None,
             complete: true,
+            dense: true,
             input_tick,
             input_margin,
             late_inputs,
+            missing: 0,
             part: None,
         };
         let start = out.bit_len();
-        if let Some(spare) = self.spare.pop() {
-            let old = std::mem::replace(&mut self.flights[place(tick)], spare);
-            self.spare.extend((old.bytes() > 0).then_some(old));
-        }
+        self.give_up(tick);
         let mut room = self.choose(schema, budget_bits, refused == 0);
-        loop {
+        let missing = loop {
             let complete = refused == 0 && self.candidates.iter().all(|candidate| candidate.is_chosen);
             out.truncate(start);
-            SnapshotHeader { complete, ..header }.encode(out);
+            let missing = if complete { 0 } else { refused + self.untold() };
+            SnapshotHeader { complete, missing: missing as u32, ..header }.encode(out);
             out.write_bits(u64::from(self.epoch), EPOCH_BITS);
             let body = out.bit_len();
             self.write(schema, tick, complete, out);
             let chosen = self.candidates.iter().filter(|candidate| candidate.is_chosen).count();
             if out.bit_len() - start <= budget_bits || chosen == 0 {
                 self.learn(out.bit_len() - body, chosen);
-                break;
+                break missing;
             }
             // Longer than expected: by as much fewer, and one at least.
             let taken = (out.bit_len() - body).max(1);
             let left = budget_bits.saturating_sub(body - start);
             room = (room.min(chosen) * left / taken).min(chosen - 1);
             self.keep(room);
+        };
+        SnapshotStats { missing, refused, ..self.note(out.bit_len() - start) }
+    }
+
+    /// How many in view the client was never told of, and is not now. (What is told of again counts as told.)
+    fn untold(&mut self) -> usize {
+        let is_waiting = |it: &&Candidate| !it.is_chosen && it.action == Action::Whole;
+        if !self.candidates.iter().any(|it| is_waiting(&it)) {
+            return 0;
         }
-        self.note(out.bit_len() - start, refused)
+        let (flights, epoch) = (&self.flights, self.epoch);
+        let newer = |flight: &&Flight| flight.epoch == epoch && Some(flight.tick) > self.world.newest();
+        self.told.clear();
+        self.told.extend(flights.iter().filter(newer).flat_map(|it| &it.mentions).map(|mention| mention.id));
+        self.told.sort_unstable();
+        let waiting = self.candidates.iter().filter(is_waiting);
+        waiting.filter(|it| self.told.binary_search(&it.id).is_err()).count()
     }
 
     /// Takes what the client says it decoded. What was never sent, or is older than what is known, is ignored.
@@ -209,19 +229,6 @@ impl DenseView {
     pub fn bytes(&self) -> usize {
         let flights = self.flights.iter().chain(&self.spare);
         self.model.bytes() + self.world.bytes() + flights.map(Flight::bytes).sum::<usize>()
-    }
-
-    /// Both sides forget everything: the next snapshot says it by its epoch. What the client shows it goes on showing.
-    fn begin_epoch(&mut self) {
-        let told = self.flights.iter().flat_map(|flight| &flight.mentions);
-        let told = told.filter(|mention| mention.action != Action::Gone).map(|mention| mention.id);
-        self.ghosts.extend(told.chain(self.world.tracks().iter().map(|track| track.id)));
-        self.ghosts.sort_unstable();
-        self.ghosts.dedup();
-        self.epoch = (self.epoch + 1) % EPOCHS;
-        self.epoch_first = None;
-        self.model.clear();
-        self.world.clear();
     }
 
     /// Lists what the client does not surely hold as it is, ascending; gives how many were refused.
@@ -287,20 +294,6 @@ impl DenseView {
         self.gather_ghosts(frame);
         self.wait();
         refused
-    }
-
-    /// Adds who must be taken away although the confirmed world lacks them.
-    fn gather_ghosts(&mut self, frame: &Frame) {
-        if self.ghosts.is_empty() {
-            return;
-        }
-        for id in &self.ghosts {
-            let in_view = self.visible.binary_search_by_key(id, |(id, _)| *id).is_ok() && frame.contains(*id);
-            if !in_view && self.world.find(*id).is_none() {
-                self.candidates.push(Candidate { id: *id, ..Candidate::GHOST });
-            }
-        }
-        self.candidates.sort_by_key(|candidate| candidate.id);
     }
 
     /// Adds what each candidate has waited for.
@@ -383,8 +376,8 @@ impl DenseView {
     }
 
     /// Notes who waits on, and counts what was told.
-    fn note(&mut self, bits: usize, refused: usize) -> SnapshotStats {
-        let mut stats = SnapshotStats { bits, parts: 1, refused, ..SnapshotStats::default() };
+    fn note(&mut self, bits: usize) -> SnapshotStats {
+        let mut stats = SnapshotStats { bits, parts: 1, dense: true, ..SnapshotStats::default() };
         self.waits.clear();
         for candidate in &self.candidates {
             match candidate.action {

@@ -5,8 +5,9 @@ use netcode_wire::Tick;
 
 use super::PAST_MAX;
 use super::flight::Flight;
+use super::receiver::push;
 use crate::record::Action;
-use crate::{ComponentId, NetId, Schema};
+use crate::{ComponentId, Frame, NetId, Schema};
 
 /// The confirmed world: the snapshots that the client decoded, up to the baseline, applied in their order.
 #[derive(Debug, Default)]
@@ -30,6 +31,9 @@ pub(super) struct Track {
     len: u8,
     /// The snapshot that told of it last.
     pub(super) told: Tick,
+    /// A tick at which it was as the newest state is: the only thing here that the two sides need not agree on, and
+    /// nothing is coded by.
+    pub(super) stamp: Tick,
     columns: u16,
     place: u32,
 }
@@ -91,6 +95,32 @@ impl World {
         &self.slab[start..start + usize::from(track.columns)]
     }
 
+    /// Begins with a frame that both sides know, but for its stamps: all of it counts as told at its tick.
+    pub(super) fn seed(&mut self, frame: &Frame) {
+        let (tick, mut columns) = (frame.tick(), Vec::new());
+        for row in frame.rows() {
+            let entity = frame.entity(row);
+            columns.clear();
+            entity.parts().for_each(|(_, part)| columns.extend_from_slice(part));
+            let track = self.track(row.id, entity.mask(), columns.len());
+            let place = self.tracks.len();
+            self.tracks.push(track);
+            let still = vec![0; columns.len()];
+            self.push(place, tick, Some((&columns, &still)));
+            (self.tracks[place].told, self.tracks[place].stamp) = (tick, row.stamp);
+        }
+        self.newest = Some((tick, true));
+    }
+
+    /// What the client shows by what it confirmed, as a frame of `tick`.
+    pub(super) fn frame(&self, schema: &Schema, tick: Tick) -> Frame {
+        let mut frame = Frame::new(tick);
+        for track in &self.tracks {
+            push(schema, &mut frame, (track.id, track.stamp, track.mask), self.past(track, 0).1);
+        }
+        frame
+    }
+
     /// Applies a snapshot that the client is known to have decoded.
     pub(super) fn apply(&mut self, flight: &Flight) {
         let Flight { tick, complete, .. } = *flight;
@@ -122,7 +152,7 @@ impl World {
             }
             let (values, residuals) = flight.columns(mention);
             self.push(place, tick, Some((values, residuals)));
-            self.tracks[place].told = tick;
+            (self.tracks[place].told, self.tracks[place].stamp) = (tick, tick);
         }
         self.newest = Some((tick, complete));
     }
@@ -143,7 +173,7 @@ impl World {
                 place as u32
             }
         };
-        Track { id, mask, ticks: [Tick(0); PAST_MAX], len: 0, told: Tick(0), columns, place }
+        Track { id, mask, ticks: [Tick(0); PAST_MAX], len: 0, told: Tick(0), stamp: Tick(0), columns, place }
     }
 
     /// Adds the newest state: new columns, or the last ones again.

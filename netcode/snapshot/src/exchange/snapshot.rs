@@ -7,12 +7,14 @@
 //! | 1 + 6 | has baseline; `tick − baseline`, 1..=63 |
 //! | 1 + 6 | with a baseline only: has an older one; `baseline − older`, 1..=63 |
 //! | 1 | complete |
-//! | 1 + 6 | one of several parts; which, from 0 |
+//! | 1 | the codec of what follows: 0 shared, 1 dense |
+//! | 1 + 6 | one of several parts (never dense ones); which, from 0 |
 //! | 1 + 8n | has input tick; `tick − input_tick` as a signed varint |
 //! | 12 | input margin, two's complement |
 //! | 1 + 8 | any late inputs; how many |
+//! | 1 + 8n | any entities that are in view and were not told of yet; how many, a varint |
 //!
-//! The last three are in part 0 only. After its last record a part of several says in 1 bit whether it is the last one.
+//! The last four are in part 0 only. After its last record a part of several says in 1 bit whether it is the last one.
 //! Each part is a message of its own: it is decoded and acknowledged without the others.
 
 use netcode_wire::{BitReader, BitWriter, Tick, WireError};
@@ -31,6 +33,8 @@ pub struct SnapshotHeader {
     /// Whether everything that changed is in (all parts together): then an entity not mentioned is as it was. What
     /// [`Receiver::decode`](crate::Receiver::decode) gives says it only once every part has come.
     pub complete: bool,
+    /// Whether the dense codec wrote what follows.
+    pub dense: bool,
     /// Which part of several this is; `None`: all of the snapshot.
     pub part: Option<u8>,
     /// The last input of this client that was simulated.
@@ -40,10 +44,12 @@ pub struct SnapshotHeader {
     pub input_margin: i16,
     /// Inputs that came too late since the last snapshot.
     pub late_inputs: u8,
+    /// Entities in view that no snapshot has told of yet, this one included: how much of the world is still to come.
+    pub missing: u32,
 }
 
 impl SnapshotHeader {
-    /// Writes 55 bits or more (48 for a later part).
+    /// Writes 57 bits or more (49 for a later part).
     pub fn encode(&self, out: &mut BitWriter) {
         out.write_bits(u64::from(self.tick.0), 32);
         out.write_bool(self.baseline.is_some());
@@ -59,6 +65,8 @@ impl SnapshotHeader {
             }
         }
         out.write_bool(self.complete);
+        out.write_bool(self.dense);
+        debug_assert!(!self.dense || self.part.is_none(), "dense snapshots are one message");
         out.write_bool(self.part.is_some());
         if let Some(part) = self.part {
             debug_assert!(usize::from(part) < PARTS_MAX, "the part has a number");
@@ -77,6 +85,10 @@ impl SnapshotHeader {
         if self.late_inputs > 0 {
             out.write_bits(u64::from(self.late_inputs), 8);
         }
+        out.write_bool(self.missing > 0);
+        if self.missing > 0 {
+            out.write_varint(u64::from(self.missing));
+        }
     }
 
     /// How many bits `encode` writes.
@@ -86,18 +98,17 @@ impl SnapshotHeader {
         let head = 32
             + 1
             + self.baseline.map_or(0, |_| AGE_BITS as usize + optional(self.older.is_some(), AGE_BITS))
-            + 1
+            + 2
             + optional(self.part.is_some(), PART_BITS);
         if !self.has_feedback() {
             return head;
         }
         let age = self.input_tick.map_or(0, |input_tick| i64::from(self.tick.since(input_tick)));
-        // 7 bits of a zigzag in 8 of a varint.
         let zigzag = ((age << 1) ^ (age >> 63)) as u64;
-        let varint = 8 * (64 - (zigzag | 1).leading_zeros()).div_ceil(7);
-        head + optional(self.input_tick.is_some(), varint)
+        head + optional(self.input_tick.is_some(), varint_bits(zigzag))
             + MARGIN_BITS as usize
             + optional(self.late_inputs > 0, 8)
+            + optional(self.missing > 0, varint_bits(self.missing.into()))
     }
 
     /// Reads what `encode` wrote.
@@ -111,9 +122,12 @@ impl SnapshotHeader {
             Some(baseline) if from.read_bool()? => Some(earlier(baseline, from.read_bits(AGE_BITS)?)?),
             _ => None,
         };
-        let complete = from.read_bool()?;
+        let (complete, dense) = (from.read_bool()?, from.read_bool()?);
         let part = if from.read_bool()? { Some(from.read_bits(PART_BITS)? as u8) } else { None };
-        let head = Self { tick, baseline, older, complete, part, ..Self::default() };
+        if dense && part.is_some() {
+            return Err(WireError::Malformed("part of a dense snapshot"));
+        }
+        let head = Self { tick, baseline, older, complete, dense, part, ..Self::default() };
         if !head.has_feedback() {
             return Ok(head);
         }
@@ -123,7 +137,10 @@ impl SnapshotHeader {
         let input_margin =
             ((from.read_bits(MARGIN_BITS)? as u16) << (16 - MARGIN_BITS)) as i16 >> (16 - MARGIN_BITS);
         let late_inputs = if from.read_bool()? { from.read_bits(8)? as u8 } else { 0 };
-        Ok(Self { input_tick, input_margin, late_inputs, ..head })
+        let missing = if from.read_bool()? { from.read_varint()? } else { 0 };
+        let missing =
+            u32::try_from(missing).map_err(|_| WireError::Malformed("number of entities to come"))?;
+        Ok(Self { input_tick, input_margin, late_inputs, missing, ..head })
     }
 
     /// Ticks from the baseline to this one, and from the older baseline to the baseline; (0, 1) without them.
@@ -139,6 +156,11 @@ impl SnapshotHeader {
     pub fn has_feedback(&self) -> bool {
         self.part.unwrap_or(0) == 0
     }
+}
+
+/// What a varint takes: 7 bits of its value in 8.
+fn varint_bits(value: u64) -> u32 {
+    8 * (64 - (value | 1).leading_zeros()).div_ceil(7)
 }
 
 fn earlier(tick: Tick, age: u64) -> Result<Tick, WireError> {

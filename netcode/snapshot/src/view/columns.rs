@@ -36,6 +36,16 @@ pub(super) struct Columns {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Flags(u8);
 
+/// What is known of an entity that another codec told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: NetId,
+    /// As in [`Columns`].
+    pub(crate) base: u32,
+    pub(crate) shown: u64,
+    pub(crate) gone: u64,
+}
+
 impl Flags {
     /// Out of view: to be taken away.
     pub(super) const fn leaving(self) -> bool {
@@ -45,6 +55,11 @@ impl Flags {
     /// Whether any snapshot ever mentioned it: then the client may hold it.
     pub(super) const fn sent(self) -> bool {
         self.0 & SENT != 0
+    }
+
+    /// Whether, as long as it has no base, it cannot be said if the client holds it.
+    const fn unsure(self) -> bool {
+        self.0 & UNSURE != 0
     }
 }
 
@@ -154,6 +169,11 @@ impl Columns {
             let news = mentions >> bit & 1 == 1 && *before < base;
             *before = if news { to } else { *before };
         }
+        if !decoded {
+            for at in run.clone().filter(|at| (self.shown[*at] | self.gone[*at]) >> bit & 1 == 1) {
+                self.flags[at].0 |= UNSURE;
+            }
+        }
         if self.gone_any >> bit & 1 == 0 {
             return;
         }
@@ -199,6 +219,23 @@ impl Columns {
         }
         self.leaving -= self.len() - kept;
         self.truncate(kept);
+    }
+
+    /// Adds the entity of an entry, of a greater id than all before.
+    pub(super) fn push_entry(&mut self, entry: &Entry, now: Tick) {
+        let Entry { id, base, shown, gone } = *entry;
+        self.push_new(id, Tick(0), 1.0, u32::MAX);
+        let last = self.len() - 1;
+        self.flags[last].0 |= if base == 0 { SENT | UNSURE } else { SENT };
+        (self.bases[last], self.shown[last], self.gone[last]) = (base, shown, gone);
+        // What was said to be gone is to be told of anew, should it be in view.
+        self.since[last] = if gone == 0 { Tick(0) } else { now };
+        self.gone_any |= gone;
+    }
+
+    /// Whether the entity is one of which it cannot be said if the client's frame has it.
+    pub(super) fn is_unsure(&self, place: usize) -> bool {
+        self.bases[place] == 0 && self.flags[place].unsure()
     }
 
     fn push_new(&mut self, id: NetId, now: Tick, priority: f32, row: u32) {
@@ -277,5 +314,6 @@ fn sane(priority: f32) -> f32 {
 
 const LEAVING: u8 = 1;
 const SENT: u8 = 2;
+const UNSURE: u8 = 4;
 const PRIORITY_MIN: f32 = 1.0 / 64.0;
 const PRIORITY_MAX: f32 = 64.0;

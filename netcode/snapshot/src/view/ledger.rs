@@ -22,7 +22,7 @@
 
 use netcode_wire::Tick;
 
-use super::columns::Columns;
+use super::columns::{Columns, Entry};
 use crate::{Ack, Fate, NetId, RECEIVER_TICKS};
 
 /// The entities of one client, and the snapshots on their way to it.
@@ -63,6 +63,20 @@ impl Ledger {
             older_ack: None,
             given_up: None,
         }
+    }
+
+    /// Begins with what another codec told of: the newest snapshot that the client is known to hold, those that are on
+    /// their way (each whole), and the entities, ascending.
+    pub(super) fn resume(newest_ack: Option<Tick>, on_their_way: &[Tick], entries: &[Entry]) -> Self {
+        let mut ledger = Self::new();
+        let now = on_their_way.last().copied().or(newest_ack).unwrap_or_default();
+        entries.iter().for_each(|entry| ledger.columns.push_entry(entry, now));
+        for tick in newest_ack.iter().chain(on_their_way) {
+            ledger.sent[place(*tick)] = Sent { tick: Some(*tick), ends: vec![NetId(u32::MAX)] };
+        }
+        ledger.newest_sent = Some(now);
+        ledger.newest_ack = newest_ack;
+        ledger
     }
 
     /// The frame that deltas of a snapshot at `now` are taken against: one that the client still holds.

@@ -22,6 +22,7 @@ mod write;
 use netcode_wire::{BitWriter, Tick};
 
 use self::columns::Columns;
+pub(crate) use self::columns::Entry;
 use self::ledger::Ledger;
 use self::select::Selection;
 use self::write::{PartsSink, Room, Sink, WriterSink};
@@ -68,6 +69,10 @@ pub struct SnapshotStats {
     pub deferred: usize,
     /// Relevant entities beyond the limit of entities shown: not told of at all.
     pub refused: usize,
+    /// Relevant entities that no snapshot has told of yet, refused ones included.
+    pub missing: usize,
+    /// Whether the dense codec wrote it.
+    pub dense: bool,
 }
 
 /// What one snapshot is worked out in. Nothing in it outlives the snapshot, so that all clients of a thread use one: it
@@ -152,6 +157,38 @@ impl ClientView {
         self.ledger.acknowledge(&ack);
     }
 
+    /// The view of a client that another codec's snapshots were sent to, as [`Ledger::resume`] takes it.
+    pub(crate) fn resume(
+        entities_max: usize,
+        newest_ack: Option<Tick>,
+        on_their_way: &[Tick],
+        entries: &[Entry],
+    ) -> Self {
+        let ledger = Ledger::resume(newest_ack, on_their_way, entries);
+        Self { ledger, ..Self::with_limit(entities_max) }
+    }
+
+    /// The client's frame of the newest snapshot that it is known to hold; each stamp is a tick at which the server's
+    /// entity was so. `None`: there is none, or it is not known in full.
+    pub(crate) fn confirmed(&self, history: &History) -> Option<Frame> {
+        let columns = &self.ledger.columns;
+        let mut frame = Frame::new(self.ledger.newest_ack()?);
+        for place in 0..columns.len() {
+            if columns.is_unsure(place) {
+                return None;
+            }
+            let Some(stamp) = columns.bases[place].checked_sub(1).map(Tick) else { continue };
+            frame.copy_entity(history.frame(stamp)?, columns.ids[place], stamp)?;
+        }
+        Some(frame)
+    }
+
+    /// Everybody whom the client may show.
+    pub(crate) fn may_be_shown(&self) -> impl Iterator<Item = NetId> + '_ {
+        let columns = &self.ledger.columns;
+        columns.ids.iter().zip(&columns.flags).filter(|(_, flags)| flags.sent()).map(|(id, _)| *id)
+    }
+
     /// The newest snapshot that the client is known to hold.
     #[must_use]
     pub fn newest_ack(&self) -> Option<Tick> {
@@ -188,10 +225,12 @@ impl ClientView {
             baseline,
             older,
             complete,
+            dense: false,
             part: None,
             input_tick,
             input_margin,
             late_inputs,
+            missing: refused as u32,
         };
         let mut deferred = 0;
         let room = sink.room_bits(&header);
@@ -203,11 +242,21 @@ impl ClientView {
         }
         let used = written.unwrap_or_else(|| {
             header.complete = false;
+            // As long as it can be: what is chosen only makes it shorter.
+            header.missing = (refused + self.untold(&[])) as u32;
+            let room = sink.room_bits(&header);
             deferred = self.choose(room, is_split, candidates, &mut space.selection);
+            header.missing = (refused + self.untold(candidates)) as u32;
             self.write(bits, candidates, header, sink).expect("what was chosen fits")
         });
-        let stats =
-            SnapshotStats { bits: used, parts: sink.parts(), deferred, refused, ..SnapshotStats::default() };
+        let stats = SnapshotStats {
+            bits: used,
+            parts: sink.parts(),
+            deferred,
+            refused,
+            missing: header.missing as usize,
+            ..SnapshotStats::default()
+        };
         let stats = self.note(tick, bits, candidates, stats);
         bits.workspace = space;
         stats
@@ -234,6 +283,13 @@ impl ClientView {
         let room_bits = if is_split { room.all_bits(greatest) } else { room.one_bits - END_BITS };
         selection.choose(candidates, (&columns.ids, &columns.scores), room_bits);
         all - candidates.len()
+    }
+
+    /// How many entities in view the client was never told of, and is not with those chosen.
+    fn untold(&self, chosen: &[Candidate]) -> usize {
+        let flags = &self.ledger.columns.flags;
+        let told = chosen.iter().filter(|candidate| !flags[candidate.entry as usize].sent()).count();
+        flags.iter().filter(|flags| !flags.sent()).count() - told
     }
 
     /// Brings the ledger in line with who is in view; gives how many were refused.
