@@ -270,3 +270,34 @@ fn who_leaves_for_good_gives_the_seat_to_a_newcomer() {
         report.players.iter().map(|player| (player.player.0, player.quit)).collect();
     assert_eq!(quits, [(1, false), (2, true), (3, false)]);
 }
+
+/// Who never comes is waited for as long as who was lost; then the seat is another's. A newcomer who never comes, too.
+#[test]
+fn who_never_comes_gives_the_seat_to_a_newcomer() {
+    let mut table = Table::new(walking());
+    let terms = serde_json::json!({ "left_s": 2.0 });
+    table.room.allocate(MatchSpec { backfill: Some(terms), ..spec(60, &[1, 2]) });
+    let here = table.invite(1, MATCH);
+    table.seated(here);
+    while table.room.phase() == Phase::Waiting {
+        table.seconds(0.1);
+    }
+    table.seconds(1.5);
+    assert_eq!(table.room.poll_report(), None, "the seat is held");
+    table.seconds(1.0);
+    let Some(Report::Left(vacancy)) = table.room.poll_report() else { panic!("no vacancy") };
+    assert_eq!((vacancy.player.0, &vacancy.roster[..]), (2, &[1, 2][..]));
+    let late = table.invite(2, MATCH);
+    table.until("too late", |table| matches!(table.state(late), ClientState::Disconnected(_)));
+
+    let newcomer = |player| RosterEntry { player, name: format!("player {player}"), team: 0, party: 0 };
+    table.room.seat_newcomers(vec![newcomer(3)]);
+    table.seconds(2.5);
+    let Some(Report::Left(vacancy)) = table.room.poll_report() else { panic!("no vacancy") };
+    assert_eq!(vacancy.player.0, 3, "neither does the newcomer come");
+    table.room.seat_newcomers(vec![newcomer(4)]);
+    let fourth = table.invite(4, MATCH);
+    table.seated(fourth);
+    table.seconds(3.0);
+    assert_eq!(table.room.poll_report(), None, "everybody is there");
+}

@@ -15,7 +15,7 @@
 //! | `audiences` | what only some may see of whom |
 //! | `report` | what the room tells of itself: status and live view |
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use bevy_ecs::prelude::*;
@@ -81,6 +81,8 @@ pub struct Room<G: ServerGame> {
     departed: Vec<PlayerId>,
     /// Whose seats are others' by now.
     vacated: BTreeSet<PlayerId>,
+    /// Who has a seat in the running match and was never here, and until when it is held.
+    awaited: BTreeMap<PlayerId, Time>,
     released: Vec<PlayerId>,
     tick: Tick,
     tick_at: Time,
@@ -181,6 +183,7 @@ impl<G: ServerGame> Room<G> {
             unheard: Vec::new(),
             departed: Vec::new(),
             vacated: BTreeSet::new(),
+            awaited: BTreeMap::new(),
             released: Vec::new(),
             tick: Tick(0),
             tick_at: Time::ZERO,

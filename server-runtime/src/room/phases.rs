@@ -126,12 +126,23 @@ impl<G: ServerGame> Room<G> {
     /// Lets newcomers in, in the place of those who left.
     pub fn seat_newcomers(&mut self, newcomers: Vec<RosterEntry>) {
         self.note(&Cue::Newcomers(newcomers.clone()));
+        let until = self.held_until(self.tick_at);
         let mut current = self.world.resource_mut::<Match>();
         for newcomer in newcomers {
             if current.roster.iter().all(|entry| entry.player != newcomer.player) {
+                self.awaited.insert(PlayerId(newcomer.player), until);
                 current.roster.push(newcomer);
             }
         }
+    }
+
+    /// Whoever has a seat and has not come yet is waited for as long as for one who was lost.
+    fn await_the_missing(&mut self, now: Time) {
+        let until = self.held_until(now);
+        let roster = &self.world.resource::<Match>().roster;
+        let here = |id: &PlayerId| self.players.iter().any(|player| player.id == *id);
+        let missing = roster.iter().map(|entry| PlayerId(entry.player)).filter(|id| !here(id));
+        self.awaited = missing.map(|id| (id, until)).collect();
     }
 
     /// A player is gone for good: where the match gets others, the seat is another's from now on.
@@ -212,6 +223,7 @@ impl<G: ServerGame> Room<G> {
         current.phase = Phase::Running;
         current.started_at = Some(tick);
         current.ends_at = ends_at;
+        self.await_the_missing(now);
         self.world.write_message(MatchStarted);
     }
 

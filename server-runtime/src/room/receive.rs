@@ -101,6 +101,7 @@ impl<G: ServerGame> Room<G> {
     fn sit_down(&mut self, now: Time, client: ClientId, seat: &Seat) {
         let id = PlayerId(seat.player);
         self.despawn_if_departed(id);
+        self.awaited.remove(&id);
         let player = self.players.seat(id, &seat.name, seat.team);
         let before = player.state;
         player.connect(client, now);
@@ -143,12 +144,11 @@ impl<G: ServerGame> Room<G> {
     fn lose(&mut self, now: Time, client: ClientId, reason: DisconnectReason) {
         self.early.retain(|early| early.client != client);
         let Some(id) = self.players.unlink(client) else { return };
-        let seat_hold_us = self.seat_hold_us;
+        let until = self.held_until(now);
         let Some(player) = self.players.get_mut(id).filter(|player| player.client() == Some(client)) else {
             return;
         };
         let by_choice = matches!(reason, DisconnectReason::ByPeer);
-        let until = Time::from_micros(now.as_micros() + seat_hold_us);
         player.disconnect(if by_choice { SeatState::Left } else { SeatState::Held { until } });
         if by_choice {
             self.players.note_left(id);
@@ -165,7 +165,16 @@ impl<G: ServerGame> Room<G> {
         self.world.write_message(PlayerDropped { player: id });
     }
 
+    /// Until when a seat is held whose player is not there from `now` on.
+    pub(super) fn held_until(&self, now: Time) -> Time {
+        Time::from_micros(now.as_micros() + self.seat_hold_us)
+    }
+
     fn release_held_seats(&mut self, now: Time) {
+        while let Some(id) = self.awaited.iter().find(|(_, until)| **until <= now).map(|(id, _)| *id) {
+            self.awaited.remove(&id);
+            self.vacate(id);
+        }
         for player in self.players.iter_mut() {
             if matches!(player.state, SeatState::Held { until } if until <= now) {
                 player.state = SeatState::Left;
