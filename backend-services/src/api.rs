@@ -268,6 +268,9 @@ pub struct MatchAddress {
     pub connect_token: String,
     /// Seconds until the token no longer opens a connection.
     pub expires_in_s: u64,
+    /// The match runs already, and somebody who left it for good has left this seat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filled: bool,
 }
 
 /// `GET /v1/leaderboards`
@@ -392,5 +395,5 @@ redacted! {
     RefreshRequest {}
     Session { player_id, display_name, expires_in_s }
     Ticket { ticket_id, status, waited_ms, estimate_ms, reason, ready_check, matched }
-    MatchAddress { match_id, server_address, websocket_url, expires_in_s }
+    MatchAddress { match_id, server_address, websocket_url, expires_in_s, filled }
 }

@@ -93,6 +93,10 @@ pub struct Args {
     /// Redis for the boards' ranks.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", requires = "database_url")]
     pub redis_url: Option<Secret>,
+    /// Threads that answer requests; half of the machine's cores unless given, since stores and network want theirs, and
+    /// since fewer threads wake each other less.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// Connections to Postgres at most.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
@@ -143,6 +147,19 @@ pub struct Args {
     /// Players in a team, of which a match has --match-size / N; parties are at most as large.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     pub team_size: u16,
+    /// Regions that players measure and matches are played in, in commas; nobody's way matters unless given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub regions: Vec<String>,
+    /// The longest round trip to a match's region, milliseconds, while a ticket is fresh.
+    #[arg(long, default_value_t = 150, value_name = "MS", value_parser = clap::value_parser!(u16).range(1..=2000))]
+    pub region_ms: u16,
+    /// Seconds of waiting after which any way will do.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
+    pub region_any_after: f64,
+    /// A running match that has lost a player gets another one while at least so many seconds are left; never unless
+    /// given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub backfill_left: Option<f64>,
     /// Seconds that the players of a match have to say that they are ready; nobody is asked unless given.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub ready_check: Option<f64>,
@@ -261,13 +278,31 @@ impl Args {
         let teams = usize::from(self.match_size) / team;
         let mut rules = ModeRules::new("arena", teams, team, self.rating_window.min(1e6));
         rules.ready_check_s = self.ready_check;
+        rules.backfill_left_s = self.backfill_left.map(|left| left.min(86_400.0));
         rules.skill_gap_per_s = self.rating_widening.min(1e6);
         if let Some(least) = self.min_match_size {
             let (after_s, teams_min) =
                 (self.min_match_after.min(86_400.0), Some(usize::from(least).div_ceil(team)));
             rules.expansion.push(Step { after_s, teams_min, ..Step::default() });
         }
+        if !self.regions.is_empty() {
+            rules.regions.clone_from(&self.regions);
+            rules.latency_ms = self.region_ms;
+            let after_s = self.region_any_after.min(86_400.0);
+            rules.expansion.push(Step {
+                after_s,
+                latency_ms: Some(matching::LATENCY_MAX_MS),
+                ..Step::default()
+            });
+            rules.expansion.sort_by(|one, other| one.after_s.total_cmp(&other.after_s));
+        }
         rules
+    }
+
+    /// Threads that answer requests.
+    pub fn workers(&self) -> usize {
+        let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        self.threads.map_or_else(half, usize::from)
     }
 
     /// Limits for log-ins and for everything.
@@ -358,6 +393,26 @@ mod tests {
             assert!(fault.contains(expected), "{line}: {fault}");
             assert!(!fault.contains('\n') && !fault.contains(&key), "{fault}");
         }
+    }
+
+    #[test]
+    fn regions_and_backfill_are_rules_too() {
+        let line = "--role accounts --regions eu,us --region-ms 80 --region-any-after 5 --backfill-left 20 \
+            --min-match-size 4 --min-match-after 9";
+        let Ok(Wanted::Run(args)) = read(line) else { panic!("these flags are right") };
+        let rules = args.rules().expect("sound").modes.remove(0);
+        assert_eq!((rules.regions.len(), rules.backfill_left_s), (2, Some(20.0)));
+        assert_eq!(
+            (rules.limits(4000).latency_ms, rules.limits(5000).latency_ms),
+            (80, matching::LATENCY_MAX_MS)
+        );
+        assert_eq!((rules.limits(8000).teams_min, rules.limits(9000).teams_min), (8, 4));
+        let Ok(Wanted::Run(plain)) = read("--role accounts --threads 3") else {
+            panic!("these flags are right")
+        };
+        assert_eq!(plain.workers(), 3);
+        let rules = plain.rules().expect("sound").modes.remove(0);
+        assert!(rules.regions.is_empty() && rules.backfill_left_s.is_none());
     }
 
     #[test]

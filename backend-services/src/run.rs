@@ -65,7 +65,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()>
         }
     };
     telemetry::start_logs(args.log_json);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(args.workers()).enable_all().build()?;
     let ended = runtime.block_on(serve(&args));
     // A store thread that hangs must not keep a process alive that has answered its last request.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -89,6 +89,7 @@ async fn a_seat_changes_hands(front: &Backend, back: &Backend, allocator: &FakeA
     let matched = poll(front, &three[2], &third, 10_000).await;
     let place = matched.matched.expect("a place");
     assert_eq!((&place.match_id, &place.server_address), (&placed[0].match_id, &placed[0].server_address));
+    assert_eq!((placed[0].filled, place.filled), (false, true), "who comes to a running match is told so");
     // Again changes nothing.
     assert_eq!(rpc.backfill(wish(&sheet, &[gone], &[stays, new], 0)).await, told);
     assert!(!rpc.cancel_backfill(sheet["match_id"].as_str().expect("text")).await);

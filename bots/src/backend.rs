@@ -3,11 +3,12 @@
 //! A call that meets a backend which is down is tried again with growing pauses for as long as the caller's patience
 //! lasts: a restart of the backend must cost a player nothing but time.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use backend_services::api::{
-    Board, LoginRequest, MatchAddress, MatchOutcome, Party, PartyJoin, PartyRequest, PartyTicketRequest,
-    ReadyAnswer, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
+    Board, LoginRequest, MatchAddress, MatchOutcome, Party, PartyHeartbeat, PartyJoin, PartyRequest,
+    PartyTicketRequest, ReadyAnswer, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
 };
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -89,9 +90,15 @@ impl Backend {
         self.call(Method::POST, "/v1/auth/refresh", None, Some(request), Duration::ZERO).await
     }
 
-    /// Queues for a match.
-    pub async fn queue(&self, token: &str, mode: &str) -> Result<Ticket, BackendError> {
-        let request = TicketRequest { mode: mode.to_owned(), ..TicketRequest::default() };
+    /// Queues for a match; `latencies` are the player's round trips to regions, milliseconds.
+    pub async fn queue(
+        &self,
+        token: &str,
+        mode: &str,
+        latencies: &BTreeMap<String, u16>,
+    ) -> Result<Ticket, BackendError> {
+        let (mode, latencies) = (mode.to_owned(), latencies.clone());
+        let request = TicketRequest { mode, latencies, ..TicketRequest::default() };
         self.call(Method::POST, "/v1/matchmaking/tickets", Some(token), Some(&request), Duration::ZERO).await
     }
 
@@ -130,6 +137,17 @@ impl Backend {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells the party what the player has measured.
+    pub async fn tell_latencies(
+        &self,
+        token: &str,
+        latencies: &BTreeMap<String, u16>,
+    ) -> Result<Party, BackendError> {
+        let request = PartyHeartbeat { latencies: Some(latencies.clone()), ..PartyHeartbeat::default() };
+        let path = "/v1/parties/me/heartbeat";
+        self.call(Method::POST, path, Some(token), Some(&request), Duration::ZERO).await
     }
 
     /// Queues the party that the player leads.

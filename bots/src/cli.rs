@@ -71,6 +71,12 @@ pub struct DemoArgs {
     /// Ticks a second of the game servers.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(10..=128))]
     pub tick_rate: u16,
+    /// Players of a hundred who leave in the middle of a match (who came with another stays).
+    #[arg(long, default_value_t = 8, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub leavers: u8,
+    /// Leave the seats of those who left empty, instead of filling them while a third of the match is left.
+    #[arg(long)]
+    pub no_backfill: bool,
     /// Warm servers beyond those in use.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub warm: u32,

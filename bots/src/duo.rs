@@ -69,6 +69,9 @@ pub(crate) async fn meet(bot: &mut Bot, index: u32, duos: &Duos) -> Result<(), B
         _ => return Ok(()),
     }
     bot.mate = Some(Mate::default());
+    if !bot.latencies.is_empty() {
+        bot.backend.tell_latencies(&bot.session.access_token, &bot.latencies).await?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! server that dies in the middle of a match. The bot notes it and goes on, as a player would.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -14,10 +14,12 @@ use backend_services::api::{
     LoginRequest, MatchAddress, OutcomeStatus, RefreshRequest, RegisterRequest, Session, TicketStatus,
 };
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use netcode_sim::Profile;
 use tokio::sync::watch;
 
 use crate::{
     backend::{Backend, BackendError},
+    beacon::{self, Region},
     duo::{self, Duos, Mate},
     report::Gathered,
     swarm::{Ending, Engine, Outcome},
@@ -40,21 +42,51 @@ pub struct Shared {
     finished: Mutex<HashSet<String>>,
     /// Set once the run is over: finish nothing new.
     pub stop: watch::Receiver<bool>,
-    /// The matchmaking mode to queue for.
+    habits: Habits,
+}
+
+/// How the bots of a run come and go.
+#[derive(Debug)]
+pub struct Habits {
+    /// The matchmaking mode that they queue for.
     pub mode: String,
     /// Bots that play as parties of two, where the mode has teams for them.
     pub duos: Option<Duos>,
+    /// Regions that they measure before they queue.
+    pub regions: Vec<Region>,
+    /// The network that they are on.
+    pub path: Profile,
+    /// How some of them leave in the middle of a match.
+    pub leaving: Option<Leaving>,
+    /// Of what is drawn for them.
+    pub seed: u64,
+}
+
+/// Players who leave in the middle of a match; who came with another does not.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    /// The share of stays, 0 to 1.
+    pub share: f64,
+    /// They leave after 20 to 60 % of this.
+    pub match_length: Duration,
+}
+
+impl Habits {
+    /// Of bots on this network that play every match of the arena alone and to its end.
+    pub fn of(path: Profile, seed: u64) -> Self {
+        let (duos, regions, leaving) = (None, Vec::new(), None);
+        Self { mode: "arena".to_owned(), duos, regions, path, leaving, seed }
+    }
 }
 
 impl Shared {
-    /// A run that ends when `stop` turns true; with `duos`, some of its bots play as parties of two.
-    pub fn new(mode: &str, duos: Option<Duos>, stop: watch::Receiver<bool>) -> Arc<Self> {
+    /// A run that ends when `stop` turns true.
+    pub fn new(habits: Habits, stop: watch::Receiver<bool>) -> Arc<Self> {
         Arc::new(Self {
             gathered: Mutex::new(Gathered::new()),
             finished: Mutex::new(HashSet::new()),
             stop,
-            mode: mode.to_owned(),
-            duos,
+            habits,
         })
     }
 
@@ -101,6 +133,9 @@ pub(crate) struct Bot {
     pub(crate) session: Session,
     /// Its party of two, while it has one.
     pub(crate) mate: Option<Mate>,
+    /// Its round trips to regions, milliseconds.
+    pub(crate) latencies: BTreeMap<String, u16>,
+    random: fastrand::Rng,
 }
 
 /// Lives bot number `index` until the run is over.
@@ -113,10 +148,11 @@ pub async fn live(
     engine: Arc<Engine>,
     shared: Arc<Shared>,
 ) -> Result<(), BackendError> {
-    let mut bot = Bot::create(index, backend).await?;
+    let mut bot = Bot::create(index, backend, shared.habits.seed).await?;
     shared.gathered().players += 1;
     let mut stop = shared.stop.clone();
-    if let Some(duos) = &shared.duos {
+    bot.measure(&shared).await;
+    if let Some(duos) = &shared.habits.duos {
         tokio::select! {
             met = duo::meet(&mut bot, index, duos) => met?,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -124,7 +160,7 @@ pub async fn live(
     }
     while !shared.stopped() {
         let found = tokio::select! {
-            found = bot.find_match(&shared.mode) => found?,
+            found = bot.find_match(&shared.habits.mode) => found?,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         if let Some((assignment, waited)) = found {
@@ -137,7 +173,7 @@ pub async fn live(
 
 impl Bot {
     /// Registers a guest and logs it in: two calls, as a game's first start and its second would make.
-    async fn create(index: u32, backend: Backend) -> Result<Self, BackendError> {
+    async fn create(index: u32, backend: Backend, seed: u64) -> Result<Self, BackendError> {
         let mut secret = [0_u8; 32];
         fill_random(&mut secret);
         let credentials = LoginRequest { device_secret: BASE64URL_NOPAD.encode(&secret) };
@@ -152,7 +188,24 @@ impl Bot {
             Err(error) => return Err(error),
         }
         let session = backend.login(&credentials).await?;
-        Ok(Self { backend, credentials, session, mate: None })
+        let random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(u64::from(index)));
+        Ok(Self { backend, credentials, session, mate: None, latencies: BTreeMap::new(), random })
+    }
+
+    /// Measures how far each region is, as a client does before it queues.
+    async fn measure(&mut self, shared: &Shared) {
+        let habits = &shared.habits;
+        self.latencies = beacon::measure(&habits.regions, habits.path, self.random.u64(..)).await;
+        for ms in self.latencies.values() {
+            shared.gathered().measured(*ms);
+        }
+    }
+
+    /// After how long in the match it leaves, if it does.
+    fn patience(&mut self, shared: &Shared) -> Option<Duration> {
+        let leaving = shared.habits.leaving.filter(|_| self.mate.is_none())?;
+        let part = 0.2 + 0.4 * self.random.f64();
+        (self.random.f64() < leaving.share).then(|| leaving.match_length.mul_f64(part))
     }
 
     async fn play(
@@ -170,7 +223,9 @@ impl Bot {
             .decode(assignment.connect_token.as_bytes())
             .map_err(|e| BackendError::OutOfContract(format!("connect token: {e}")))?;
         let present = self.mate.as_ref().map(|_| duo::stay_present(&self.backend, &self.session));
-        let outcome = engine.play(token, assignment.websocket_url.clone()).await;
+        let patience = self.patience(shared);
+        shared.gathered().seats_filled += u64::from(assignment.filled);
+        let outcome = engine.play(token, assignment.websocket_url.clone(), patience).await;
         if let Some(present) = present {
             present.abort();
             shared.gathered().stays_in_party += 1;
@@ -181,7 +236,9 @@ impl Bot {
                 shared.match_finished(&assignment.match_id);
                 self.hear(&assignment.match_id, shared).await?;
             }
-            Ending::Left => {}
+            Ending::Left => {
+                shared.gathered().left_early += u64::from(patience.is_some() && !shared.stopped());
+            }
             Ending::Lost(reason) => {
                 tracing::info!(match_id = assignment.match_id, reason, "lost the server; back to the queue");
                 tokio::time::sleep(AGAIN_AFTER).await;
@@ -210,7 +267,7 @@ impl Bot {
         let queued = if self.mate.is_some() {
             duo::queue(self, mode).await
         } else {
-            let ticket = self.backend.queue(&self.session.access_token, mode).await;
+            let ticket = self.backend.queue(&self.session.access_token, mode, &self.latencies).await;
             ticket.map(|ticket| Some(ticket.ticket_id))
         };
         match queued {

@@ -6,6 +6,7 @@
 //!   simulated network.
 //! - [`journey`]: one bot's life: register, log in, queue, play, hear the result, queue again.
 //! - [`duo`]: bots that play as parties of two.
+//! - [`beacon`]: how far a region is.
 //! - [`backend`]: the REST calls of that life.
 //! - [`outcomes`]: what the players were told of their matches, summed.
 //! - [`report`]: the figures, the table and the JSON.
@@ -16,6 +17,7 @@
 //! services through their public REST.
 
 pub mod backend;
+pub mod beacon;
 pub mod cli;
 pub mod demo;
 pub mod duo;

@@ -105,6 +105,12 @@ pub struct Gathered {
     pub players: u64,
     /// Stays of players who came as a party.
     pub stays_in_party: u64,
+    /// Players who left a match that went on.
+    pub left_early: u64,
+    /// Seats of running matches that somebody else had left, and that were given to a player.
+    pub seats_filled: u64,
+    /// Round trips to regions that players measured before they queued, milliseconds.
+    pub region_ms: Distribution,
     /// Sum over players' stays.
     pub stay: Stay,
     /// Time of a server tick, microseconds, over all servers.
@@ -128,6 +134,9 @@ impl Gathered {
             matches_played: 0,
             players: 0,
             stays_in_party: 0,
+            left_early: 0,
+            seats_filled: 0,
+            region_ms: distribution(),
             stay: Stay::new(),
             tick_us: distribution(),
             queue_wait_ms: distribution(),
@@ -136,6 +145,11 @@ impl Gathered {
             leaderboard: Vec::new(),
             incidents: Vec::new(),
         }
+    }
+
+    /// Notes how far a player measured a region to be.
+    pub fn measured(&mut self, ms: u16) {
+        self.region_ms.record(u64::from(ms)).expect("distributions of this module grow as needed");
     }
 
     /// Turns what was gathered into figures. `ran` is the wall time of the run.
@@ -153,6 +167,9 @@ impl Gathered {
             matches_played: self.matches_played,
             players: self.players,
             stays_in_party: self.stays_in_party,
+            left_early: self.left_early,
+            seats_filled: self.seats_filled,
+            region_p50_ms: quantile(&self.region_ms, 0.50, 1.0),
             player_minutes: round(self.stay.connected_s / 60.0),
             tick_p50_ms: quantile(&self.tick_us, 0.50, 1000.0),
             tick_p99_ms: quantile(&self.tick_us, 0.99, 1000.0),
@@ -196,6 +213,12 @@ pub struct Figures {
     pub players: u64,
     /// Times that a player came to a match as one of a party.
     pub stays_in_party: u64,
+    /// Times that a player left a match that went on.
+    pub left_early: u64,
+    /// Seats of running matches that others had left and that were filled.
+    pub seats_filled: u64,
+    /// Round trip to a region as players measured it before they queued, median.
+    pub region_p50_ms: Option<f64>,
     /// Sum of the players' connected time.
     pub player_minutes: f64,
     /// Server tick, median over all ticks of all servers.
@@ -255,6 +278,9 @@ impl Figures {
             ("matches played", self.matches_played.to_string()),
             ("players", self.players.to_string()),
             ("came as a party", self.stays_in_party.to_string()),
+            ("left a match that went on", self.left_early.to_string()),
+            ("seats filled in running matches", self.seats_filled.to_string()),
+            ("region measured p50", ms(self.region_p50_ms)),
             ("time connected, all players", format!("{:.1} min", self.player_minutes)),
             (
                 "server tick p50 / p99 / max",

@@ -24,7 +24,8 @@ fn in_state(servers: &[Value], state: &str) -> usize {
 /// strength.
 #[test]
 fn a_killed_server_costs_its_match_and_nothing_else() {
-    let mut run = Run::start(&["--bots", "16", "--match-seconds", "12", "--for", "45s"]);
+    let args = ["--bots", "16", "--match-seconds", "12", "--for", "45s", "--leavers", "0"];
+    let mut run = Run::start(&args);
     run.line("live view", START);
     wait("two matches", START, || in_state(&servers(&run), "Allocated") == 2);
     let before = find(run.pid(), "arena-server");
@@ -66,7 +67,7 @@ fn a_killed_backend_forgets_nothing() {
 /// The fleet dies by SIGKILL: its servers see it and leave, it is started again with new ones, and players play on.
 #[test]
 fn a_killed_fleet_is_started_again_with_new_servers() {
-    let mut run = Run::start(&["--bots", "8", "--match-seconds", "8", "--for", "40s"]);
+    let mut run = Run::start(&["--bots", "8", "--match-seconds", "8", "--for", "40s", "--leavers", "0"]);
     run.line("live view", START);
     wait("a match", START, || in_state(&servers(&run), "Allocated") == 1);
     let before: BTreeSet<u32> = find(run.pid(), "arena-server").into_iter().collect();

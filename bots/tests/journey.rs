@@ -41,6 +41,25 @@ fn bots_are_matched_play_and_are_ranked() {
     assert!(run.said().contains("leaderboard"), "the table is printed too: {}", run.said());
 }
 
+/// Somebody waits while a match runs, and half of its players leave it: their seats are filled, and the match is played
+/// to its end by others. With `--no-backfill` the seats stay empty.
+#[test]
+fn seats_of_those_who_leave_are_filled() {
+    let args =
+        ["--bots", "7", "--match-size", "4", "--match-seconds", "20", "--for", "45s", "--leavers", "50"];
+    for (extra, filled) in [(&[][..], true), (&["--no-backfill"][..], false)] {
+        let mut run = Run::start(&[&args[..], extra].concat());
+        let status = run.end(Duration::from_secs(90));
+        assert!(status.success(), "{status}: {}", run.said());
+        let figures = run.figures();
+        let number = |name: &str| figures[name].as_f64().unwrap_or_else(|| panic!("{name}: {figures:#}"));
+        assert!(number("left_early") >= 1.0, "{figures:#}");
+        assert_eq!(number("seats_filled") >= 1.0, filled, "{figures:#}");
+        assert_eq!(number("disconnects"), 0.0, "{figures:#}");
+        assert!((50.0..150.0).contains(&number("region_p50_ms")), "60 ms of simulated network: {figures:#}");
+    }
+}
+
 /// Own movement on a network that loses nothing and never varies is predicted exactly.
 #[test]
 fn without_loss_own_movement_is_never_mispredicted() {

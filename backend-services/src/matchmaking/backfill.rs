@@ -162,7 +162,7 @@ impl Matchmaker {
         match state {
             State::Offered(_) if !news => {
                 let address = running.address.clone();
-                let to = [(id, State::Matched { id: wish.id, address, team: 0 })];
+                let to = [(id, State::Matched { id: wish.id, address, team: 0, filled: false })];
                 queue.shift(&to, &[state], None).await?;
                 return Ok(true);
             }

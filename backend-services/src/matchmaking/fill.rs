@@ -139,7 +139,7 @@ async fn place(
         let Some(first) = entry.record.player_ids().next() else { continue };
         let Some((live, team)) = matchmaker.db.live_match_of(first).await? else { continue };
         let address = live.address.unwrap_or_default();
-        let to = [(entry.record.ticket_id(), State::Matched { id, address, team })];
+        let to = [(entry.record.ticket_id(), State::Matched { id, address, team, filled: true })];
         if matchmaker.desk.queue().shift(&to, &[State::Starting(commit)], None).await? == Shifted::Done {
             let waited = super::desk::millis(UnixMs::now()).since(entry.record.queued);
             metrics::histogram!("matchmaking_wait_seconds").record(waited as f64 / 1000.0);

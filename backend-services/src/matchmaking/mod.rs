@@ -66,6 +66,8 @@ pub struct Place {
     pub connect_token: String,
     /// When the token stops working.
     pub token_expires: Instant,
+    /// The match ran already when the player was given a seat in it.
+    pub filled: bool,
 }
 
 /// A ticket as its player sees it.
@@ -340,7 +342,13 @@ impl Matchmaker {
             ApiError::unavailable("no_connect_token", "no connect token could be made")
         })?;
         let token_expires = Instant::now() + self.minter.lifetime;
-        Ok(Place { id: sitting.id, address: address.to_string(), connect_token, token_expires })
+        Ok(Place {
+            id: sitting.id,
+            address: address.to_string(),
+            connect_token,
+            token_expires,
+            filled: false,
+        })
     }
 
     /// The ticket, if it is this player's: as this node knows it while it waits, else as the queue does.
@@ -412,11 +420,11 @@ impl Matchmaker {
 
     /// The player's place, with a fresh connect token.
     fn seat(&self, player: PlayerId, entry: &Entry) -> Result<Option<Place>, ApiError> {
-        let State::Matched { id, address, team } = &entry.state else { return Ok(None) };
+        let State::Matched { id, address, team, filled } = &entry.state else { return Ok(None) };
         let member = entry.record.members.iter().find(|member| member.player == player.as_u64());
         let (Some(member), Ok(address)) = (member, address.parse()) else { return Ok(None) };
         let sitting = Sitting { id: *id, player, display_name: &member.name, team: *team, mu: member.mu };
-        self.place(&sitting, address).map(Some)
+        self.place(&sitting, address).map(|place| Some(Place { filled: *filled, ..place }))
     }
 }
 

@@ -309,6 +309,7 @@ fn render_place(app: &App, place: &Place) -> MatchAddress {
         websocket_url: app.browser_url().map(|url| url.of(&place.address)),
         connect_token: place.connect_token.clone(),
         expires_in_s: place.token_expires.saturating_duration_since(Instant::now()).as_secs(),
+        filled: place.filled,
     }
 }
 

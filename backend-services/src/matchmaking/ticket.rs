@@ -164,6 +164,8 @@ pub enum State {
         address: String,
         /// Which team.
         team: u8,
+        /// It ran already: somebody else's seat, given up for good.
+        filled: bool,
     },
     /// A player took it back.
     Cancelled,
@@ -219,7 +221,10 @@ impl State {
             Self::Asked(asked) => asked.to_text(),
             Self::Starting(id) => format!("starting {id}"),
             Self::Offered(id) => format!("offered {id}"),
-            Self::Matched { id, address, team } => format!("matched {id} {address} {team}"),
+            Self::Matched { id, address, team, filled } => {
+                let filled = if *filled { " filled" } else { "" };
+                format!("matched {id} {address} {team}{filled}")
+            }
             Self::Cancelled => "cancelled".to_owned(),
             Self::Expired => "expired".to_owned(),
             Self::NotReady(NotReady::Declined(player)) => format!("unready {player}"),
@@ -241,6 +246,7 @@ impl State {
                 id: words.next()?.parse().ok()?,
                 address: words.next()?.to_owned(),
                 team: words.next()?.parse().ok()?,
+                filled: words.next() == Some("filled"),
             },
             "cancelled" => Self::Cancelled,
             "expired" => Self::Expired,
@@ -281,7 +287,7 @@ mod tests {
     #[test]
     fn states_survive_their_text_form() {
         let id = MatchId::random();
-        let matched = State::Matched { id, address: "127.0.0.1:7000".to_owned(), team: 3 };
+        let matched = |filled| State::Matched { id, address: "127.0.0.1:7000".to_owned(), team: 3, filled };
         let deadline = UnixMs(1_800_000_000_000);
         let asked = |region: Option<&str>| {
             let region = region.map(str::to_owned);
@@ -296,7 +302,8 @@ mod tests {
             asked(Some("north west 2")),
             State::Starting(id),
             State::Offered(id),
-            matched,
+            matched(false),
+            matched(true),
             State::Expired,
             State::NotReady(NotReady::Silent),
             State::NotReady(NotReady::Declined(player)),

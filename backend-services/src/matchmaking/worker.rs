@@ -283,10 +283,12 @@ impl Worker {
             && live.state == MatchState::Running
         {
             let address = live.address.unwrap_or_else(|| "-".to_owned());
-            return Ok(State::Matched { id: live.id, address, team });
+            return Ok(State::Matched { id: live.id, address, team, filled: live.id != id });
         }
         Ok(match db.match_state(id).await? {
-            Some(MatchState::Finished) => State::Matched { id, address: "-".to_owned(), team: 0 },
+            Some(MatchState::Finished) => {
+                State::Matched { id, address: "-".to_owned(), team: 0, filled: false }
+            }
             _ => State::Queued,
         })
     }
@@ -422,7 +424,7 @@ async fn try_start(
     let matched = |entry: &Entry| {
         let own = seats.iter().find(|seat| entry.record.has(seat.player));
         let team = own.map_or(0, |seat| seat.team);
-        (entry.record.ticket_id(), State::Matched { id, address: address.clone(), team })
+        (entry.record.ticket_id(), State::Matched { id, address: address.clone(), team, filled: false })
     };
     let to: Vec<(TicketId, State)> = entries.iter().map(matched).collect();
     match matchmaker.desk.queue().shift(&to, &[State::Starting(id)], None).await? {

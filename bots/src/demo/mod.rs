@@ -24,9 +24,10 @@ use tokio::{sync::watch, task::JoinSet};
 use self::stack::Stack;
 use crate::{
     backend::Backend,
+    beacon::{self, Region},
     cli::DemoArgs,
     duo::Duos,
-    journey::{self, Shared},
+    journey::{self, Habits, Leaving, Shared},
     report::{Gathered, Row},
     swarm::{self, Engine},
 };
@@ -71,7 +72,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
 
     let engine = Arc::new(Engine::start(1, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
-    let shared = Shared::new("arena", (args.team_size() == 2).then(Duos::default), stop);
+    let shared = Shared::new(habits(args).await?, stop);
     let mut bots = JoinSet::new();
     let outcome = play(args, &stack, &engine, &shared, &mut bots, &progress, &mut interrupt).await;
 
@@ -90,6 +91,19 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let figures = shared.gathered().figures(started.elapsed());
     println!("\n{}", figures.table());
     swarm::write_json(args.json.as_deref(), &figures)
+}
+
+/// How the demo's bots come and go.
+async fn habits(args: &DemoArgs) -> anyhow::Result<Habits> {
+    let local = Region { name: recipes::REGION.to_owned(), beacon: beacon::serve().await? };
+    let match_length = Duration::from_secs(u64::from(args.match_seconds));
+    let leaving = Leaving { share: f64::from(args.leavers) / 100.0, match_length };
+    Ok(Habits {
+        duos: (args.team_size() == 2).then(Duos::default),
+        regions: vec![local],
+        leaving: Some(leaving),
+        ..Habits::of(args.profile.path, args.seed)
+    })
 }
 
 /// Starts the bots and lets them play until the time is up or somebody presses Ctrl-C.

@@ -12,6 +12,10 @@ use crate::{cli::DemoArgs, role::Role};
 
 /// How long players have to say that they are ready; bots say it at once, but for those who have just lost a server.
 const READY_CHECK_S: u32 = 5;
+/// The only region: this machine, as far away as the simulated network makes it.
+pub(super) const REGION: &str = "local";
+/// A seat that was left is filled while so much of the match is left.
+const BACKFILL_LEFT: f64 = 1.0 / 3.0;
 /// A local server is up in a second; a slow machine takes two.
 const SERVER_START_S: u32 = 2;
 /// How often the fleet asks for its size. A cluster asks every 30 s, and keeps more servers for it.
@@ -59,11 +63,15 @@ pub(super) fn backend_recipe(
         ("--match-seconds", args.match_seconds.to_string()),
         ("--team-size", args.team_size().to_string()),
         ("--ready-check", READY_CHECK_S.to_string()),
+        ("--regions", REGION.to_owned()),
     ]);
+    let left = f64::from(args.match_seconds) * BACKFILL_LEFT;
+    let backfill = (!args.no_backfill).then(|| format!("--backfill-left={left:.1}"));
     // Servers take WebSockets at the number of their UDP port.
     let browsers = (args.transport == Transport::WebSocket).then_some("--websocket-url=ws://{address}/");
     let args = flags
         .chain([Some("--exit-with-parent"), browsers].into_iter().flatten().map(OsString::from))
+        .chain(backfill.map(OsString::from))
         .collect();
     Recipe { role: Role::Backend, args, env: secrets.env(), logs: state.to_owned() }
 }

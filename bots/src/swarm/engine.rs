@@ -60,13 +60,18 @@ impl Engine {
         Ok(Self { threads, next: AtomicUsize::new(0), transport, seed })
     }
 
-    /// Connects with `token` and plays until the match is over, the server is lost, or everybody leaves. A WebSocket
-    /// goes to `websocket_url`; without one, to the server that the token names.
-    pub async fn play(&self, token: Vec<u8>, websocket_url: Option<String>) -> Outcome {
+    /// Connects with `token` and plays until the match is over, the server is lost, everybody leaves, or the player has
+    /// had enough. A WebSocket goes to `websocket_url`; without one, to the server that the token names.
+    pub async fn play(
+        &self,
+        token: Vec<u8>,
+        websocket_url: Option<String>,
+        leave_after: Option<Duration>,
+    ) -> Outcome {
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(index as u64);
         let (transport, runtime) = (self.transport, Handle::current());
-        let spec = PlayerSpec { token, transport, websocket_url, runtime, seed };
+        let spec = PlayerSpec { token, transport, websocket_url, runtime, seed, leave_after };
         let (sender, receiver) = oneshot::channel();
         let worker = &self.threads[index % self.threads.len()];
         worker.order(Order::Play(spec, sender));

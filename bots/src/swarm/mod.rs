@@ -22,7 +22,13 @@ pub use self::{
     engine::Engine,
     player::{Ending, Outcome},
 };
-use crate::{backend::Backend, cli::SwarmArgs, duo::Duos, journey, journey::Shared};
+use crate::{
+    backend::Backend,
+    cli::SwarmArgs,
+    duo::Duos,
+    journey,
+    journey::{Habits, Shared},
+};
 
 /// How long a minted token may be used to connect.
 const TOKEN_LIFE_S: u64 = 60;
@@ -40,7 +46,9 @@ async fn swarm(args: &SwarmArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let engine = Arc::new(Engine::start(args.threads, args.profile.path, args.transport, args.seed)?);
     let (stop_all, stop) = watch::channel(false);
-    let shared = Shared::new("arena", args.parties.then(Duos::default), stop);
+    let habits =
+        Habits { duos: args.parties.then(Duos::default), ..Habits::of(args.profile.path, args.seed) };
+    let shared = Shared::new(habits, stop);
     let key = match (&args.server, &args.key) {
         (Some(_), Some(key)) => Some(Key::from_hex(key).context("--key must be 64 hex digits")?),
         (Some(_), None) => {
@@ -97,7 +105,7 @@ fn spawn_bot(
         shared.gathered().players += 1;
         let websocket_url = args.websocket_url.clone();
         bots.spawn(async move {
-            let outcome = engine.play(token, websocket_url).await;
+            let outcome = engine.play(token, websocket_url, None).await;
             shared.stayed(&outcome);
             if let Ending::Lost(reason) = outcome.ending {
                 shared.incident(&format!("bot {index}: {reason}"));

@@ -39,6 +39,8 @@ pub(super) struct PlayerSpec {
     pub runtime: Handle,
     /// Seed of its weather and of its pilot.
     pub seed: u64,
+    /// It leaves after so long in the match; absent: it stays to the end.
+    pub leave_after: Option<Duration>,
 }
 
 /// How a stay ended.
@@ -76,6 +78,7 @@ pub(super) struct Player {
     joined: Option<Time>,
     next_sample: Time,
     leaving: Option<Time>,
+    leave_after: Option<Duration>,
     match_over: bool,
     trips: Vec<ReliableTrip>,
 }
@@ -108,6 +111,7 @@ impl Player {
             joined: None,
             next_sample: now,
             leaving: None,
+            leave_after: spec.leave_after,
             match_over: false,
             trips: Vec::new(),
         })
@@ -177,7 +181,11 @@ impl Player {
             return;
         }
         let joined = *self.joined.get_or_insert(now);
-        self.stay.connected_s = now.since(joined).as_secs_f64();
+        let stayed = now.since(joined);
+        self.stay.connected_s = stayed.as_secs_f64();
+        if self.leave_after.is_some_and(|after| stayed >= after) {
+            self.leave(now);
+        }
         self.next_sample = now + SAMPLE_EVERY;
         let stats = self.client.stats();
         record(&mut self.stay.rtt_us, stats.link.rtt_us);
