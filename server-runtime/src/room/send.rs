@@ -4,7 +4,7 @@
 use bevy_ecs::entity::Entity;
 use glam::Vec2;
 use netcode_proto::{ClientId, SendError, ServerSession, Transmit, channels};
-use netcode_snapshot::{Budget, Control, Feedback, NetId};
+use netcode_snapshot::{Budget, CodecChoice, Control, Feedback, NetId};
 use netcode_wire::Time;
 
 use super::interest::PRIORITY_OWN;
@@ -110,7 +110,12 @@ impl<G: ServerGame> Room<G> {
         };
         player.late_reported = late;
         let was_dense = player.view.is_dense();
-        player.view.choose(self.codec.choice(self.dense_clients, was_dense));
+        // A client of another build may lack the game's own predictors, which the dense codec needs on both sides.
+        let choice = match player.schema_described {
+            true => CodecChoice::Shared,
+            false => self.codec.choice(self.dense_clients, was_dense),
+        };
+        player.view.choose(choice);
         let shared = (&self.schema, &self.history, &mut self.bits);
         let stats = player.view.encode_parts(shared, &self.relevant, feedback, budget, &mut self.parts);
         self.dense_clients += usize::from(stats.dense && !was_dense);
