@@ -108,6 +108,10 @@ fn start(options: &ServerOptions) -> JoinHandle<Result<(), RunError>> {
 
 /// Asks the admin port; returns status line and body.
 fn http(port: u16, path: &str) -> (String, String) {
+    ask(port, "GET", path)
+}
+
+fn ask(port: u16, verb: &str, path: &str) -> (String, String) {
     let began = Instant::now();
     let mut stream = loop {
         match TcpStream::connect(("127.0.0.1", port)) {
@@ -116,7 +120,11 @@ fn http(port: u16, path: &str) -> (String, String) {
             Err(_) => std::thread::yield_now(),
         }
     };
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "{verb} {path} HTTP/1.1\r\ncontent-length: 0\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -310,7 +318,9 @@ fn a_result_outlives_its_server_in_the_spool() {
 
 #[test]
 fn the_admin_port_tells_and_the_live_view_moves() {
-    let options = ServerOptions { standalone: true, seconds: 3, ..options() };
+    let folder = tempfile::tempdir().unwrap();
+    let record_dir = Some(folder.path().join("recordings"));
+    let options = ServerOptions { standalone: true, seconds: 3, record_dir, ..options() };
     let server = start(&options);
     let port = options.admin_port;
     assert!(http(port, "/").1.contains("<canvas"), "the live view's page");
@@ -336,8 +346,28 @@ fn the_admin_port_tells_and_the_live_view_moves() {
     let told = status(port);
     assert_eq!((told.phase.as_str(), told.players_connected), ("running", 1));
     assert!(told.tick_p99_ms > 0.0 && told.players[0].rtt_ms > 0.0, "{told:?}");
+    let recordings = || -> Vec<std::path::PathBuf> {
+        let files = std::fs::read_dir(folder.path().join("recordings")).into_iter().flatten().flatten();
+        files
+            .map(|file| file.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "twrec"))
+            .collect()
+    };
+    assert_eq!(ask(port, "POST", "/recording").0, "HTTP/1.1 202 Accepted");
+    remote.play("recorded", |_| recordings().len() == 1);
     remote.play("sent home", |client| matches!(client.state(), ClientState::Disconnected(_)));
     server.join().unwrap().expect("a clean end");
+    // The one that was asked for and the one of the whole match, which is played again as it was.
+    let mut all: Vec<server_runtime::Recording> = Vec::new();
+    for path in recordings() {
+        all.push(server_runtime::Recording::parse(&std::fs::read(path).unwrap()).expect("sound"));
+    }
+    all.sort_by_key(server_runtime::Recording::last_tick);
+    assert_eq!(all.len(), 2);
+    let whole = Arc::new(all.pop().expect("two"));
+    assert!(all[0].last_tick() < whole.last_tick() && whole.last_tick() > 180);
+    let mut replay = server_runtime::Replay::new(walking(), whole).expect("of this game");
+    assert_eq!(replay.verify().expect("sound"), None);
 }
 
 /// A few pictures of the live view, with `player`'s lens.
