@@ -10,7 +10,7 @@ use netcode_token::Key;
 use crate::builder::{ServerBuilder, ServerGame};
 use crate::drive::{Clock, RunError};
 use crate::ops::Board;
-use crate::record::{FlatFrame, FrameReader, Moments, Recording, RecordingError};
+use crate::record::{FRAME_TICKS, FlatFrame, FrameReader, Moments, Recording, RecordingError, digest};
 use crate::room::{Room, TickPanic};
 
 /// Why a recording could not be played.
@@ -57,6 +57,8 @@ pub struct Place {
     pub recorded: Option<u32>,
     /// The quantised value that was simulated.
     pub simulated: Option<u32>,
+    /// The tick of the frame in which it shows: the first one that was kept from the difference on.
+    pub at: u32,
 }
 
 impl std::fmt::Display for Difference {
@@ -68,7 +70,8 @@ impl std::fmt::Display for Difference {
         let Place { entity, component, column, .. } = place;
         let dot = if column.is_empty() { "" } else { "." };
         let (recorded, simulated) = (value(place.recorded), value(place.simulated));
-        write!(f, "entity {entity}, {component}{dot}{column}: recorded {recorded}, simulated {simulated}")
+        write!(f, "entity {entity}, {component}{dot}{column}: recorded {recorded}, simulated {simulated}")?;
+        if place.at == self.tick { Ok(()) } else { write!(f, " at tick {}", place.at) }
     }
 }
 
@@ -107,22 +110,30 @@ impl<G: ServerGame> Replay<G> {
     /// # Errors
     /// The recording is malformed, or a system panicked.
     pub fn step(&mut self) -> Result<Option<Option<Difference>>, ReplayError> {
+        let Some((tick, same)) = self.simulate()? else { return Ok(None) };
+        Ok(Some(if same { None } else { Some(Difference { tick, place: self.place()? }) }))
+    }
+
+    /// Simulates the next tick; gives which it was and whether what changed in it is what was recorded.
+    fn simulate(&mut self) -> Result<Option<(u32, bool)>, ReplayError> {
         let Self { room, recording, moments, .. } = self;
         let Some(moment) = moments.next(recording)? else { return Ok(None) };
-        let (tick, digest) = (moment.tick, moment.digest);
+        let (tick, recorded) = (moment.tick, moment.digest);
         if tick != room.current_tick().next().0 {
             return Err(RecordingError::BeginsLate { tick }.into());
         }
         room.replay(moment)?;
+        Ok(Some((tick, room.frame().is_some_and(|frame| digest(frame) == recorded))))
+    }
+
+    /// Where the world differs from the recorded one, if the frame of this tick was kept.
+    fn place(&mut self) -> Result<Option<Place>, ReplayError> {
+        let Self { room, recording, frames, simulated, .. } = self;
+        let Some(recorded) = frames.at(recording, room.current_tick().0)? else { return Ok(None) };
         if let Some(frame) = room.frame() {
-            self.simulated.fill(frame);
+            simulated.fill(frame);
         }
-        if self.simulated.digest() == digest {
-            return Ok(Some(None));
-        }
-        let recorded = self.frames.at(&self.recording, tick)?;
-        let place = recorded.and_then(|recorded| place(&self.room, recorded, &self.simulated));
-        Ok(Some(Some(Difference { tick, place })))
+        Ok(place(room, recorded, simulated))
     }
 
     /// Simulates to the end, or to the first difference.
@@ -130,10 +141,19 @@ impl<G: ServerGame> Replay<G> {
     /// # Errors
     /// As [`Replay::step`].
     pub fn verify(&mut self) -> Result<Option<Difference>, ReplayError> {
-        while let Some(difference) = self.step()? {
-            if difference.is_some() {
-                return Ok(difference);
+        while let Some((tick, same)) = self.simulate()? {
+            if same {
+                continue;
             }
+            let mut place = self.place()?;
+            // On to the next frame that was kept; beyond it the worlds only part further.
+            for _ in 0..FRAME_TICKS {
+                if place.is_some() || self.simulate()?.is_none() {
+                    break;
+                }
+                place = self.place()?;
+            }
+            return Ok(Some(Difference { tick, place }));
         }
         Ok(None)
     }
@@ -172,6 +192,7 @@ fn place<G: ServerGame>(room: &Room<G>, recorded: &FlatFrame, simulated: &FlatFr
             column: field,
             recorded: value(recorded),
             simulated: value(simulated),
+            at: room.current_tick().0,
         })
     })
 }

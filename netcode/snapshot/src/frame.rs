@@ -216,12 +216,20 @@ impl Frame {
 
     /// Every component of every entity, in order: entities by id, their components by number.
     pub fn walk(&self) -> impl Iterator<Item = (NetId, ComponentId, &[u32])> + '_ {
-        self.rows.iter().flat_map(|row| {
-            let parts = self.parts_of(row).iter();
-            parts.map(|part| {
-                let values = &self.values[part.start as usize..][..part.len as usize];
-                (row.id, part.component, values)
-            })
+        self.rows.iter().flat_map(|row| self.walk_row(row))
+    }
+
+    /// [`Frame::walk`] over the entities that came or changed at this frame's tick.
+    pub fn walk_changed(&self) -> impl Iterator<Item = (NetId, ComponentId, &[u32])> + '_ {
+        let changed = self.rows.iter().filter(|row| row.stamp == self.tick);
+        changed.flat_map(|row| self.walk_row(row))
+    }
+
+    fn walk_row(&self, row: &Row) -> impl Iterator<Item = (NetId, ComponentId, &[u32])> + '_ {
+        let id = row.id;
+        self.parts_of(row).iter().map(move |part| {
+            let values = &self.values[part.start as usize..][..part.len as usize];
+            (id, part.component, values)
         })
     }
 

@@ -12,8 +12,9 @@
 //! | `shelf` | the folder of files |
 //!
 //! Two tapes share the bound. The first one holds, for every tick since the room was made, all that came to the world
-//! from outside it; with the game's own code the ticks can be simulated again from that. The second one holds the frames,
-//! the newest ones: by them a difference is traced to an entity and a component.
+//! from outside it, and a digest of what changed; with the game's own code the ticks can be simulated again from that, and the first
+//! one that comes out otherwise is found. The second one holds a frame a quarter of a second, the newest ones: by them a
+//! difference is traced to an entity and a component.
 
 mod cue;
 mod file;
@@ -25,6 +26,6 @@ mod tape;
 
 pub(crate) use cue::Cue;
 pub use file::{Recording, RecordingError};
-pub(crate) use frames::FlatFrame;
+pub(crate) use frames::{FlatFrame, digest};
 pub(crate) use lines::Line;
-pub(crate) use recorder::{FrameReader, Identity, Moment, Moments, Recorder};
+pub(crate) use recorder::{FRAME_TICKS, FrameReader, Identity, Moment, Moments, Recorder};

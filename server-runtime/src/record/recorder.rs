@@ -5,14 +5,16 @@
 //! | varint, n | cues from before the tick's events were turned over |
 //! | varint, n | cues from after that |
 //! | varint, n | the inputs' bits, padded with zeros to a byte |
-//! | 8 | digest of the frame, little-endian |
+//! | 8 | digest of the tick's changes, little-endian |
+//!
+//! The second tape has an entry every [`FRAME_TICKS`] ticks.
 
 use netcode_snapshot::{Frame, Input};
 use netcode_wire::{BitReader, BitWriter, Tick};
 
 use super::cue::Cue;
 use super::file::{Recording, RecordingError};
-use super::frames::FlatFrame;
+use super::frames::{FlatFrame, digest};
 use super::lines::{Line, Lines};
 use super::tape::{Tape, read_entry, write_varint};
 
@@ -88,8 +90,6 @@ impl<I: Input> Recorder<I> {
     /// The tick is over, and this is how the world looks.
     pub(crate) fn commit(&mut self, tick: Tick, frame: &Frame) {
         self.tick = tick;
-        std::mem::swap(&mut self.before, &mut self.now);
-        self.now.fill(frame);
         self.bits.clear();
         self.lines.encode(&mut self.bits);
         self.entry.clear();
@@ -97,16 +97,20 @@ impl<I: Input> Recorder<I> {
             write_varint(&mut self.entry, part.len() as u64);
             self.entry.extend_from_slice(part);
         }
-        self.entry.extend_from_slice(&self.now.digest().to_le_bytes());
+        self.entry.extend_from_slice(&digest(frame).to_le_bytes());
         if !self.story.push(tick.0, &self.entry) {
             self.story.clear();
         }
         self.cues.iter_mut().for_each(Vec::clear);
         self.turned = false;
-        self.commit_frame(tick);
+        if tick.0.is_multiple_of(FRAME_TICKS) {
+            self.commit_frame(tick, frame);
+        }
     }
 
-    fn commit_frame(&mut self, tick: Tick) {
+    fn commit_frame(&mut self, tick: Tick, frame: &Frame) {
+        std::mem::swap(&mut self.before, &mut self.now);
+        self.now.fill(frame);
         self.entry.clear();
         self.now.encode(&self.before, &mut self.entry);
         if self.gap || !self.frames.fits(self.entry.len()) {
@@ -201,7 +205,8 @@ impl<I: Input> Moments<I> {
 pub(crate) struct FrameReader {
     chunk: usize,
     at: usize,
-    tick: u32,
+    /// The tick of the next entry.
+    next: u32,
     before: FlatFrame,
     now: FlatFrame,
 }
@@ -215,30 +220,35 @@ impl FrameReader {
     ) -> Result<Option<&FlatFrame>, RecordingError> {
         while let Some(chunk) = recording.frames().get(self.chunk) {
             if self.at == 0 {
-                if chunk.first_tick > tick {
-                    return Ok(None);
-                }
-                self.tick = chunk.first_tick;
-                self.now.clear();
+                self.next = chunk.first_tick;
             }
             let mut rest = &chunk.bytes[self.at..];
             if rest.is_empty() {
                 (self.chunk, self.at) = (self.chunk + 1, 0);
                 continue;
             }
-            let bad = RecordingError::Malformed { what: "frame", tick: self.tick };
+            if self.next > tick {
+                return Ok(None);
+            }
+            if self.at == 0 {
+                self.now.clear();
+            }
+            let bad = RecordingError::Malformed { what: "frame", tick: self.next };
             let entry = read_entry(&mut rest).ok_or(bad.clone())?;
             self.at = chunk.bytes.len() - rest.len();
             std::mem::swap(&mut self.before, &mut self.now);
             self.now.decode(&self.before, entry).ok_or(bad)?;
-            self.tick += 1;
-            if self.tick > tick {
-                return Ok((self.tick == tick + 1).then_some(&self.now));
+            let read = self.next;
+            self.next = self.next.saturating_add(FRAME_TICKS);
+            if read == tick {
+                return Ok(Some(&self.now));
             }
         }
         Ok(None)
     }
 }
 
+/// Ticks from one frame on the tape to the next: more would cost more of the tick than a recorder may.
+pub(crate) const FRAME_TICKS: u32 = 16;
 /// Bytes of cues in one tick at most: a server that is told more in a tick is not recorded further.
 const CUES_BYTES_MAX: usize = 1 << 20;
