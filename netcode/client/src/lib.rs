@@ -9,6 +9,7 @@
 //! | `clock.rs` | which tick it is here: driven by the server's feedback |
 //! | `input.rs` | the ring of inputs that may not have arrived |
 //! | `predict.rs` | the own entity: predicted, compared, replayed, smoothed |
+//! | `spawn.rs` | [`Spawns`]: what the player's actions bring into the world, at once |
 //! | `playout.rs`, `interpolate.rs` | which moment remote entities are shown at, and between which frames |
 //! | `view.rs` | [`WorldView`]: what the player sees |
 //! | `game.rs` | [`Game`]: the rules that server and client share |
@@ -49,6 +50,7 @@ mod input;
 mod interpolate;
 mod playout;
 mod predict;
+mod spawn;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -63,5 +65,6 @@ pub use netcode_proto::{
     Bytes, ChannelId, ClientSession, ConnectError, DisconnectReason, Key, LinkStats, Transmit, channels,
 };
 pub use playout::InterpolationConfig;
+pub use spawn::{SILENCE_TICKS_MAX, SPAWNS_MAX, Spawn, SpawnStats, Spawned, Spawns};
 pub use state::{ClientState, ClientStats, LeaveReason, ReliableTrip, SendMessageError};
 pub use view::WorldView;

@@ -115,7 +115,7 @@ pub struct ClientStats {
     pub clock_jumps: u32,
     /// How far the client's tick is ahead of the newest snapshot, in ticks.
     pub input_lead_ticks: f32,
-    /// How early the newest input arrived at the server, in ticks, by its own account.
+    /// How early the input that the server used last had arrived there, in ticks, by its own account; negative is late.
     pub input_margin_ticks: f32,
     /// Times the shown moment overtook the newest snapshot, so that movement was continued without knowledge.
     pub interpolation_stalls: u32,

@@ -83,6 +83,19 @@ impl<'a> WorldView<'a> {
         self.newest?.get(self.schema, id)
     }
 
+    /// The tick of the newest snapshot, ahead of what is shown; `None` while there is none.
+    #[must_use]
+    pub fn latest_tick(&self) -> Option<Tick> {
+        self.newest.map(Frame::tick)
+    }
+
+    /// Every entity of the newest snapshot that has a `T`, ascending.
+    pub fn iter_latest<T: Replicate>(&self) -> impl Iterator<Item = (NetId, T)> + 'a {
+        let view = *self;
+        let ids = self.newest.into_iter().flat_map(Frame::entities);
+        ids.filter_map(move |id| Some((id, view.latest::<T>(id)?)))
+    }
+
     fn own_component<T: Replicate>(&self, component: ComponentId, id: NetId) -> Option<T> {
         match self.predicted {
             Some(predicted) if predicted.known && predicted.component == component => {
