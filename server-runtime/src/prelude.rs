@@ -8,7 +8,7 @@ pub use bevy_ecs::prelude::{
     IntoScheduleConfigs, Local, Mut, Or, Query, Res, ResMut, Resource, Single, SystemCondition, SystemSet,
     With, Without, World,
 };
-pub use glam::Vec2;
+pub use glam::{Vec2, Vec3};
 pub use netcode_client::{Game, StepContext};
 pub use netcode_derive::{Input, Message, Replicate};
 pub use netcode_proto::channels;
@@ -17,7 +17,7 @@ pub use netcode_wire::Tick;
 
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
-pub use crate::lag::{Hit, LagCompensation, Pose, Rewind};
+pub use crate::lag::{Block, Favour, Hit, LagCompensation, LagConfig, Pose, Rewind, Seen};
 pub use crate::options::ServerOptions;
 pub use crate::outbox::Outbox;
 pub use crate::player::{

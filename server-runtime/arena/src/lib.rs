@@ -23,4 +23,4 @@ pub use game::{ArenaGame, messages, schema};
 pub use input::Controls;
 pub use messages::{Hit, Kill, MatchEnd, Place};
 #[cfg(feature = "server")]
-pub use server::{server, server_main, standings};
+pub use server::{Struck, server, server_main, standings};
