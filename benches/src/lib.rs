@@ -4,6 +4,7 @@ pub mod allocation;
 pub mod autoscaling;
 pub mod compare;
 pub mod cubes;
+pub mod feel;
 pub mod leaderboards;
 pub mod matchmaking;
 pub mod objects;

@@ -7,6 +7,7 @@ use benches::allocation::{self, AllocationFlags};
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::cubes::{self, CubesFlags};
+use benches::feel::{self, FeelFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -54,6 +55,8 @@ enum What {
     Cubes(CubesFlags),
     /// The Unity netcode benchmark's three workloads through the dense codec: bytes an object-update.
     Objects,
+    /// The arena from the player's chair, over round trips, losses and jitter: curves.
+    Feel(FeelFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -109,6 +112,7 @@ fn main() -> anyhow::Result<()> {
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
+        What::Feel(flags) => feel::feel(&flags, &compare::workspace())?,
         What::Role { role, job } => play(&role, job)?,
     }
     Ok(())
@@ -155,6 +159,9 @@ fn list() {
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");
+    println!(
+        "  feel          the arena over RTT, loss and jitter: mispredictions, stalls, hits confirmed; curves"
+    );
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");
     println!("  seal          sealing and opening datagrams, connect tokens");
