@@ -6,6 +6,7 @@ use std::ops::Range;
 use netcode_wire::Tick;
 
 use super::ledger::place;
+use crate::frame::Row;
 use crate::{Frame, NetId};
 
 /// One place an entity, ascending by id.
@@ -97,9 +98,7 @@ impl Columns {
         let mut room = entities_max.saturating_sub(before.len());
         let (mut refused, mut known, mut row) = (0, 0, 0);
         for &(id, priority) in visible {
-            while rows.get(row).is_some_and(|row| row.id < id) {
-                row += 1;
-            }
+            row = first_at_least(rows, row, id);
             if rows.get(row).is_none_or(|row| row.id != id) {
                 continue;
             }
@@ -304,6 +303,19 @@ impl Columns {
         self.gone.truncate(len);
         self.rows.truncate(len);
     }
+}
+
+/// The first of `rows` from `from` on whose id is not less than `id`. In steps that double: a client that sees few of many
+/// pays for those that it sees.
+#[inline]
+fn first_at_least(rows: &[Row], from: usize, id: NetId) -> usize {
+    let mut step = 1;
+    while rows.get(from + step - 1).is_some_and(|row| row.id < id) {
+        step *= 2;
+    }
+    let first = from + step / 2;
+    let last = rows.len().min(from + step);
+    first + rows[first.min(last)..last].partition_point(|row| row.id < id)
 }
 
 /// A priority that counts: positive, finite, so that every wait ends.
