@@ -9,13 +9,14 @@ use bevy_ecs::message::MessageRegistry;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
-use glam::Vec2;
+use bevy_ecs::world::EntityRef;
+use glam::{Vec2, Vec3};
 use netcode_client::Game;
 use netcode_proto::ChannelId;
 use netcode_snapshot::{Audience, Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
 
 use crate::drive::RunError;
-use crate::lag::{LagConfig, Pose};
+use crate::lag::Pose;
 use crate::options::{ServerOptions, TICK_HZ};
 use crate::player::{InputOf, Networked, PlayerId};
 use crate::plugin::{Plugin, Setup};
@@ -27,6 +28,7 @@ use crate::room::interest::Interest;
 use crate::room::poses::PoseSource;
 use crate::scene::{Scene, Shape};
 use crate::stage::Stage;
+use crate::visibility::Viewer;
 
 /// Where every server begins.
 #[derive(Debug)]
@@ -51,7 +53,6 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) messages: MessageSetBuilder,
     pub(crate) inbound: Vec<Inbound>,
     pub(crate) poses: Vec<PoseSource>,
-    pub(crate) lag: LagConfig,
     pub(crate) interest: Interest,
     pub(crate) audiences: Vec<(Audience, AudienceRule)>,
     pub(crate) live_view: Option<LiveView>,
@@ -126,9 +127,8 @@ impl Server {
             messages: MessageSet::builder(),
             inbound: Vec::new(),
             poses: Vec::new(),
-            lag: LagConfig::default(),
-            interest: Interest::Everyone,
             audiences: Vec::new(),
+            interest: Interest::default(),
             live_view: None,
             ghost: None,
             options: ServerOptions::default(),
@@ -151,7 +151,6 @@ impl ServerBuilder<NoGame> {
             messages: self.messages,
             inbound: self.inbound,
             poses: self.poses,
-            lag: self.lag,
             interest: self.interest,
             audiences: self.audiences,
             live_view: self.live_view,
@@ -257,28 +256,65 @@ impl<G> ServerBuilder<G> {
         self
     }
 
-    /// Lets shots meet component `C`: `pose` gives its shape, or `None` while it cannot be hit (dead). Poses
-    /// are recorded every tick for [`crate::LagCompensation`]. Give lives numbers ([`Pose::life`]) where they can follow
-    /// each other without a pause.
+    /// Lets shots meet component `C`: `pose` gives its circle, or `None` while it cannot be hit (dead). Poses
+    /// are recorded every tick for [`crate::LagCompensation`].
     #[must_use]
     pub fn hittable<C: Component>(mut self, pose: fn(&C) -> Option<Pose>) -> Self {
         self.poses.push(PoseSource::new(&mut self.setup.world, pose));
         self
     }
 
-    /// How far back shots may reach, how long poses are kept, and whose screen counts: see [`LagConfig`]. Unless set:
-    /// 250 ms, a second, the shooter's.
+    /// Shows players only what is within `radius` of something they own; what has no `position` of any kind is shown to
+    /// everyone. Each kind has its own radius. Who has come into sight stays until it is a tenth farther away. Who owns
+    /// nothing that has a position watches the whole field. Without this, everyone sees everything; for rooms, layers,
+    /// teams and owners see [`AlwaysRelevant`](crate::AlwaysRelevant) and its neighbours.
+    ///
+    /// What is near, fast or [urgent](crate::Urgency), and what has waited long, goes first when not everything fits.
+    ///
+    /// ```
+    /// use server_runtime::prelude::*;
+    ///
+    /// #[derive(Component)]
+    /// struct Boat(Vec2);
+    /// #[derive(Component)]
+    /// struct Lighthouse(Vec2);
+    ///
+    /// let builder = Server::builder("coast")
+    ///     .visible_within::<Boat>(60.0, |boat| boat.0)
+    ///     .visible_within::<Lighthouse>(400.0, |light| light.0);
+    /// ```
     #[must_use]
-    pub fn lag_compensation(mut self, config: LagConfig) -> Self {
-        self.lag = config;
+    pub fn visible_within<C: Component>(mut self, radius: f32, position: fn(&C) -> Vec2) -> Self {
+        self.interest.within::<C>(radius, move |component| position(component).extend(0.0));
         self
     }
 
-    /// Shows players only what is within `radius` of something they own; what has no `position` of this kind
-    /// is shown to everyone. Without this, everyone sees everything.
+    /// [`ServerBuilder::visible_within`] in space.
     #[must_use]
-    pub fn visible_within<C: Component>(mut self, radius: f32, position: fn(&C) -> Vec2) -> Self {
-        self.interest = self.interest.with::<C>(radius, position);
+    pub fn visible_within_3d<C: Component>(mut self, radius: f32, position: fn(&C) -> Vec3) -> Self {
+        self.interest.within::<C>(radius, position);
+        self
+    }
+
+    /// Shows an entity only to those whom `rule` lets see it, beside all other rules; what a player owns is always
+    /// shown to that player. It is asked once a tick for each player and each entity near that player, so keep it short.
+    ///
+    /// ```
+    /// use server_runtime::prelude::*;
+    ///
+    /// #[derive(Component)]
+    /// struct Cloaked { seen_by: Vec<PlayerId> }
+    ///
+    /// let builder = Server::builder("cloaks").visible_if(|viewer, entity| {
+    ///     entity.get::<Cloaked>().is_none_or(|cloak| cloak.seen_by.contains(&viewer.player))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn visible_if(
+        mut self,
+        rule: impl Fn(Viewer, EntityRef<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.interest.only_if(rule);
         self
     }
 

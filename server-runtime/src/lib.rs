@@ -13,6 +13,7 @@ mod carriers;
 mod codec;
 mod drive;
 mod game_match;
+mod grid;
 mod input_ring;
 mod lag;
 mod logging;
@@ -31,6 +32,7 @@ mod spec;
 mod stage;
 mod status;
 mod transport;
+mod visibility;
 
 pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
 pub use codec::{DENSE_CLIENTS_MAX, SnapshotCodec};
@@ -38,10 +40,9 @@ pub use drive::RunError;
 pub use game_match::{
     Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, match_running,
 };
+pub use grid::SpatialGrid;
 pub use input_ring::{Arrival, InputRing, REPEAT_TICKS_MAX, RING_TICKS, Taken};
-pub use lag::{
-    Block, Favour, Hit, LagCompensation, LagConfig, POSES_MAX, Point, Pose, REWIND_MS_MAX, Rewind, Seen,
-};
+pub use lag::{Hit, LagCompensation, Pose, REWIND_MS_MAX, Rewind, segment_meets_circle};
 pub use logging::init_logging;
 pub use meter::Meter;
 pub use ops::OpsError;
@@ -62,6 +63,7 @@ pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{PlayerStatus, Status};
 pub use transport::Transport;
+pub use visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches};
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]

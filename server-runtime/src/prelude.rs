@@ -17,7 +17,8 @@ pub use netcode_wire::Tick;
 
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
-pub use crate::lag::{Block, Favour, Hit, LagCompensation, LagConfig, Pose, Rewind, Seen};
+pub use crate::grid::SpatialGrid;
+pub use crate::lag::{Hit, LagCompensation, Pose, Rewind};
 pub use crate::options::ServerOptions;
 pub use crate::outbox::Outbox;
 pub use crate::player::{
@@ -27,3 +28,4 @@ pub use crate::player::{
 pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;
+pub use crate::visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches};

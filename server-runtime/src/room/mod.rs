@@ -57,7 +57,7 @@ pub use turn::TickPanic;
 
 use extract::Extraction;
 use inbound::Inbound;
-use interest::Interest;
+use interest::{Chooser, Interest, Survey};
 use players::Players;
 use poses::PoseSource;
 use receive::Early;
@@ -94,6 +94,8 @@ pub struct Room<G: ServerGame> {
     inbound: Vec<Inbound>,
     interest: Interest,
     audiences: Vec<(Audience, audiences::AudienceRule)>,
+    survey: Survey,
+    chooser: Chooser,
     poses: Vec<PoseSource>,
     pose_scratch: Vec<(Entity, Pose)>,
     bits: SharedBits,
@@ -161,7 +163,7 @@ impl<G: ServerGame> Room<G> {
         world.insert_resource(Dt(1.0 / f32::from(tick_hz)));
         world.insert_resource(Match::default());
         world.insert_resource(Scoreboard::default());
-        world.insert_resource(LagCompensation::new(tick_hz, builder.lag));
+        world.insert_resource(LagCompensation::new(tick_hz));
         world.insert_resource(Outbox::new(messages));
         register_events(&mut world);
         let extraction = Extraction::new(&mut world, builder.extractors);
@@ -192,8 +194,10 @@ impl<G: ServerGame> Room<G> {
             history: History::default(),
             extraction,
             inbound: builder.inbound,
+            survey: Survey::new(&builder.interest),
             interest: builder.interest,
             audiences: builder.audiences,
+            chooser: Chooser::default(),
             poses: builder.poses,
             pose_scratch: Vec::new(),
             bits: SharedBits::new(),

@@ -1,17 +1,15 @@
 //! Everything that goes out: messages, ownership, snapshots, one datagram a client a tick. Must never know the
 //! game.
 
-use bevy_ecs::entity::Entity;
-use glam::Vec2;
 use netcode_proto::{ClientId, SendError, ServerSession, Transmit, channels};
-use netcode_snapshot::{Budget, CodecChoice, Control, Feedback, NetId};
+use netcode_snapshot::{Budget, CodecChoice, Control, Feedback};
 use netcode_wire::Time;
 
-use super::interest::PRIORITY_OWN;
 use super::{Room, codes};
 use crate::builder::ServerGame;
 use crate::outbox::{Outbox, Outgoing};
-use crate::player::{Owner, PlayerId};
+use crate::player::PlayerId;
+use crate::visibility::Viewer;
 
 /// Takes datagrams to be sent.
 pub(super) type Carry<'a> = dyn FnMut(Transmit<'_>) + 'a;
@@ -30,12 +28,12 @@ impl<G: ServerGame> Room<G> {
         self.find_predicted();
         let clients: Vec<(PlayerId, ClientId)> =
             self.players.iter().filter_map(|player| Some((player.id, player.client()?))).collect();
-        let sight = self.survey();
+        self.survey.take(&self.interest, &self.world, self.extraction.entities(), self.tick_hz);
         self.dense_clients = self.players.dense();
         for (index, (id, client)) in clients.into_iter().enumerate() {
             self.send_messages(now, id, client, &outgoing);
             self.tell_owner(now, id, client);
-            self.send_snapshot(now, id, client, &sight);
+            self.send_snapshot(now, id, client);
             self.net.flush_client(now, client);
             if let Some(carry) = &mut carry
                 && index % SEND_GROUP == SEND_GROUP - 1
@@ -83,18 +81,16 @@ impl<G: ServerGame> Room<G> {
         self.send_control(now, client, &control);
     }
 
-    /// Where everything is and whose it is, once for all clients.
-    fn survey(&self) -> Vec<Sight> {
-        let look = |(id, entity): &(NetId, Entity)| {
-            let entity = self.world.entity(*entity);
-            let owner = entity.get::<Owner>().map(|owner| owner.0);
-            Sight { id: *id, owner, position: self.interest.position(entity) }
-        };
-        self.extraction.entities().iter().map(look).collect()
+    /// Fills `relevant` with what this player is shown.
+    fn choose_relevant(&mut self, id: PlayerId) {
+        let Some(player) = self.players.get_mut(id) else { return };
+        let viewer = Viewer { player: id, team: player.team };
+        let with = (&self.interest, &self.survey, &self.world);
+        self.chooser.choose(with, viewer, &mut player.shown, &mut self.relevant);
     }
 
-    fn send_snapshot(&mut self, now: Time, id: PlayerId, client: ClientId, sight: &[Sight]) {
-        self.choose_relevant(id, sight);
+    fn send_snapshot(&mut self, now: Time, id: PlayerId, client: ClientId) {
+        self.choose_relevant(id);
         self.add_parts(id);
         let room = self.net.room(client);
         // At least one part as long as must be; what the rate allows beyond goes as further parts.
@@ -103,11 +99,9 @@ impl<G: ServerGame> Room<G> {
         let budget = Budget { first_bytes, part_bytes: room.part_bytes, total_bytes };
         let Some(player) = self.players.get_mut(id) else { return };
         let late = player.ring.late();
-        // The worst counts: by it the client's clock decides how early is early enough.
-        let late_margin = player.late_sixteenths.take().unwrap_or(i32::MAX);
         let feedback = Feedback {
             input_tick: player.simulated_input,
-            input_margin: player.margin_sixteenths.min(late_margin).clamp(-2047, 2047) as i16,
+            input_margin: player.margin_sixteenths.clamp(-2047, 2047) as i16,
             late_inputs: u8::try_from(late - player.late_reported).unwrap_or(u8::MAX),
         };
         player.late_reported = late;
@@ -130,25 +124,4 @@ impl<G: ServerGame> Room<G> {
             }
         }
     }
-
-    /// Fills `relevant` with what this player is shown.
-    fn choose_relevant(&mut self, id: PlayerId, sight: &[Sight]) {
-        let own = |seen: &&Sight| seen.owner == Some(id);
-        let eyes: Vec<Vec2> = sight.iter().filter(own).filter_map(|seen| seen.position).collect();
-        self.relevant.clear();
-        for seen in sight {
-            let priority = match seen.owner == Some(id) {
-                true => Some(PRIORITY_OWN),
-                false => self.interest.priority(&eyes, seen.position),
-            };
-            self.relevant.extend(priority.map(|priority| (seen.id, priority)));
-        }
-    }
-}
-
-/// What the survey notes of an entity.
-pub(super) struct Sight {
-    id: NetId,
-    owner: Option<PlayerId>,
-    position: Option<Vec2>,
 }
