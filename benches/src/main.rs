@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use benches::allocation::{self, AllocationFlags};
+use benches::arena::{self as whole, ArenaFlags};
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::cubes::{self, CubesFlags};
-use benches::feel::{self, FeelFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -55,8 +55,8 @@ enum What {
     Cubes(CubesFlags),
     /// The Unity netcode benchmark's three workloads through the dense codec: bytes an object-update.
     Objects,
-    /// The arena from the player's chair, over round trips, losses and jitter: curves.
-    Feel(FeelFlags),
+    /// The whole server in an open world with a swarm of clients: processor time a client and tick, ticks, bytes.
+    Arena(ArenaFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -112,7 +112,7 @@ fn main() -> anyhow::Result<()> {
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
-        What::Feel(flags) => feel::feel(&flags, &compare::workspace())?,
+        What::Arena(flags) => drop(whole::run(&flags)?),
         What::Role { role, job } => play(&role, job)?,
     }
     Ok(())
@@ -136,7 +136,7 @@ fn play(role: &str, mut job: String) -> anyhow::Result<()> {
     if role == "replication" {
         return replication::role(&job);
     }
-    if leaderboards::role(role, &job)? || allocation::role(role, &job)? {
+    if leaderboards::role(role, &job)? || allocation::role(role, &job)? || whole::role(role, &job)? {
         return Ok(());
     }
     compare::role(role, &job)
@@ -160,7 +160,7 @@ fn list() {
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");
     println!(
-        "  feel          the arena over RTT, loss and jitter: mispredictions, stalls, hits confirmed; curves"
+        "  arena         the whole server, 64 to 1000 clients in one open world: time, bytes, mispredictions"
     );
     println!("single pieces   cargo bench -p benches --bench NAME");
     println!("  wire          bits, varints, quantisation");

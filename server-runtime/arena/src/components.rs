@@ -3,11 +3,9 @@
 #[cfg(feature = "server")]
 use bevy_ecs::component::Component;
 use glam::Vec2;
-use netcode_client::Spawned;
 use netcode_derive::Replicate;
-use netcode_wire::Tick;
 
-use crate::heading::{direction, wrap};
+use crate::heading::direction;
 use crate::rules::SHOT_SPEED;
 
 /// A player's ship: all that its player predicts. Metres, seconds, radians.
@@ -16,7 +14,7 @@ use crate::rules::SHOT_SPEED;
 #[net(predicted, interpolate = "linear")]
 pub struct Ship {
     /// Where it is.
-    #[net(range(-64.0..=64.0), step = 0.001)]
+    #[net(range(-512.0..=512.0), step = 0.001)]
     pub pos: Vec2,
     /// Metres a second.
     #[net(range(-32.0..=32.0), step = 0.01)]
@@ -60,7 +58,7 @@ pub struct Vitals {
 #[net(interpolate = "none")]
 pub struct Shot {
     /// Where it left the gun.
-    #[net(range(-64.0..=64.0), step = 0.001)]
+    #[net(range(-512.0..=512.0), step = 0.001)]
     pub from: Vec2,
     /// Where it flies to.
     #[net(angle, bits = 12)]
@@ -76,7 +74,7 @@ pub struct Shot {
 #[net(interpolate = "none")]
 pub struct Pickup {
     /// Where it lies.
-    #[net(range(-64.0..=64.0), step = 0.001)]
+    #[net(range(-512.0..=512.0), step = 0.001)]
     pub pos: Vec2,
     /// Whether it heals; otherwise it is worth points.
     pub heals: bool,
@@ -99,18 +97,6 @@ impl Ship {
 impl Default for Vitals {
     fn default() -> Self {
         Self { health: crate::rules::HEALTH_MAX, score: 0, kills: 0, deaths: 0 }
-    }
-}
-
-impl Spawned for Shot {
-    fn born(&self) -> Tick {
-        Tick(self.born)
-    }
-
-    /// Ships are wider than a metre, so that another's shot of the same tick began elsewhere or flies elsewhere.
-    fn same(&self, authority: &Self) -> bool {
-        let turned = wrap(self.heading - authority.heading).abs();
-        self.born == authority.born && self.from.distance(authority.from) < 1.0 && turned < 0.1
     }
 }
 

@@ -15,6 +15,18 @@ pub struct Rock {
     pub radius: f32,
 }
 
+/// Where ships fly: its edges and its rocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    /// Half its size in metres, centred on the origin.
+    pub half_size: Vec2,
+    /// What stands in the way.
+    pub rocks: &'static [Rock],
+}
+
+/// The ground of a match.
+pub const ARENA: Ground = Ground { half_size: HALF_SIZE, rocks: &ROCKS };
+
 /// Every rock of the arena. The gaps between them let two ships pass side by side.
 pub const ROCKS: [Rock; 13] = [
     rock(0.0, 0.0, 5.5),

@@ -6,7 +6,7 @@ use glam::Vec2;
 use crate::components::{Pickup, Ship, Shot, Vitals};
 use crate::heading::{direction, wrap};
 use crate::input::Controls;
-use crate::layout::{BERTHS, HALF_SIZE, ROCKS};
+use crate::layout::{ARENA, BERTHS, Ground};
 
 /// The tick that these rules were tuned for, in hertz; what is counted in ticks is counted in these.
 pub const TICK_HZ: u16 = 60;
@@ -47,8 +47,13 @@ pub const KILL_POINTS: u16 = 100;
 /// Points for a pick-up that does not heal.
 pub const PICKUP_POINTS: u16 = 25;
 
-/// Moves a ship by one tick: the only function that moves ships, on either side of the wire.
+/// Moves a ship of the arena by one tick.
 pub fn step_ship(ship: &mut Ship, controls: &Controls, dt: f32) {
+    step_ship_on(&ARENA, ship, controls, dt);
+}
+
+/// Moves a ship by one tick: the only function that moves ships, on either side of the wire.
+pub fn step_ship_on(ground: &Ground, ship: &mut Ship, controls: &Controls, dt: f32) {
     if !ship.flies() {
         ship.wait -= 1;
         return;
@@ -57,10 +62,10 @@ pub fn step_ship(ship: &mut Ship, controls: &Controls, dt: f32) {
     ship.vel += direction(ship.heading) * (controls.thrust * THRUST * dt);
     ship.vel -= ship.vel * (DRAG * dt);
     ship.pos += ship.vel * dt;
-    for rock in &ROCKS {
+    for rock in ground.rocks {
         bounce_off_rock(ship, rock.pos, rock.radius + SHIP_RADIUS);
     }
-    bounce_off_walls(ship);
+    bounce_off_walls(ship, ground.half_size);
     ship.cooldown = ship.cooldown.saturating_sub(1);
     if controls.fire && ship.cooldown == 0 {
         ship.cooldown = RELOAD_TICKS;
@@ -79,8 +84,8 @@ fn bounce_off_rock(ship: &mut Ship, centre: Vec2, reach: f32) {
     ship.vel -= outward * (inward_speed * (1.0 + BOUNCE));
 }
 
-fn bounce_off_walls(ship: &mut Ship) {
-    let most = HALF_SIZE - Vec2::splat(SHIP_RADIUS);
+fn bounce_off_walls(ship: &mut Ship, half_size: Vec2) {
+    let most = half_size - Vec2::splat(SHIP_RADIUS);
     let inside = ship.pos.clamp(-most, most);
     ship.vel = Vec2::select(inside.cmpne(ship.pos), ship.vel * -BOUNCE, ship.vel);
     ship.pos = inside;
@@ -120,8 +125,14 @@ pub fn sweep(from: Vec2, to: Vec2, centre: Vec2, radius: f32) -> Option<f32> {
 /// How far along `from`→`to` (0..=1) something of `radius` meets a rock or the arena's edge.
 #[must_use]
 pub fn blocked(from: Vec2, to: Vec2, radius: f32) -> Option<f32> {
-    let rocks = ROCKS.iter().filter_map(|rock| sweep(from, to, rock.pos, rock.radius + radius));
-    let edge = (to.abs().cmpgt(HALF_SIZE).any()).then_some(1.0);
+    blocked_on(&ARENA, from, to, radius)
+}
+
+/// As [`blocked`], on any ground.
+#[must_use]
+pub fn blocked_on(ground: &Ground, from: Vec2, to: Vec2, radius: f32) -> Option<f32> {
+    let rocks = ground.rocks.iter().filter_map(|rock| sweep(from, to, rock.pos, rock.radius + radius));
+    let edge = (to.abs().cmpgt(ground.half_size).any()).then_some(1.0);
     rocks.chain(edge).min_by(f32::total_cmp)
 }
 
@@ -137,11 +148,6 @@ pub fn hit(shooter: &mut Vitals, victim: &mut Vitals) -> bool {
     victim.deaths = victim.deaths.saturating_add(1);
     victim.health = HEALTH_MAX;
     true
-}
-
-/// A hit on a ship that flew when and where the `shooter` saw it, but has been lost to others by now: a hit all the same.
-pub fn hit_wreck(shooter: &mut Vitals) {
-    shooter.score = shooter.score.saturating_add(HIT_POINTS);
 }
 
 /// Ends a ship's life. Deliberate: it is moved to its next berth at once and waits there, so that its owner predicts
@@ -179,6 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::layout::{HALF_SIZE, ROCKS};
 
     const DT: f32 = 1.0 / 60.0;
 
