@@ -5,6 +5,7 @@ pub mod arena;
 pub mod autoscaling;
 pub mod compare;
 pub mod cubes;
+pub mod feel;
 pub mod leaderboards;
 pub mod matchmaking;
 pub mod objects;

@@ -8,6 +8,7 @@ use benches::arena::{self as whole, ArenaFlags};
 use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::cubes::{self, CubesFlags};
+use benches::feel::{self, FeelFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -55,6 +56,8 @@ enum What {
     Cubes(CubesFlags),
     /// The Unity netcode benchmark's three workloads through the dense codec: bytes an object-update.
     Objects,
+    /// The arena from the player's chair, over round trips, losses and jitter: curves.
+    Feel(FeelFlags),
     /// The whole server in an open world with a swarm of clients: processor time a client and tick, ticks, bytes.
     Arena(ArenaFlags),
     /// A child process of the contests.
@@ -112,6 +115,7 @@ fn main() -> anyhow::Result<()> {
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
+        What::Feel(flags) => feel::feel(&flags, &compare::workspace())?,
         What::Arena(flags) => drop(whole::run(&flags)?),
         What::Role { role, job } => play(&role, job)?,
     }
@@ -159,6 +163,9 @@ fn list() {
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");
+    println!(
+        "  feel          the arena over RTT, loss and jitter: mispredictions, stalls, hits confirmed; curves"
+    );
     println!(
         "  arena         the whole server, 64 to 1000 clients in one open world: time, bytes, mispredictions"
     );

@@ -16,7 +16,7 @@ use netcode_proto::ChannelId;
 use netcode_snapshot::{Audience, Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
 
 use crate::drive::RunError;
-use crate::lag::Pose;
+use crate::lag::{LagConfig, Pose};
 use crate::options::{ServerOptions, TICK_HZ};
 use crate::player::{InputOf, Networked, PlayerId};
 use crate::plugin::{Plugin, Setup};
@@ -53,6 +53,7 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) messages: MessageSetBuilder,
     pub(crate) inbound: Vec<Inbound>,
     pub(crate) poses: Vec<PoseSource>,
+    pub(crate) lag: LagConfig,
     pub(crate) interest: Interest,
     pub(crate) audiences: Vec<(Audience, AudienceRule)>,
     pub(crate) live_view: Option<LiveView>,
@@ -127,6 +128,7 @@ impl Server {
             messages: MessageSet::builder(),
             inbound: Vec::new(),
             poses: Vec::new(),
+            lag: LagConfig::default(),
             audiences: Vec::new(),
             interest: Interest::default(),
             live_view: None,
@@ -151,6 +153,7 @@ impl ServerBuilder<NoGame> {
             messages: self.messages,
             inbound: self.inbound,
             poses: self.poses,
+            lag: self.lag,
             interest: self.interest,
             audiences: self.audiences,
             live_view: self.live_view,
@@ -256,11 +259,20 @@ impl<G> ServerBuilder<G> {
         self
     }
 
-    /// Lets shots meet component `C`: `pose` gives its circle, or `None` while it cannot be hit (dead). Poses
-    /// are recorded every tick for [`crate::LagCompensation`].
+    /// Lets shots meet component `C`: `pose` gives its shape, or `None` while it cannot be hit (dead). Poses
+    /// are recorded every tick for [`crate::LagCompensation`]. Give lives numbers ([`Pose::life`]) where they can follow
+    /// each other without a pause.
     #[must_use]
     pub fn hittable<C: Component>(mut self, pose: fn(&C) -> Option<Pose>) -> Self {
         self.poses.push(PoseSource::new(&mut self.setup.world, pose));
+        self
+    }
+
+    /// How far back shots may reach, how long poses are kept, and whose screen counts: see [`LagConfig`]. Unless set:
+    /// 250 ms, a second, the shooter's.
+    #[must_use]
+    pub fn lag_compensation(mut self, config: LagConfig) -> Self {
+        self.lag = config;
         self
     }
 

@@ -42,7 +42,9 @@ pub use game_match::{
 };
 pub use grid::SpatialGrid;
 pub use input_ring::{Arrival, InputRing, REPEAT_TICKS_MAX, RING_TICKS, Taken};
-pub use lag::{Hit, LagCompensation, Pose, REWIND_MS_MAX, Rewind, segment_meets_circle};
+pub use lag::{
+    Block, Favour, Hit, LagCompensation, LagConfig, POSES_MAX, Point, Pose, REWIND_MS_MAX, Rewind, Seen,
+};
 pub use logging::init_logging;
 pub use meter::Meter;
 pub use ops::OpsError;

@@ -18,7 +18,7 @@ pub use netcode_wire::Tick;
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
 pub use crate::grid::SpatialGrid;
-pub use crate::lag::{Hit, LagCompensation, Pose, Rewind};
+pub use crate::lag::{Block, Favour, Hit, LagCompensation, LagConfig, Pose, Rewind, Seen};
 pub use crate::options::ServerOptions;
 pub use crate::outbox::Outbox;
 pub use crate::player::{

@@ -120,6 +120,9 @@ pub struct PlayerStatus {
     pub late_inputs: u64,
     /// Ticks simulated without the player's own input.
     pub missed_inputs: u64,
+    /// Views that the player's client cannot have had: a moment it was never sent, or one too old for what it held. Shots
+    /// gain nothing by them.
+    pub views_refused: u64,
     /// How early the newest input came, in ticks, smoothed; negative is late.
     pub input_margin_ticks: f64,
 }

@@ -19,7 +19,8 @@ fn two_players_move_and_see_each_other() {
     let (a, b) = (table.invite(1, 0), table.invite(2, 0));
     let (own_a, own_b) = (table.seated(a), table.seated(b));
     assert_ne!(own_a, own_b);
-    table.seconds(1.0);
+    // The clock glides from its guess of the round trip to none: while it does, ticks are 5 % longer.
+    table.seconds(4.0);
     let before = table.guests[a].client.predicted().unwrap().x;
     table.guests[a].input.speed = 1.0;
     table.seconds(2.0);

@@ -3,9 +3,11 @@
 #[cfg(feature = "server")]
 use bevy_ecs::component::Component;
 use glam::Vec2;
+use netcode_client::Spawned;
 use netcode_derive::Replicate;
+use netcode_wire::Tick;
 
-use crate::heading::direction;
+use crate::heading::{direction, wrap};
 use crate::rules::SHOT_SPEED;
 
 /// A player's ship: all that its player predicts. Metres, seconds, radians.
@@ -97,6 +99,18 @@ impl Ship {
 impl Default for Vitals {
     fn default() -> Self {
         Self { health: crate::rules::HEALTH_MAX, score: 0, kills: 0, deaths: 0 }
+    }
+}
+
+impl Spawned for Shot {
+    fn born(&self) -> Tick {
+        Tick(self.born)
+    }
+
+    /// Ships are wider than a metre, so that another's shot of the same tick began elsewhere or flies elsewhere.
+    fn same(&self, authority: &Self) -> bool {
+        let turned = wrap(self.heading - authority.heading).abs();
+        self.born == authority.born && self.from.distance(authority.from) < 1.0 && turned < 0.1
     }
 }
 

@@ -24,4 +24,4 @@ pub use game::{ArenaGame, messages, schema};
 pub use input::Controls;
 pub use messages::{Hit, Kill, MatchEnd, Place};
 #[cfg(feature = "server")]
-pub use server::{Map, server, server_main, standings};
+pub use server::{Map, Struck, server, server_main, standings};

@@ -150,6 +150,11 @@ pub fn hit(shooter: &mut Vitals, victim: &mut Vitals) -> bool {
     true
 }
 
+/// A hit on a ship that flew when and where the `shooter` saw it, but has been lost to others by now: a hit all the same.
+pub fn hit_wreck(shooter: &mut Vitals) {
+    shooter.score = shooter.score.saturating_add(HIT_POINTS);
+}
+
 /// Ends a ship's life. Deliberate: it is moved to its next berth at once and waits there, so that its owner predicts
 /// the moment it flies again to the tick.
 #[must_use]

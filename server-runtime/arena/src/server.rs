@@ -63,11 +63,24 @@ pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
         .message::<Hit>(channels::GAME_UNRELIABLE)
         .message::<Kill>(channels::GAME_RELIABLE_UNORDERED)
         .message::<MatchEnd>(channels::GAME_RELIABLE_ORDERED)
-        .hittable::<Ship>(|ship| ship.flies().then_some(Pose::new(ship.pos, SHIP_RADIUS)))
+        .hittable::<Ship>(|ship| ship.flies().then_some(Pose::new(ship.pos, SHIP_RADIUS).life(ship.life)))
         .plugin(Arena)
         .live_view(draw)
         .ghost(ghost)
         .config(options)
+}
+
+/// A shot has met a ship, told to the server's own systems and to those who measure.
+#[derive(Event, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Struck {
+    /// Whose shot.
+    pub shooter: PlayerId,
+    /// The tick it was fired at: with the shooter it names the shot.
+    pub born: Tick,
+    /// Whose ship.
+    pub victim: PlayerId,
+    /// False where the ship was lost meanwhile: in its shooter's time it still flew, so the shot is a hit and spent on it.
+    pub harmed: bool,
 }
 
 struct Arena;
@@ -78,6 +91,7 @@ impl Plugin for Arena {
         setup
             .insert_resource(Larder(everything))
             .init_resource::<KillFeed>()
+            .add_event::<Struck>()
             .add_systems(Stage::Receive, (join, start_over).chain())
             // In a row: what is spawned first has the lower name, and a recording is simulated by names.
             .add_systems(Stage::Simulate, (fire.run_if(match_running), restock).chain())
@@ -100,6 +114,9 @@ pub(crate) struct FiredBy {
 /// What a shot may change: ships, for their owners.
 type Ships<'w, 's> =
     Query<'w, 's, (&'static mut Ship, &'static mut Vitals, &'static Owner, &'static Callsign)>;
+
+/// Shots in flight.
+type Shots<'w, 's> = Query<'w, 's, (Entity, &'static Shot, &'static mut Rewind, &'static FiredBy)>;
 
 /// Where pick-ups are missing, and the tick from which each lies there again.
 #[derive(Resource)]
@@ -136,7 +153,7 @@ fn start_over(mut started: EventReader<MatchStarted>, mut ships: Query<(&mut Shi
 }
 
 /// The framework has moved the ships; those that pulled the trigger get their shot. It lives in its shooter's time:
-/// its `Rewind` is fixed now, and for its whole flight it meets the others where its shooter saw them.
+/// for its whole flight it meets the others where its shooter sees them. Its `Rewind` is that of now, and follows.
 fn fire(
     tick: Res<CurrentTick>,
     ships: Query<(Entity, &Ship, &InputOf<ArenaGame>, &Callsign)>,
@@ -150,45 +167,56 @@ fn fire(
 
 /// Shots fly until they meet a ship, a rock or the edge, or are spent; those still in flight at the end hit nobody.
 fn fly_shots(
-    (tick, dt, seen, current): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Match>),
-    shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
+    (tick, dt, lag, current): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Match>),
+    (mut shots, inputs): (Shots, Query<&InputOf<ArenaGame>>),
     mut ships: Ships,
-    (mut outbox, mut feed): (ResMut<Outbox>, ResMut<KillFeed>),
+    (mut outbox, mut feed, mut told): (ResMut<Outbox>, ResMut<KillFeed>, EventWriter<Struck>),
     mut commands: Commands,
 ) {
-    for (entity, shot, rewind, by) in &shots {
+    for (entity, shot, mut rewind, by) in &mut shots {
+        let before = inputs.get(by.ship).map_or(*rewind, |input| rewind.follow(input.rewind));
         let age = tick.0.0.saturating_sub(shot.born);
         let (from, to) = (shot.at(age.saturating_sub(1) as f32 * dt.0), shot.at(age as f32 * dt.0));
         let stopped = rules::blocked(from, to, SHOT_RADIUS);
-        let met = seen.sweep(*rewind, from, to, SHOT_RADIUS, |ship| ship == by.ship);
+        let seen = lag.seen(*rewind).since(before).except(by.ship);
+        let met = seen.sweep(from, to, SHOT_RADIUS);
         let met = met.filter(|met| current.is_running() && stopped.is_none_or(|at| met.fraction < at));
-        let struck = met.is_some_and(|met| strike(by.ship, met.entity, &mut ships, &mut outbox, &mut feed));
-        if struck || stopped.is_some() || age >= SHOT_TICKS {
+        let struck =
+            met.and_then(|met| strike((by.ship, shot), met.entity, &mut ships, &mut outbox, &mut feed));
+        told.write_batch(struck);
+        if struck.is_some() || stopped.is_some() || age >= SHOT_TICKS {
             commands.entity(entity).despawn();
         }
     }
 }
 
-/// Applies one hit. False when shooter or target have gone since the picture was taken: the shot flies on.
-fn strike(by: Entity, target: Entity, ships: &mut Ships, outbox: &mut Outbox, feed: &mut KillFeed) -> bool {
+/// Applies one hit. `None` when shooter or target have left since the picture was taken: the shot flies on.
+fn strike(
+    (by, shot): (Entity, &Shot),
+    target: Entity,
+    ships: &mut Ships,
+    outbox: &mut Outbox,
+    feed: &mut KillFeed,
+) -> Option<Struck> {
     let taken: Vec<Vec2> = ships.iter().map(|(ship, ..)| ship.pos).collect();
-    let Ok([(_, mut shooter, by, killer), (mut ship, mut vitals, of, loser)]) =
-        ships.get_many_mut([by, target])
-    else {
-        return false;
-    };
-    if !ship.flies() {
-        return false;
+    let [(_, mut shooter, by, killer), (mut ship, mut vitals, of, loser)] =
+        ships.get_many_mut([by, target]).ok()?;
+    let struck = Struck { shooter: by.0, born: Tick(shot.born), victim: of.0, harmed: ship.flies() };
+    let (by, victim) = (by.0.0, of.0.0);
+    if !struck.harmed {
+        rules::hit_wreck(&mut shooter);
+        outbox.broadcast(&Hit { shooter: by, victim, health: 0 });
+        return Some(struck);
     }
     let lost = rules::hit(&mut shooter, &mut vitals);
-    let (shooter, victim) = (by.0.0, of.0.0);
+    let shooter = by;
     outbox.broadcast(&Hit { shooter, victim, health: if lost { 0 } else { u32::from(vitals.health) } });
     if lost {
         *ship = rules::wreck(&ship, rules::berth(&taken));
         outbox.broadcast(&Kill { killer: shooter, victim });
         feed.add(format!("{} ✕ {}", killer.name, loser.name));
     }
-    true
+    Some(struck)
 }
 
 /// Who flies over a pick-up has it.

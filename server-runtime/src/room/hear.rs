@@ -12,6 +12,7 @@ use super::record::message_cue;
 use super::{Room, codes};
 use crate::builder::ServerGame;
 use crate::input_ring::Arrival;
+use crate::lag::{Claim, Evidence};
 use crate::player::PlayerId;
 use crate::record::Recorder;
 
@@ -97,19 +98,30 @@ impl<G: ServerGame> Ear<'_, G> {
         if let Some(ack) = packet.ack {
             player.view.ack(ack);
         }
-        // The view runs in step with the inputs, so one distance holds for all of the packet's.
-        let seen = f64::from(packet.view.tick.0) + f64::from(packet.view.fraction) / 256.0;
-        let rewind_ticks = (f64::from(packet.newest.0) - seen) as f32;
+        let is_news = player.newest_input.is_none_or(|newest| packet.newest.since(newest) > 0);
+        // The view runs in step with the inputs, so one distance holds for all of the packet's. A datagram that was
+        // overtaken says nothing: its view and what is acknowledged by now are no pair.
+        let rewind_ticks = match is_news {
+            true => {
+                let claim = Claim { input: packet.newest, view: packet.view };
+                player.judge.judge(claim, Evidence { acked: player.view.newest_ack() })
+            }
+            false => player.judge.granted(),
+        };
         for (tick, input) in packet.ticks() {
-            let sample = Sample { input: input.clone(), rewind_ticks };
-            let arrival = player.ring.insert(tick, sample, upcoming);
-            if arrival == Arrival::TooEarly {
-                break;
+            let margin_sixteenths = margin.saturating_sub(packet.newest.since(tick).saturating_mul(16));
+            let sample = Sample { input: input.clone(), rewind_ticks, margin_sixteenths };
+            match player.ring.insert(tick, sample, upcoming) {
+                Arrival::TooEarly => break,
+                Arrival::Late => {
+                    let worst = player.late_sixteenths.get_or_insert(margin_sixteenths);
+                    *worst = margin_sixteenths.min(*worst);
+                }
+                Arrival::Stored | Arrival::Duplicate => {}
             }
         }
-        if player.newest_input.is_none_or(|newest| packet.newest.since(newest) > 0) {
+        if is_news {
             player.newest_input = Some(packet.newest);
-            player.margin_sixteenths = margin;
             // An average over about a second at 60 Hz.
             player.margin_ticks += (f64::from(margin) / 16.0 - player.margin_ticks) / 32.0;
         }

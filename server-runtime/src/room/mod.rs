@@ -163,7 +163,7 @@ impl<G: ServerGame> Room<G> {
         world.insert_resource(Dt(1.0 / f32::from(tick_hz)));
         world.insert_resource(Match::default());
         world.insert_resource(Scoreboard::default());
-        world.insert_resource(LagCompensation::new(tick_hz));
+        world.insert_resource(LagCompensation::new(tick_hz, builder.lag));
         world.insert_resource(Outbox::new(messages));
         register_events(&mut world);
         let extraction = Extraction::new(&mut world, builder.extractors);

@@ -8,6 +8,7 @@ use netcode_snapshot::{AdaptiveView, CodecChoice, NetId, Telemetry};
 use netcode_wire::{Tick, Time};
 
 use crate::input_ring::InputRing;
+use crate::lag::Judge;
 use crate::player::PlayerId;
 use crate::scene::Shape;
 
@@ -23,6 +24,8 @@ pub(crate) struct Sample<I> {
     pub(crate) input: I,
     /// Ticks between what the player saw and what the input is for.
     pub(crate) rewind_ticks: f32,
+    /// How long before it was due the first datagram with it came, in 1/16 ticks.
+    pub(crate) margin_sixteenths: i32,
 }
 
 /// What becomes of a player's seat.
@@ -49,10 +52,14 @@ pub(crate) struct Player<I> {
     pub(crate) view: AdaptiveView,
     /// Its build is another one, and it was told how our columns lie.
     pub(crate) schema_described: bool,
+    pub(crate) judge: Judge,
     /// What it was shown last, ascending.
     pub(crate) shown: Vec<NetId>,
     pub(crate) owns: Option<NetId>,
+    /// That of the input that was simulated last.
     pub(crate) margin_sixteenths: i32,
+    /// That of the latest one of those that came too late since the last snapshot.
+    pub(crate) late_sixteenths: Option<i32>,
     pub(crate) margin_ticks: f64,
     pub(crate) newest_input: Option<Tick>,
     pub(crate) simulated_input: Option<Tick>,
@@ -77,6 +84,8 @@ pub(crate) struct Totals {
     pub(crate) past: Sums,
     pub(crate) now: Sums,
     pub(crate) link: LinkStats,
+    /// Views of past connections that could not be true.
+    pub(crate) views_refused: u64,
     /// Bytes (down, up) at the last reading of rates.
     pub(crate) mark: (u64, u64),
     /// Bytes a second (down, up).
@@ -154,9 +163,11 @@ impl<I: Clone + Default> Player<I> {
             previous: I::default(),
             view: AdaptiveView::new(CodecChoice::Shared),
             schema_described: false,
+            judge: Judge::new(),
             shown: Vec::new(),
             owns: None,
             margin_sixteenths: 0,
+            late_sixteenths: None,
             margin_ticks: 0.0,
             newest_input: None,
             simulated_input: None,
@@ -184,14 +195,22 @@ impl<I: Clone + Default> Player<I> {
         self.previous = I::default();
         self.view = AdaptiveView::new(CodecChoice::Shared);
         self.schema_described = false;
+        self.totals.views_refused += self.judge.refused();
+        self.judge = Judge::new();
         self.shown.clear();
         self.owns = None;
         self.newest_input = None;
         self.simulated_input = None;
         self.margin_sixteenths = 0;
+        self.late_sixteenths = None;
         self.margin_ticks = 0.0;
         self.telemetry.clear();
         self.lens = Lens::default();
+    }
+
+    /// Views that the client cannot have had, ever.
+    pub(crate) fn views_refused(&self) -> u64 {
+        self.totals.views_refused + self.judge.refused()
     }
 
     /// The connection is gone; the seat is in `state` now.

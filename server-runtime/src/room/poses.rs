@@ -1,4 +1,4 @@
-//! World → pose ring: where everything hittable is, once a tick. Must never know who shoots.
+//! World → pose ring: where everything hittable is. Must never know who shoots.
 
 use bevy_ecs::prelude::*;
 use netcode_wire::Tick;

@@ -269,6 +269,7 @@ fn player_status<I: Clone + Default>(player: &Player<I>) -> PlayerStatus {
         mispredictions: sum.mispredictions,
         late_inputs: player.ring.late(),
         missed_inputs: player.ring.missed(),
+        views_refused: player.views_refused(),
         input_margin_ticks: player.margin_ticks,
     }
 }

@@ -99,9 +99,11 @@ impl<G: ServerGame> Room<G> {
         let budget = Budget { first_bytes, part_bytes: room.part_bytes, total_bytes };
         let Some(player) = self.players.get_mut(id) else { return };
         let late = player.ring.late();
+        // The worst counts: by it the client's clock decides how early is early enough.
+        let late_margin = player.late_sixteenths.take().unwrap_or(i32::MAX);
         let feedback = Feedback {
             input_tick: player.simulated_input,
-            input_margin: player.margin_sixteenths.clamp(-2047, 2047) as i16,
+            input_margin: player.margin_sixteenths.min(late_margin).clamp(-2047, 2047) as i16,
             late_inputs: u8::try_from(late - player.late_reported).unwrap_or(u8::MAX),
         };
         player.late_reported = late;

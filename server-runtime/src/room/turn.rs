@@ -98,6 +98,8 @@ impl<G: ServerGame> Room<G> {
         self.stages.run(stage, &mut self.world);
         if stage == Stage::Replicate {
             self.snap_owned();
+            // As the players are shown this tick.
+            poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
             self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
             self.note_frame();
             self.compare_telemetry();
@@ -124,6 +126,7 @@ impl<G: ServerGame> Room<G> {
             let (sample, taken) = player.ring.take(tick);
             if taken == Taken::Fresh {
                 player.simulated_input = Some(tick);
+                player.margin_sixteenths = sample.margin_sixteenths;
             }
             let previous = std::mem::replace(&mut player.previous, sample.input.clone());
             let rewind = lag.rewind(sample.rewind_ticks);

@@ -39,7 +39,8 @@ pub struct SnapshotHeader {
     pub part: Option<u8>,
     /// The last input of this client that was simulated.
     pub input_tick: Option<Tick>,
-    /// How early the newest input arrived before it was due, in 1/16 ticks; negative: late. Held within
+    /// How early the input of `input_tick` first arrived before it was due, in 1/16 ticks; negative: that of the latest
+    /// of those that came too late since the last snapshot. Held within
     /// ±2047 (128 ticks).
     pub input_margin: i16,
     /// Inputs that came too late since the last snapshot.

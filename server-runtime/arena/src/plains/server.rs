@@ -7,7 +7,6 @@
 )]
 
 use server_runtime::prelude::*;
-use server_runtime::segment_meets_circle;
 
 use super::{GROUND, PlainsGame, SIGHT_M, berth};
 use crate::components::{Pickup, Ship, Shot, Vitals};
@@ -127,7 +126,7 @@ fn locate(ships: Query<(Entity, &Ship)>, mut nearby: ResMut<Nearby>) {
 
 /// Shots fly until they meet a ship or the edge, or are spent.
 fn fly_shots(
-    (tick, dt, seen, nearby): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Nearby>),
+    (tick, dt, lag, nearby): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Nearby>),
     shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
     mut ships: Query<(&mut Ship, &mut Vitals, &Owner, &Berth)>,
     mut outbox: ResMut<Outbox>,
@@ -136,7 +135,7 @@ fn fly_shots(
     for (entity, shot, rewind, by) in &shots {
         let age = tick.0.0.saturating_sub(shot.born);
         let (from, to) = (shot.at(age.saturating_sub(1) as f32 * dt.0), shot.at(age as f32 * dt.0));
-        let met = first_met(&seen, &nearby, *rewind, (from, to), by.0);
+        let met = first_met(&lag, &nearby, *rewind, (from, to), by.0);
         let struck = met.is_some_and(|met| strike(by.0, met, &mut ships, &mut outbox));
         let stopped = rules::blocked_on(&GROUND, from, to, SHOT_RADIUS).is_some();
         if struck || stopped || age >= SHOT_TICKS {
@@ -147,22 +146,19 @@ fn fly_shots(
 
 /// Who a shot meets first in this tick, where its shooter saw them: of those who are near enough now to have been there.
 fn first_met(
-    seen: &LagCompensation,
+    lag: &LagCompensation,
     nearby: &Nearby,
     rewind: Rewind,
     (from, to): (Vec2, Vec2),
     shooter: Entity,
 ) -> Option<Entity> {
-    let before = Rewind { ticks: rewind.ticks + 1.0 };
+    let (now, before) = (lag.seen(rewind), lag.recall(rewind.ticks + 1.0));
     let mut first: Option<(f32, Entity)> = None;
     nearby.0.near(to.extend(0.0), STRAY_M, |ship, _| {
-        if ship == shooter {
-            return;
-        }
-        let Some(end) = seen.pose(ship, rewind) else { return };
-        let start = seen.pose(ship, before).unwrap_or(end);
-        let reach = end.radius + SHOT_RADIUS;
-        if let Some(fraction) = segment_meets_circle(from - start.position, to - end.position, reach)
+        let Some(end) = now.pose(ship).filter(|_| ship != shooter) else { return };
+        let start = before.pose(ship).unwrap_or(end).position();
+        let met = rules::sweep(from, to - (end.position() - start), start, end.radius() + SHOT_RADIUS);
+        if let Some(fraction) = met
             && first.is_none_or(|(least, _)| fraction < least)
         {
             first = Some((fraction, ship));
