@@ -45,7 +45,7 @@ pub struct Spawn<T> {
 ///
 /// ```
 /// # use netcode_client::{Spawned, Spawns, WorldView};
-/// /// # fn tick<Shot: Spawned>(spawns: &mut Spawns<Shot>, view: &WorldView<'_>, fired: Option<Shot>,
+/// # fn tick<Shot: Spawned>(spawns: &mut Spawns<Shot>, view: &WorldView<'_>, fired: Option<Shot>,
 /// #     draw: &mut dyn FnMut(&Shot), fly: &mut dyn FnMut(&Shot) -> bool) {
 /// spawns.turn(view);
 /// if let Some(shot) = fired {

@@ -56,7 +56,7 @@ pub struct Hit {
 /// let seen = lag.seen(Rewind { ticks: 7.25 });
 /// // A grenade, a swung blade, a closing door.
 /// assert_eq!(seen.touching_sphere(Vec3::new(0.0, 0.0, 0.9), 2.0), [one]);
-/// assert_eq!(seen.touching_capsule(Vec3::new(1.0, 1.0, 1.0), Vec3::new(3.0, 0.2, 1.0), 0.1), [one]);
+/// assert_eq!(seen.touching_capsule(Vec3::new(1.0, 1.0, 1.0), Vec3::new(3.0, -1.0, 1.0), 0.1), [one]);
 /// let door = Block::new(Vec3::new(20.0, 0.5, 1.0), Vec3::new(0.5, 0.4, 1.0));
 /// assert_eq!(seen.touching_block(&door), [other]);
 /// // A bullet, and a ball of 0.2 m that flies as far in this tick.
