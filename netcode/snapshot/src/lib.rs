@@ -68,8 +68,8 @@
 //! out twice. An entity that leaves a client's interest and comes back keeps its id. (A reused id would still
 //! decode to the right columns; but a client would blend the old entity into the new one.)
 
-mod audience;
 mod adaptive;
+mod audience;
 mod codec;
 pub mod dense;
 mod error;
@@ -89,8 +89,8 @@ mod shared;
 pub mod support;
 mod view;
 
-pub use audience::Audience;
 pub use adaptive::{AdaptiveView, CodecChoice};
+pub use audience::Audience;
 pub use dense::{DenseReceiver, DenseView};
 pub use error::SnapshotError;
 pub use exchange::{
