@@ -159,7 +159,7 @@ impl Rambler {
 }
 
 /// How far it goes from home before it turns back, metres.
-const STRAY_M: f32 = 20.0;
+const STRAY_M: f32 = 10.0;
 /// Ticks from one shot to the next, on average: three seconds.
 const SHOT_EVERY_TICKS: u32 = 180;
 const KNOCK_EVERY: Duration = Duration::from_millis(5);

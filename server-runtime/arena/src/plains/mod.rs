@@ -24,8 +24,8 @@ pub use server::server;
 /// A square kilometre without a rock.
 pub const GROUND: Ground = Ground { half_size: vec2(500.0, 500.0), rocks: &[] };
 /// How far players see, metres.
-pub const SIGHT_M: f32 = 44.0;
-/// Metres along the belt from one berth to the next: within sight are some 2 × 44 / 2.75 = 32 ships.
+pub const SIGHT_M: f32 = 56.0;
+/// Metres along the belt from one berth to the next: within sight are some 2 × 56 / 2.75 = 40 ships.
 pub const SPACING_M: f32 = 2.75;
 /// Half the width of the belt, metres.
 pub const BELT_M: f32 = 10.0;
@@ -76,7 +76,7 @@ mod tests {
                 assert!((here.abs() + 20.0).cmplt(GROUND.half_size).all());
                 let in_sight = berths.iter().filter(|there| there.distance(*here) < SIGHT_M).count();
                 // Of few the belt is so short that the other side of the ring is in sight too.
-                assert!((28..55).contains(&in_sight), "{in_sight} of {seats}");
+                assert!((36..65).contains(&in_sight), "{in_sight} of {seats}");
             }
         }
     }
