@@ -112,8 +112,7 @@ impl<G: ServerGame> Room<G> {
     }
 
     fn finish_replayed(&mut self) {
-        self.snap_owned();
-        self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+        self.settle();
         // Said to nobody, but its limit counts within the tick.
         drop(self.world.resource_mut::<Outbox>().drain());
         self.find_predicted();

@@ -97,10 +97,7 @@ impl<G: ServerGame> Room<G> {
         }
         self.stages.run(stage, &mut self.world);
         if stage == Stage::Replicate {
-            self.snap_owned();
-            // As the players are shown this tick.
-            poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
-            self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+            self.settle();
             self.note_frame();
             self.compare_telemetry();
             self.send(now, carry);
@@ -166,8 +163,16 @@ impl<G: ServerGame> Room<G> {
         poses::record(&mut self.poses, &mut self.world, &mut self.pose_scratch, self.tick);
     }
 
+    /// The tick's last word, live as in a replay: what players own lies on the wire's grid, poses and frame are as the
+    /// players are shown them.
+    pub(super) fn settle(&mut self) {
+        self.snap_owned();
+        self.record_poses();
+        self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+    }
+
     /// Systems may have moved what players predict off the wire's grid; both sides must go on from the same bits.
-    pub(super) fn snap_owned(&mut self) {
+    fn snap_owned(&mut self) {
         for (_, _, mut state, _) in self.owned.iter_mut(&mut self.world) {
             state.snap();
         }
