@@ -12,8 +12,10 @@ use netcode_token::{Key, Seat, TokenSpec, mint};
 use netcode_wire::Time;
 use server_runtime::{PROTOCOL_ID_DEFAULT, Room, ServerOptions};
 
-const UNIX_AT_ZERO_S: u64 = 1_800_000_000;
-const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 7777);
+/// The rooms' clocks begin here.
+pub const UNIX_AT_ZERO_S: u64 = 1_800_000_000;
+/// Where the rooms are.
+pub const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 7777);
 /// 60 Hz.
 const TICK: Duration = Duration::from_micros(16_667);
 
@@ -126,21 +128,7 @@ impl Table {
 impl Player {
     fn new(index: u16, key: &Key, seed: u64) -> anyhow::Result<Self> {
         let id = 1 + u64::from(index);
-        let seat =
-            Seat { match_id: 0, player: id, team: 0, rating_milli: 25_000, name: format!("pilot {id}") };
-        let spec = TokenSpec {
-            protocol_id: PROTOCOL_ID_DEFAULT,
-            create_unix_s: UNIX_AT_ZERO_S,
-            expire_unix_s: UNIX_AT_ZERO_S + 60,
-            timeout_s: 10,
-            client_id: id,
-            servers: vec![SERVER.into()],
-            user_data: seat.encode(),
-        };
-        let mut config = ClientConfig::new(PROTOCOL_ID_DEFAULT);
-        config.messages = arena::messages();
-        let client = Client::connect(Time::ZERO, &mint(&spec, key)?[..], arena::schema(), config)?;
-        Ok(Self { client, pilot: Pilot::new(seed ^ id), address: ([10, 1, 0, 0], 2000 + index).into() })
+        Ok(Self { client: join(id, key)?, pilot: Pilot::new(seed ^ id), address: address(index) })
     }
 
     fn advance(&mut self, now: Time, up: &mut Vec<(SocketAddr, Vec<u8>)>) {
@@ -151,6 +139,32 @@ impl Player {
             up.push((*address, transmit.bytes.to_vec()));
         }
     }
+}
+
+/// A client of the arena on its way into a room at [`SERVER`], as player `id`.
+///
+/// # Errors
+/// The token cannot be minted, or used.
+pub fn join(id: u64, key: &Key) -> anyhow::Result<Client<ArenaGame>> {
+    let seat = Seat { match_id: 0, player: id, team: 0, rating_milli: 25_000, name: format!("pilot {id}") };
+    let spec = TokenSpec {
+        protocol_id: PROTOCOL_ID_DEFAULT,
+        create_unix_s: UNIX_AT_ZERO_S,
+        expire_unix_s: UNIX_AT_ZERO_S + 60,
+        timeout_s: 10,
+        client_id: id,
+        servers: vec![SERVER.into()],
+        user_data: seat.encode(),
+    };
+    let mut config = ClientConfig::new(PROTOCOL_ID_DEFAULT);
+    config.messages = arena::messages();
+    Ok(Client::connect(Time::ZERO, &mint(&spec, key)?[..], arena::schema(), config)?)
+}
+
+/// Where player number `index` sends from.
+#[must_use]
+pub fn address(index: u16) -> SocketAddr {
+    ([10, 1, 0, 0], 2000 + index).into()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 mod table;
 
-use std::time::Duration;
 
 use netcode_proto::ClientState;
 use netcode_snapshot::{Ack, InputPacket, Receiver, ReceiverLimits, ViewTime};
@@ -46,17 +45,7 @@ impl Liar {
 
     fn tick(&mut self) {
         let Self { table, session, receiver } = self;
-        table.now = table.now.saturating_add(Duration::from_micros(16_667));
-        session.step(table.now);
-        session.flush(table.now);
-        while let Some(transmit) = session.poll_transmit() {
-            let mut bytes = transmit.bytes.to_vec();
-            table.room.handle_datagram(table.now, "127.0.0.1:6000".parse().unwrap(), &mut bytes);
-        }
-        table.room.tick(table.now, table.now).unwrap();
-        while let Some(transmit) = table.room.poll_transmit() {
-            session.handle_datagram(table.now, SERVER.parse().unwrap(), &mut transmit.bytes.to_vec());
-        }
+        table.tick_with(session);
         while let Some((channel, message)) = session.poll_message() {
             if channel == channels::STATE {
                 receiver.decode(&table::schema(), &mut BitReader::new(&message)).unwrap();

@@ -11,12 +11,14 @@ use arena::pilot::{Pilot, Sight};
 use arena::{ArenaGame, Ship, Struck};
 use bevy_ecs::message::Messages;
 use bevy_ecs::query::QueryState;
-use netcode_client::{Client, ClientConfig, ClientState, ClientStats};
+use netcode_client::{Client, ClientState, ClientStats};
 use netcode_sim::{Burst, Conditioner, Profile};
 use netcode_snapshot::NetId;
-use netcode_token::{Key, Seat as Admission, TokenSpec, mint};
+use netcode_token::Key;
 use netcode_wire::Time;
-use server_runtime::{Owner, PROTOCOL_ID_DEFAULT, Room, ServerOptions};
+use server_runtime::{Owner, Room, ServerOptions};
+
+use crate::room::{SERVER, UNIX_AT_ZERO_S, address, join};
 
 use super::screen::{Display, Screen};
 
@@ -330,30 +332,16 @@ impl Play {
 impl Player {
     fn new(place: u16, key: &Key, weather: Weather, manner: Manner) -> anyhow::Result<Self> {
         let id = 1 + u64::from(place);
-        let seat =
-            Admission { match_id: 0, player: id, team: 0, rating_milli: 25_000, name: format!("pilot {id}") };
-        let spec = TokenSpec {
-            protocol_id: PROTOCOL_ID_DEFAULT,
-            create_unix_s: UNIX_AT_ZERO_S,
-            expire_unix_s: UNIX_AT_ZERO_S + 60,
-            timeout_s: 10,
-            client_id: id,
-            servers: vec![SERVER.into()],
-            user_data: seat.encode(),
-        };
-        let mut config = ClientConfig::new(PROTOCOL_ID_DEFAULT);
-        config.messages = arena::messages();
-        let client = Client::connect(Time::ZERO, &mint(&spec, key)?[..], arena::schema(), config)?;
         let mut random = fastrand::Rng::with_seed(manner.seed ^ id << 32);
         // No two machines run alike: ± 0.05 %, and frames begin anywhere within one.
         let frame = Duration::from_secs_f64((1.0 + (random.f64() - 0.5) * 1e-3) / f64::from(manner.fps));
         let profile = weather.profile();
         Ok(Self {
             id,
-            client,
+            client: join(id, key)?,
             pilot: Pilot::new(manner.seed ^ id),
             screen: Screen::default(),
-            address: ([10, 1, 0, 0], 2000 + place).into(),
+            address: address(place),
             up: Conditioner::new(profile, random.u64(..)),
             down: Conditioner::new(profile, random.u64(..)),
             frame,
@@ -390,8 +378,6 @@ impl Weather {
     }
 }
 
-const UNIX_AT_ZERO_S: u64 = 1_800_000_000;
-const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 7777);
 const TICK: Duration = Duration::from_nanos(1_000_000_000 / arena::rules::TICK_HZ as u64);
 /// Clocks and delays look back over eight seconds.
 const WARM_UP: Duration = Duration::from_secs(12);

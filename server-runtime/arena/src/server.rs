@@ -54,9 +54,15 @@ pub fn server_main(args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
 /// The whole game, declared: what travels, what can be hit, what runs when.
 #[must_use]
 pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
-    Server::builder("arena")
+    declare::<ArenaGame>("arena").plugin(Arena).live_view(draw).config(options)
+}
+
+/// What every world that ships fly in has in common: what travels, in the order of [`crate::schema`] and
+/// [`crate::messages`], and what can be hit.
+pub(crate) fn declare<G: ServerGame<State = Ship>>(name: &str) -> ServerBuilder<G> {
+    Server::builder(name)
         .tick_rate(TICK_HZ)
-        .game::<ArenaGame>()
+        .game::<G>()
         .replicate::<Vitals>()
         .replicate::<Shot>()
         .replicate::<Pickup>()
@@ -64,10 +70,7 @@ pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
         .message::<Kill>(channels::GAME_RELIABLE_UNORDERED)
         .message::<MatchEnd>(channels::GAME_RELIABLE_ORDERED)
         .hittable::<Ship>(|ship| ship.flies().then_some(Pose::new(ship.pos, SHIP_RADIUS).life(ship.life)))
-        .plugin(Arena)
-        .live_view(draw)
         .ghost(ghost)
-        .config(options)
 }
 
 /// A shot has met a ship, told to the server's own systems and to those who measure.

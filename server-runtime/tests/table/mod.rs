@@ -16,6 +16,8 @@ use server_runtime::{Room, ServerOptions};
 pub(crate) const KEY_HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 pub(crate) const PROTOCOL: u64 = 77;
 pub(crate) const SERVER: &str = "127.0.0.1:4000";
+/// Where a bare session's datagrams come from.
+pub(crate) const BARE: &str = "127.0.0.1:6000";
 pub(crate) const UNIX_AT_ZERO_S: u64 = 1_000_000;
 pub(crate) const HZ: u16 = 60;
 
@@ -235,6 +237,22 @@ impl Table {
             self.room.tick(self.now, self.now).unwrap();
         }
         self.deliver();
+    }
+
+    /// One server tick of a room whose only player is a bare session: what a modified client can do. Messages stay with
+    /// the session.
+    pub(crate) fn tick_with(&mut self, session: &mut netcode_proto::Client) {
+        self.now = self.now.saturating_add(Duration::from_micros(1_000_000 / u64::from(HZ)));
+        session.step(self.now);
+        session.flush(self.now);
+        while let Some(transmit) = session.poll_transmit() {
+            let mut bytes = transmit.bytes.to_vec();
+            self.room.handle_datagram(self.now, BARE.parse().unwrap(), &mut bytes);
+        }
+        self.room.tick(self.now, self.now).unwrap();
+        while let Some(transmit) = self.room.poll_transmit() {
+            session.handle_datagram(self.now, SERVER.parse().unwrap(), &mut transmit.bytes.to_vec());
+        }
     }
 
     /// What the room has to say reaches its clients.

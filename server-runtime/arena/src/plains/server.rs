@@ -10,29 +10,19 @@ use server_runtime::prelude::*;
 
 use super::{GROUND, PlainsGame, SIGHT_M, berth};
 use crate::components::{Pickup, Ship, Shot, Vitals};
-use crate::live::ghost;
-use crate::messages::{Hit, Kill, MatchEnd};
+use crate::messages::{Hit, Kill};
 use crate::rules::{self, REACH, RESTOCK_TICKS, SHIP_RADIUS, SHOT_RADIUS, SHOT_SPEED, SHOT_TICKS, TICK_HZ};
+use crate::server::declare;
 
 /// The plains, declared: the same components and messages as the arena's, in the same order.
 #[must_use]
 pub fn server(options: ServerOptions) -> ServerBuilder<PlainsGame> {
     let plains = Plains { seats: usize::from(options.clients_max) };
-    Server::builder("plains")
-        .tick_rate(TICK_HZ)
-        .game::<PlainsGame>()
-        .replicate::<Vitals>()
-        .replicate::<Shot>()
-        .replicate::<Pickup>()
-        .message::<Hit>(channels::GAME_UNRELIABLE)
-        .message::<Kill>(channels::GAME_RELIABLE_UNORDERED)
-        .message::<MatchEnd>(channels::GAME_RELIABLE_ORDERED)
-        .hittable::<Ship>(|ship| ship.flies().then_some(Pose::new(ship.pos, SHIP_RADIUS)))
+    declare::<PlainsGame>("plains")
         .visible_within::<Ship>(SIGHT_M, |ship| ship.pos)
         .visible_within::<Shot>(SIGHT_M, |shot| shot.at(HALF_FLIGHT_S))
         .visible_within::<Pickup>(SIGHT_M, |pickup| pickup.pos)
         .plugin(plains)
-        .ghost(ghost)
         .config(options)
 }
 
