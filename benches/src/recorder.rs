@@ -1,8 +1,6 @@
-//! `recorder`: what the flight recorder costs a server's tick. Two rooms play the same match, one of them records; they
+//! `recorder`: what the flight recorder costs a server's tick. Four rooms play the same match, two of them record; they
 //! take turns tick by tick, so that whatever else the machine does meets both. Owns the comparison; must never know what
 //! is recorded.
-
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -32,6 +30,8 @@ pub struct RecorderFigures {
     tick_recorded_us: f64,
     /// Median of the ticks' differences, over the median tick.
     cost_percent: f64,
+    /// The same between the two rooms without a recorder, whatever its sign.
+    control_percent: f64,
     recording_kib_per_minute: f64,
 }
 
@@ -40,13 +40,16 @@ pub struct RecorderFigures {
 /// # Errors
 /// A room cannot be built, not everybody got in, or a system panicked.
 pub fn recorder(flags: &RecorderFlags) -> anyhow::Result<Vec<RecorderFigures>> {
-    println!("players   tick µs   recorded   cost   KiB/min");
+    println!("players   tick µs   recorded   cost   control   KiB/min");
     let row = |&players: &u16| {
         let figures = measure(players, flags)?;
-        let RecorderFigures { tick_us, tick_recorded_us, cost_percent, recording_kib_per_minute, .. } =
-            figures;
         println!(
-            "{players:>7} {tick_us:>9.1} {tick_recorded_us:>10.1} {cost_percent:>5.1} % {recording_kib_per_minute:>8.0}"
+            "{players:>7} {:>9.1} {:>10.1} {:>5.1} % {:>7.1} % {:>8.0}",
+            figures.tick_us,
+            figures.tick_recorded_us,
+            figures.cost_percent,
+            figures.control_percent,
+            figures.recording_kib_per_minute
         );
         Ok(figures)
     };
@@ -54,31 +57,34 @@ pub fn recorder(flags: &RecorderFlags) -> anyhow::Result<Vec<RecorderFigures>> {
 }
 
 fn measure(players: u16, flags: &RecorderFlags) -> anyhow::Result<RecorderFigures> {
-    let mut plain = Table::with_recorder(players, flags.seed, 0)?;
-    let mut recorded = Table::with_recorder(players, flags.seed, 64)?;
+    // Rooms differ by where their memory lies, too: two of each kind, and what the two plain ones differ by is what the
+    // comparison cannot see.
+    let mut rooms = [0, 64, 64, 0]
+        .into_iter()
+        .map(|mib| Table::with_recorder(players, flags.seed, mib))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let ticks = flags.seconds * 60;
-    let mut pairs = Vec::new();
-    for tick in 0..ticks {
-        // Whoever comes second finds caches as the first one left them.
-        pairs.push(if tick % 2 == 0 {
-            let first = plain.tick()?;
-            (first, recorded.tick()?)
-        } else {
-            let first = recorded.tick()?;
-            (plain.tick()?, first)
-        });
+    let mut rounds = Vec::new();
+    for tick in 0..ticks as usize {
+        // Whoever comes later finds caches as the ones before left them.
+        let mut round = [0.0; 4];
+        for place in 0..rooms.len() {
+            let place = (tick + place) % rooms.len();
+            round[place] = rooms[place].tick()?.as_nanos() as f64 / 1000.0;
+        }
+        rounds.push(round);
     }
-    let us = |time: Duration| time.as_nanos() as f64 / 1000.0;
-    let tick_us = median(pairs.iter().map(|(plain, _)| us(*plain)));
-    let by_us = median(pairs.iter().map(|(plain, recorded)| us(*recorded) - us(*plain)));
+    let tick_us = median(rounds.iter().map(|[one, .., other]| (one + other) / 2.0));
+    let percent = |by_us: f64| 100.0 * by_us / tick_us;
     // The two seconds in which everybody comes are recorded too.
     let minutes = f64::from(ticks + 120) / 3600.0;
     Ok(RecorderFigures {
         players,
         tick_us,
-        tick_recorded_us: median(pairs.iter().map(|(_, recorded)| us(*recorded))),
-        cost_percent: 100.0 * by_us / tick_us,
-        recording_kib_per_minute: recorded.recording_bytes() as f64 / 1024.0 / minutes,
+        tick_recorded_us: median(rounds.iter().map(|[_, one, other, _]| (one + other) / 2.0)),
+        cost_percent: percent(median(rounds.iter().map(|[a, b, c, d]| (b + c - a - d) / 2.0))),
+        control_percent: percent(median(rounds.iter().map(|[one, .., other]| other - one)).abs()),
+        recording_kib_per_minute: rooms[1].recording_bytes() as f64 / 1024.0 / minutes,
     })
 }
 
