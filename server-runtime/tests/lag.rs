@@ -3,7 +3,6 @@
 
 mod table;
 
-
 use netcode_proto::ClientState;
 use netcode_snapshot::{Ack, InputPacket, Receiver, ReceiverLimits, ViewTime};
 use netcode_wire::{BitReader, BitWriter};

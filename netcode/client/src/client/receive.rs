@@ -88,7 +88,6 @@ impl<G: Game, S: ClientSession> Client<G, S> {
                     used: header.input_tick,
                     margin_ticks: f64::from(margin),
                     late: header.late_inputs > 0,
-                    loss: self.session.stats().loss,
                 },
             );
         }
