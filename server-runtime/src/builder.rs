@@ -181,6 +181,9 @@ impl<G> ServerBuilder<G> {
     #[must_use]
     pub fn replicate<T: Replicate + Component>(mut self) -> Self {
         self.schema = self.schema.component::<T>();
+        if let Some(far) = T::FAR {
+            self.interest.far::<T>(far);
+        }
         self.extractors.push(Extractor::new::<T>(self.extractors.len()));
         self.setup.world.register_required_components::<T, Networked>();
         self

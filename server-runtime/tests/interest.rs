@@ -98,6 +98,51 @@ impl Listener {
     }
 }
 
+/// Something that is told more coarsely from more than ten units away.
+#[derive(Component, Replicate, Clone, Debug, PartialEq)]
+#[net(far(beyond = 10.0))]
+struct Balloon {
+    #[net(range(-100.0..=100.0), step = 0.01, far_step = 0.64)]
+    x: f32,
+}
+
+#[test]
+fn who_comes_near_is_told_finely_and_who_goes_away_coarsely() {
+    let builder =
+        builder().replicate::<Balloon>().visible_within::<Balloon>(20.0, |balloon| Vec2::new(balloon.x, 0.0));
+    let mut pair = Pair::new(builder);
+    pair.listener.schema =
+        Schema::builder().component::<Walker>().component::<Stone>().component::<Balloon>().build();
+    let schema = pair.listener.schema.clone();
+    let balloon = pair.world().spawn(Balloon { x: 15.0 }).id();
+    let own = pair.world().spawn((Owner(PlayerId(1)), Balloon { x: 15.0 })).id();
+    let mut errors = [Vec::new(), Vec::new()];
+    for tick in 0..200_u16 {
+        // From 15.9 to 4.1 and back; the walker that looks stands at 0, the own balloon at -15.
+        let x = 4.1 + (f32::from(tick) - 100.0).abs() * 0.118;
+        pair.world().get_mut::<Balloon>(balloon).unwrap().x = x;
+        pair.world().get_mut::<Balloon>(own).unwrap().x = -15.0 - f32::from(tick % 7) * 0.01;
+        pair.tick();
+        let mut shown = |entity: Entity| {
+            let (id, truth) = {
+                let entity = pair.world().entity(entity);
+                (entity.get::<Networked>().unwrap().0, entity.get::<Balloon>().unwrap().x)
+            };
+            let latest = pair.listener.receiver.latest().unwrap();
+            Some((latest.get::<Balloon>(&schema, id)?.x - truth).abs())
+        };
+        if tick > 3 {
+            assert!(shown(own).unwrap() < 0.006, "one's own is never far");
+            // Between them it depends on where it came from.
+            if !(9.7..11.3).contains(&x) {
+                errors[usize::from(x > 11.0)].push(shown(balloon).unwrap());
+            }
+        }
+    }
+    let [near, far] = errors.map(|errors| errors.into_iter().fold(0.0, f32::max));
+    assert!(near < 0.1 + 0.006 && far > 0.25 && far <= 0.33 + 0.118, "{near} {far}");
+}
+
 /// Two servers tell one player of the same things in its sight, and have the same names for them. Out of its sight one has
 /// much going on, in each way that hides, and the other has nothing at all. The player must hear the same bytes from both:
 /// then no id, no despawn, no length and no order betrays what is hidden.

@@ -39,12 +39,20 @@ impl Replicate for Cube {
 
 /// 512 units a metre, ±32 m.
 const fn axis(name: &'static str) -> Field {
-    Field { name, bits: 15, kind: FieldKind::Linear, max: 32_767, min: -32.0, step: 1.0 / 512.0 }
+    Field {
+        name,
+        bits: 15,
+        kind: FieldKind::Linear,
+        max: 32_767,
+        min: -32.0,
+        step: 1.0 / 512.0,
+        far_shift: 0,
+    }
 }
 
 /// 9 bits of ±1/√2.
 const fn part(name: &'static str) -> Field {
-    Field { name, bits: 9, kind: FieldKind::Linear, max: 511, min: 0.0, step: 0.0 }
+    Field { name, bits: 9, kind: FieldKind::Linear, max: 511, min: 0.0, step: 0.0, far_shift: 0 }
 }
 
 /// What the game knows: the player's cube (entity 0) rolls, others fly, slide and rest by themselves, or they stick to

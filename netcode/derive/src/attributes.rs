@@ -3,6 +3,7 @@
 use std::num::NonZeroU8;
 
 use proc_macro2::Span;
+use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, LitInt, LitStr, Path, RangeLimits, Token};
@@ -12,6 +13,9 @@ use syn::{Attribute, Expr, LitInt, LitStr, Path, RangeLimits, Token};
 pub(crate) struct FieldAttributes {
     pub(crate) range: Option<(Expr, Expr)>,
     pub(crate) step: Option<Expr>,
+    /// What of it travels to who is far.
+    pub(crate) far_step: Option<Expr>,
+    pub(crate) far_bits: Option<(u32, Span)>,
     pub(crate) bits: Option<(u32, Span)>,
     pub(crate) max: Option<Expr>,
     pub(crate) angle: Option<Span>,
@@ -35,9 +39,18 @@ pub(crate) struct TypeAttributes {
     pub(crate) visible: Option<Visible>,
     /// Ticks from one time that it is told to the next.
     pub(crate) every: u8,
+    /// What who is far is told less of.
+    pub(crate) far: Option<Far>,
     pub(crate) interpolated: bool,
     /// The function that `predictor` names; `None`: none.
     pub(crate) predictor: Option<Predictor>,
+}
+
+/// What `far(…)` says.
+pub(crate) struct Far {
+    pub(crate) beyond: Expr,
+    pub(crate) every: Option<u8>,
+    pub(crate) span: Span,
 }
 
 /// What `visible = …` says.
@@ -67,6 +80,11 @@ impl FieldAttributes {
                         once(&mut found.range, bounds(&inner)?, span)
                     }
                     "step" => once(&mut found.step, meta.value()?.parse()?, span),
+                    "far_step" => once(&mut found.far_step, meta.value()?.parse()?, span),
+                    "far_bits" => {
+                        let literal: LitInt = meta.value()?.parse()?;
+                        once(&mut found.far_bits, (literal.base10_parse()?, literal.span()), span)
+                    }
                     "max" => once(&mut found.max, meta.value()?.parse()?, span),
                     "bits" => {
                         let literal: LitInt = meta.value()?.parse()?;
@@ -97,6 +115,8 @@ impl FieldAttributes {
             ("range", self.range.as_ref().map(|(min, _)| min.span())),
             ("step", self.step.as_ref().map(Spanned::span)),
             ("bits", self.bits.map(|(_, span)| span)),
+            ("far_step", self.far_step.as_ref().map(Spanned::span)),
+            ("far_bits", self.far_bits.map(|(_, span)| span)),
             ("max", self.max.as_ref().map(Spanned::span)),
             ("angle", self.angle),
             ("quat", self.quat),
@@ -125,6 +145,7 @@ impl TypeAttributes {
             predicted: None,
             visible: None,
             every: 1,
+            far: None,
             interpolated: true,
             predictor: None,
         };
@@ -139,10 +160,9 @@ impl TypeAttributes {
                 } else if meta.path.is_ident("visible") {
                     found.visible = visible(meta.value()?)?;
                 } else if meta.path.is_ident("every") {
-                    let literal: LitInt = meta.value()?.parse()?;
-                    let wrong =
-                        |_| syn::Error::new(literal.span(), "every 1 to 255 ticks: `#[net(every = 6)]`");
-                    found.every = literal.base10_parse::<NonZeroU8>().map_err(wrong)?.get();
+                    found.every = every(meta.value()?)?;
+                } else if meta.path.is_ident("far") {
+                    once(&mut found.far, far(&meta)?, meta.path.span())?;
                 } else if meta.path.is_ident("predictor") {
                     found.predictor = predictor(meta.value()?)?;
                 } else if meta.path.is_ident("interpolate") {
@@ -165,6 +185,31 @@ impl TypeAttributes {
         }
         Ok(found)
     }
+}
+
+fn every(input: ParseStream<'_>) -> syn::Result<u8> {
+    let literal: LitInt = input.parse()?;
+    let wrong = |_| syn::Error::new(literal.span(), "every 1 to 255 ticks: `#[net(every = 6)]`");
+    Ok(literal.base10_parse::<NonZeroU8>().map_err(wrong)?.get())
+}
+
+fn far(meta: &ParseNestedMeta<'_>) -> syn::Result<Far> {
+    let span = meta.path.span();
+    if !meta.input.peek(syn::token::Paren) {
+        return Err(syn::Error::new(span, FAR));
+    }
+    let (mut beyond, mut often) = (None, None);
+    meta.parse_nested_meta(|meta| {
+        let at = meta.path.span();
+        if meta.path.is_ident("beyond") {
+            once(&mut beyond, meta.value()?.parse::<Expr>()?, at)
+        } else if meta.path.is_ident("every") {
+            once(&mut often, every(meta.value()?)?, at)
+        } else {
+            Err(meta.error(FAR))
+        }
+    })?;
+    Ok(Far { beyond: beyond.ok_or_else(|| syn::Error::new(span, FAR))?, every: often, span })
 }
 
 /// A name in quotes, or a constant of the game's.
@@ -221,11 +266,13 @@ fn bounds(input: ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
 }
 
 const FIELD_WORDS: &str = "expected one of `range(min..=max)`, `step = …`, `angle`, `quat`, `raw`, `bits = …`, \
-                           `signed`, `opaque`, `enumeration`, `max = …`, `default`, `default = …`, `rename = \"…\"`";
+                           `far_step = …`, `far_bits = …`, `signed`, `opaque`, `enumeration`, `max = …`, `default`, `default = …`, `rename = \"…\"`";
+const FAR: &str = "from what distance on it is told less: `far(beyond = 60.0)`, or, less often too, \
+                   `far(beyond = 60.0, every = 4)`";
 /// Without the axis that a vector's column has in its name: `netcode_snapshot` takes 96 in all.
 const NAME_BYTES_MAX: usize = 80;
 const VISIBLE: &str = "expected \"everyone\", \"owner\" or an audience of the game's: `visible = TEAM`, where \
                        `const TEAM: Audience = Audience::custom(2)`";
 const TYPE_WORDS: &str = "expected one of `predicted`, `visible = \"everyone\" | \"owner\" | AUDIENCE`, `every = 6`, \
-                          `interpolate = \"linear\" | \"none\"`, \
+                          `far(beyond = 60.0, every = 4)`, `interpolate = \"linear\" | \"none\"`, \
                           `predictor = \"linear\" | \"none\" | path`, `rename = \"…\"`, `crate = path`";

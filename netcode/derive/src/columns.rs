@@ -1,7 +1,7 @@
 //! From shapes to the code that turns fields into columns and back: what the three derives share. Must never
 //! know which trait the code will stand in.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, Ident, Member, Path, Type};
@@ -14,6 +14,8 @@ pub(crate) struct Entry {
     pub(crate) member: Member,
     pub(crate) ty: Type,
     pub(crate) shape: Shape,
+    /// Where it says what of it travels to who is far.
+    pub(crate) far: Option<Span>,
     /// Its name on the wire.
     name: String,
     /// What stands in for it where another build does not send it.
@@ -74,8 +76,16 @@ fn entry(field: &syn::Field, member: Member, purpose: For) -> syn::Result<Entry>
         let words = "`rename` and `default` mean nothing here: only components are matched by name";
         return Err(syn::Error::new(field.ty.span(), words));
     }
+    let far_bits = attributes.far_bits.map(|(_, span)| span);
+    let far = attributes.far_step.as_ref().map(Spanned::span).or(far_bits);
+    if let (For::Message, Some(span)) = (purpose, far) {
+        return Err(syn::Error::new(
+            span,
+            "a message is no farther from one than from another: only components are",
+        ));
+    }
     let shape = Shape::of(field, attributes, purpose)?;
-    Ok(Entry { member, ty: field.ty.clone(), shape, name, default })
+    Ok(Entry { member, ty: field.ty.clone(), shape, far, name, default })
 }
 
 /// The fields of a type that must be a struct without parameters.
@@ -231,11 +241,18 @@ fn code(entry: &Entry, place: &TokenStream, krate: &Path) -> Code {
     let support = quote!(#krate::support);
     match &entry.shape {
         Shape::Range { grid, parts } => {
-            let Grid { min, max, step } = &**grid;
+            let Grid { min, max, step, far_step } = &**grid;
             let grid = quote!(const { #support::Range::new(#min, #max, #step) });
             let accesses = parts.iter().map(|part| access(place, part));
             Code {
-                fields: parts.iter().map(|part| named(&quote!(#field::range), &name, part, &grid)).collect(),
+                fields: parts
+                    .iter()
+                    .map(|part| named(&quote!(#field::range), &name, part, &grid))
+                    .map(|column| match far_step {
+                        Some(far_step) => quote!(#column.with_far_step(#far_step)),
+                        None => column,
+                    })
+                    .collect(),
                 values: quote!([#(#grid.quantise(#accesses)),*]),
                 restore: Box::new(move |columns| {
                     build(&ty, columns, |column| quote!(#grid.restore(#column)))
@@ -256,21 +273,29 @@ fn code(entry: &Entry, place: &TokenStream, krate: &Path) -> Code {
                 }),
             }
         }
-        Shape::Angle { bits } => {
+        Shape::Angle { bits, far } => {
             let grid = quote!(const { #support::Angle::new(#bits) });
-            let (column, value) = (quote!(#field::angle(#name, #grid)), quote!(#grid.quantise(#place)));
+            let column = coarser(quote!(#field::angle(#name, #grid)), *bits, *far);
+            let value = quote!(#grid.quantise(#place));
             one(column, &value, move |column| quote!(#grid.restore(#column)))
         }
-        Shape::Quat { bits } => quat_code(&name, *bits, place, ty, krate),
+        Shape::Quat { bits, far } => quat_code(&name, (*bits, *far), place, ty, krate),
         _ => discrete_code(entry, &name, place, krate),
     }
 }
 
-fn quat_code(name: &str, bits: u32, place: &TokenStream, ty: Type, krate: &Path) -> Code {
+fn quat_code(
+    name: &str,
+    (bits, far): (u32, Option<u32>),
+    place: &TokenStream,
+    ty: Type,
+    krate: &Path,
+) -> Code {
     let (field, support) = (quote!(#krate::Field), quote!(#krate::support));
     let grid = quote!(const { #support::Quat::new(#bits) });
     let largest = format!("{name}.largest");
     let parts = ["a", "b", "c"].iter().map(|part| named(&quote!(#field::rotation), name, part, &grid));
+    let parts = parts.map(|column| coarser(column, bits, far));
     Code {
         fields: std::iter::once(quote!(#field::opaque(#largest, 3))).chain(parts).collect(),
         values: quote!(#grid.quantise([#place.x, #place.y, #place.z, #place.w])),
@@ -367,6 +392,13 @@ fn one(
         values: quote!([#value]),
         restore: Box::new(move |columns| restore(&columns[0])),
     }
+}
+
+/// A column of `bits` bits, of which `far` travel to who is far.
+fn coarser(column: TokenStream, bits: u32, far: Option<u32>) -> TokenStream {
+    let Some(far) = far else { return column };
+    let shift = (bits - far) as u8;
+    quote!(#column.coarser(#shift))
 }
 
 fn named(make: &TokenStream, name: &str, part: &str, argument: &TokenStream) -> TokenStream {

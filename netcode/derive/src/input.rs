@@ -12,6 +12,12 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Input")?;
     let krate = TypeAttributes::read(&input.attrs)?.krate;
     let entries = entries(fields, For::Columns)?;
+    if let Some(span) = entries.iter().find_map(|entry| entry.far) {
+        return Err(syn::Error::new(
+            span,
+            "an input is no farther from one than from another: only components are",
+        ));
+    }
     let ident = &input.ident;
     let shared = columns(ident, &entries, &krate);
     let (items, count, checks) = (shared.items, shared.count, shared.checks);

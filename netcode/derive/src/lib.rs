@@ -30,6 +30,13 @@
 //! How far a value may be from what is shown, where it lies in its range: half a step; half of `2π / 2^bits` for an angle;
 //! for a rotation of `bits` bits, an angle of at most `3.5 / (2^(bits − 1) − 1)` radians.
 //!
+//! Who sees an entity from afar may be told less of it: where the struct says from what distance on (below), on its fields:
+//!
+//! | attribute | on | from afar |
+//! |---|---|---|
+//! | `far_step = 0.1` | what has a `range` and a `step` | a step of the greatest power of two times `step` that is not beyond this |
+//! | `far_bits = 6` | what is an `angle` or a `quat` | so many of its `bits` |
+//!
 //! Builds that differ understand each other by the names of components and fields (`netcode_snapshot::Schema::reading`).
 //! For that, beside the others, on fields of components:
 //!
@@ -46,6 +53,11 @@
 //! `"owner"`, or an audience of the game's own, `#[net(visible = TEAM)]` with a constant of
 //! `netcode_snapshot::Audience::custom`. How often clients are told of it: `#[net(every = 6)]`, every sixth tick, in
 //! which entities take turns; between two times it is shown as it was.
+//!
+//! What who is far is told less of: `#[net(far(beyond = 60.0))]` (in the game's units, of the distance from anything that the
+//! player owns; fields say how coarse they become), or `#[net(far(beyond = 60.0, every = 4))]`, less often too. An entity is
+//! far when it is beyond the distance of each of its components that state one. What a player owns is never far, nor is
+//! anything to who owns nothing that has a place. Others' shots are judged by what is true, not by what was rounded.
 //!
 //! `#[net(predicted)]`, `#[net(interpolate = "linear")]` (the default) or `"none"`; what the dense codec expects of the
 //! component: `#[net(predictor = "linear")]` (it goes on as it went), `"none"` (the default: it stays), or the game's

@@ -3,16 +3,19 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
+use syn::spanned::Spanned;
 
-use crate::attributes::{Predictor, TypeAttributes, Visible};
-use crate::columns::{Columns, blend, columns, entries, struct_fields};
-use crate::shape::For;
+use crate::attributes::{Far, Predictor, TypeAttributes, Visible};
+use crate::columns::{Columns, Entry, blend, columns, entries, struct_fields};
+use crate::shape::{For, literal};
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = struct_fields(input, "Replicate")?;
-    let TypeAttributes { krate, rename, predicted, visible, every, interpolated, predictor } =
+    let TypeAttributes { krate, rename, predicted, visible, every, far, interpolated, predictor } =
         TypeAttributes::read(&input.attrs)?;
     let entries = entries(fields, For::Columns)?;
+    check_far(far.as_ref(), &entries, every)?;
+    let far = far_code(far.as_ref(), every, &krate);
     let ident = &input.ident;
     let name = rename.map_or_else(|| ident.to_string(), |name| name.value());
     let Columns { items: shared, count, fallbacks, references, .. } = columns(ident, &entries, &krate);
@@ -47,6 +50,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 const PREDICTED: bool = #predicted;
                 const VISIBLE: #krate::Audience = #visible;
                 const EVERY: u8 = #every;
+                const FAR: Option<#krate::Far> = #far;
                 const INTERPOLATED: bool = #interpolated;
                 const PREDICT: Option<#krate::dense::Predict> = #predict;
                 const PREDICT_LINEAR: bool = #linear;
@@ -72,6 +76,36 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             }
         };
     })
+}
+
+/// What is said of distance must make a difference, and must be said in both places.
+fn check_far(far: Option<&Far>, entries: &[Entry], every: u8) -> syn::Result<()> {
+    let coarse = entries.iter().find_map(|entry| entry.far);
+    let (span, text) = match (far, coarse) {
+        (None, Some(span)) => (
+            span,
+            "coarser from afar: say on the struct from what distance on, `#[net(far(beyond = 60.0))]`".to_owned(),
+        ),
+        (Some(far), _) if far.every.is_some_and(|often| often < every) => {
+            (far.span, format!("from afar it is told no more often than near by, which is every {every} ticks"))
+        }
+        (Some(far), None) if far.every.is_none_or(|often| often == every) => (
+            far.span,
+            "nothing is told less of from afar: say `every = …` here, or `far_step = …` or `far_bits = …` on a field"
+                .to_owned(),
+        ),
+        (Some(far), _) if literal(&far.beyond).is_some_and(|beyond| beyond <= 0.0) => {
+            (far.beyond.span(), "a distance is greater than zero".to_owned())
+        }
+        _ => return Ok(()),
+    };
+    Err(syn::Error::new(span, text))
+}
+
+fn far_code(far: Option<&Far>, every: u8, krate: &syn::Path) -> TokenStream {
+    let Some(Far { beyond, every: often, .. }) = far else { return quote!(None) };
+    let every = often.unwrap_or(every);
+    quote!(Some(#krate::Far { beyond: #beyond, every: #every }))
 }
 
 /// `netcode_snapshot::COLUMNS_MAX`.
@@ -118,6 +152,13 @@ mod tests {
         check("#[net(range(0.0..=1e6), step = 0.001)] x: f32", "a step of 2.38e-1 at least");
         check("#[net(range(0.0..=1.0), step = 5.0)] x: f32", "longer than the range");
         check("mode: Mode", "`#[net(enumeration)]`");
+        check("#[net(far_bits = 2)] hp: u8", "`far_bits` means nothing for an unsigned integer");
+        check("#[net(angle, bits = 12, far_bits = 12)] x: f32", "fewer bits than near by: 1 to 11");
+        check("#[net(quat, bits = 10, far_bits = 1)] x: Quat", "fewer bits than near by: 2 to 9");
+        check(
+            "#[net(range(0.0..=1.0), step = 0.1, far_step = 0.1)] x: f32",
+            "0.2 at least, which is twice `step`",
+        );
     }
 
     #[test]
@@ -146,5 +187,17 @@ mod tests {
         assert_eq!(told("#[net(visible = \"owner\")] struct Ship(u8);"), "");
         assert_eq!(told("#[net(visible = game::TEAM)] struct Ship(u8);"), "");
         assert_eq!(told("struct Marker;"), "");
+        assert!(told("#[net(far)] struct Ship(u8);").contains("from what distance on"));
+        assert!(told("#[net(far(every = 2))] struct Ship(u8);").contains("from what distance on"));
+        assert!(told("#[net(far(beyond = 9.0))] struct Ship(u8);").contains("nothing is told less of"));
+        assert!(told("#[net(far(beyond = 0.0, every = 2))] struct Ship(u8);").contains("greater than zero"));
+        assert!(
+            told("#[net(every = 3, far(beyond = 9.0, every = 2))] struct Ship(u8);")
+                .contains("every 3 ticks")
+        );
+        assert_eq!(told("#[net(predicted, far(beyond = 9.0, every = 2))] struct Ship(u8);"), "");
+        let place = "#[net(range(0.0..=9.0), step = 0.5, far_step = 1.0)] f32";
+        assert!(told(&format!("struct Ship({place});")).contains("say on the struct from what distance on"));
+        assert_eq!(told(&format!("#[net(far(beyond = FAR))] struct Ship({place});")), "");
     }
 }

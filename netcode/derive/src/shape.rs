@@ -20,9 +20,11 @@ pub(crate) enum Shape {
     },
     Angle {
         bits: u32,
+        far: Option<u32>,
     },
     Quat {
         bits: u32,
+        far: Option<u32>,
     },
     Unsigned {
         bits: u32,
@@ -62,6 +64,7 @@ pub(crate) struct Grid {
     pub(crate) min: Expr,
     pub(crate) max: Expr,
     pub(crate) step: Expr,
+    pub(crate) far_step: Option<Expr>,
 }
 
 /// For whom a shape is sought: messages know more shapes.
@@ -113,19 +116,23 @@ fn float(
     parts: &'static [&'static str],
 ) -> syn::Result<Shape> {
     if attributes.angle.is_some() {
-        attributes.refuse_but(&["angle", "bits"], "an angle")?;
+        attributes.refuse_but(&["angle", "bits", "far_bits"], "an angle")?;
         if parts.len() > 1 {
             return Err(syn::Error::new(span, "an angle is one `f32`, in radians"));
         }
-        return Ok(Shape::Angle { bits: bits_in(&attributes, 1..=20, span, "an angle needs `bits = …`")? });
+        let bits = bits_in(&attributes, 1..=20, span, "an angle needs `bits = …`")?;
+        return Ok(Shape::Angle { bits, far: far_bits(&attributes, 1, bits)? });
     }
     if attributes.raw.is_some() {
         attributes.refuse_but(&["raw"], "a raw float")?;
         return Ok(Shape::Raw { parts });
     }
-    attributes.refuse_but(&["range", "step"], "a float on a grid")?;
+    attributes.refuse_but(&["range", "step", "far_step"], "a float on a grid")?;
     match (attributes.range, attributes.step) {
-        (Some((min, max)), Some(step)) => Ok(Shape::Range { grid: Box::new(grid(min, max, step)?), parts }),
+        (Some((min, max)), Some(step)) => {
+            let grid = Grid { far_step: far_step(attributes.far_step, &step)?, ..grid(min, max, step)? };
+            Ok(Shape::Range { grid: Box::new(grid), parts })
+        }
         (Some((min, _)), None) => Err(syn::Error::new(min.span(), "a range needs `step = …` as well")),
         (None, Some(step)) => Err(syn::Error::new(step.span(), "a step needs `range(min..=max)` as well")),
         (None, None) if purpose == For::Message => Ok(Shape::Raw { parts }),
@@ -134,12 +141,40 @@ fn float(
 }
 
 fn quat(attributes: &FieldAttributes, span: Span) -> syn::Result<Shape> {
-    attributes.refuse_but(&["quat", "bits"], "a rotation")?;
+    attributes.refuse_but(&["quat", "bits", "far_bits"], "a rotation")?;
     let missing = "a rotation says how fine it is: `#[net(quat, bits = 10)]`";
     if attributes.quat.is_none() {
         return Err(syn::Error::new(span, missing));
     }
-    Ok(Shape::Quat { bits: bits_in(attributes, 2..=20, span, missing)? })
+    let bits = bits_in(attributes, 2..=20, span, missing)?;
+    Ok(Shape::Quat { bits, far: far_bits(attributes, 2, bits)? })
+}
+
+/// How many bits are left from afar.
+fn far_bits(attributes: &FieldAttributes, least: u32, bits: u32) -> syn::Result<Option<u32>> {
+    match attributes.far_bits {
+        Some((far, span)) if far < least || far >= bits => {
+            let text = match least < bits {
+                true => format!("from afar it has fewer bits than near by: {least} to {}", bits - 1),
+                false => "it has as few bits as can be: leave out `far_bits`".to_owned(),
+            };
+            Err(syn::Error::new(span, text))
+        }
+        far => Ok(far.map(|(far, _)| far)),
+    }
+}
+
+/// A coarser step, that is one.
+fn far_step(far_step: Option<Expr>, step: &Expr) -> syn::Result<Option<Expr>> {
+    if let Some(far) = &far_step
+        && let (Some(number), Some(step)) = (literal(far), literal(step))
+        && number < step * 2.0
+    {
+        let text =
+            format!("from afar it is coarser: a step of {} at least, which is twice `step`", step * 2.0);
+        return Err(syn::Error::new(far.span(), text));
+    }
+    Ok(far_step)
 }
 
 fn unsigned(attributes: &FieldAttributes, width: u32) -> syn::Result<Shape> {
@@ -181,7 +216,7 @@ fn packed(attributes: &FieldAttributes, span: Span, text: bool) -> syn::Result<S
 }
 
 /// The number that an expression is, where it is plainly written: `-64.0`, `16`.
-fn literal(expression: &Expr) -> Option<f64> {
+pub(crate) fn literal(expression: &Expr) -> Option<f64> {
     match expression {
         Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
@@ -216,7 +251,7 @@ fn grid(min: Expr, max: Expr, step: Expr) -> syn::Result<Grid> {
             }
         }
     }
-    Ok(Grid { min, max, step })
+    Ok(Grid { min, max, step, far_step: None })
 }
 
 fn limit(attributes: &FieldAttributes, span: Span) -> syn::Result<Expr> {

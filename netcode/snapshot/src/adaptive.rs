@@ -181,7 +181,8 @@ impl AdaptiveView {
         let confirmed = if is_ours { self.shared.confirmed(history) } else { None };
         let limit = self.entities_max;
         let dense = self.dense.get_or_insert_with(|| Box::new(DenseView::with_limit(schema, limit)));
-        dense.enter(confirmed.as_ref(), self.shared.may_be_shown());
+        let confirmed = confirmed.as_ref().map(|(frame, far)| (frame, far.as_slice()));
+        dense.enter(confirmed, self.shared.may_be_shown());
     }
 
     fn turn_shared(&mut self) {

@@ -41,14 +41,33 @@ impl Audience {
 }
 
 impl NetId {
-    /// The greatest name that an entity may have: three bits are left for audiences.
-    pub const LAST: Self = Self((1 << ENTITY_BITS) - 1);
+    /// The greatest name that an entity may have: three bits are left for audiences, and one for distance.
+    pub const LAST: Self = Self((1 << FAR_BIT) - 1);
 
     /// The name of what only `audience` may see of this entity: to be listed beside the entity itself for a client that
     /// belongs to it. The entity itself for everyone.
     #[must_use]
     pub const fn seen_by(self, audience: Audience) -> Self {
-        Self(self.entity().0 | (audience.0 as u32) << ENTITY_BITS)
+        Self(self.0 & !(u32::MAX << AUDIENCE_BIT) | (audience.0 as u32) << AUDIENCE_BIT)
+    }
+
+    /// To be listed for a client in place of the entity (or of a part of it) where it is far from who looks: its components
+    /// are then told as coarsely as they state ([`Far`](crate::Far)). Lists ascend as if everything were near.
+    #[must_use]
+    pub const fn from_afar(self) -> Self {
+        Self(self.0 | 1 << FAR_BIT)
+    }
+
+    /// Whether it was listed as far.
+    #[must_use]
+    pub const fn is_far(self) -> bool {
+        self.0 >> FAR_BIT & 1 == 1
+    }
+
+    /// The name on the wire, and in frames: however far.
+    #[must_use]
+    pub(crate) const fn row(self) -> Self {
+        Self(self.0 & !(1 << FAR_BIT))
     }
 
     /// The entity of which this is the name, or the name of a part.
@@ -60,9 +79,11 @@ impl NetId {
     /// Whether it names what only some may see.
     #[must_use]
     pub const fn is_part(self) -> bool {
-        self.0 > Self::LAST.0
+        self.0 >> AUDIENCE_BIT != 0
     }
 }
 
-const ENTITY_BITS: u32 = 29;
+const AUDIENCE_BIT: u32 = 29;
+/// Never on the wire, and never in a frame: only in lists of who is relevant.
+const FAR_BIT: u32 = 28;
 const AUDIENCES: u8 = 8;

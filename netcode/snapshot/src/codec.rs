@@ -6,7 +6,11 @@
 //! | 1 | | 1 = against where its movement leads |
 //! | 1 | | 1 = the same components as before |
 //! | schema's length | which components | (when not the same) which components |
+//! | 1 | 1 = as seen from afar | (both: where one of the components is coarser from afar) |
 //! | … | each: columns at full width | each: new ones whole; others 1 bit changed, then a code a column |
+//!
+//! What is coarser from afar is coded in steps of its own: each value of the row, of the baseline and of the older frame as
+//! the nearest of those ([`Field::lower`](crate::Field)), whatever class the client holds.
 //!
 //! Where movement leads: what a column changed by from the older frame to the baseline goes on at that rate; opaque columns,
 //! and components that the older frame lacks, stay. The encoder writes the shorter of both.
@@ -17,6 +21,7 @@
 
 use netcode_wire::{BitReader, BitWriter, WireError};
 
+use crate::far::Class;
 use crate::field::low_bits;
 use crate::frame::Entity;
 use crate::{COLUMNS_MAX, ComponentId, Field, FieldKind, Frame, Schema};
@@ -161,14 +166,59 @@ impl ColumnCode {
     }
 }
 
-/// Writes an entity whole.
-pub(crate) fn encode_whole(schema: &Schema, entity: &Entity<'_>, out: &mut BitWriter) {
+/// Writes an entity whole; `class`: what it is told as, which its columns are rounded to already.
+pub(crate) fn encode_whole(schema: &Schema, entity: &Entity<'_>, class: Class, out: &mut BitWriter) {
     let mut out = Packer::new(out);
-    out.push(entity.mask(), schema.len() as u8);
+    let mask = entity.mask();
+    out.push(mask, schema.len() as u8);
+    let coarser = encode_class(schema, mask, class, &mut out);
     for (component, columns) in entity.parts() {
-        encode_columns(schema.codes(component), columns, &mut out);
+        match coarser >> component.0 & 1 {
+            0 => encode_columns(schema.codes(component), columns, &mut out),
+            _ => {
+                let mut far = [0; COLUMNS_MAX];
+                let far = lower(schema, component, columns, &mut far);
+                encode_columns(schema.far_codes(component), far, &mut out);
+            }
+        }
     }
     out.finish();
+}
+
+/// Writes as what the entity is told, where that makes a difference; gives the components that are told coarsely, a bit each.
+fn encode_class(schema: &Schema, mask: u64, class: Class, out: &mut Packer<'_>) -> u64 {
+    let coarser = mask & schema.coarser();
+    if coarser != 0 {
+        out.push(u64::from(class.is_far()), 1);
+    }
+    if class.is_far() { coarser } else { 0 }
+}
+
+/// Reads what `encode_class` wrote.
+fn decode_class(schema: &Schema, mask: u64, from: &mut BitReader<'_>) -> Result<u64, WireError> {
+    let coarser = mask & schema.coarser();
+    Ok(if coarser != 0 && from.read_bool()? { coarser } else { 0 })
+}
+
+/// A component's columns in steps of what is told from afar.
+fn lower<'a>(
+    schema: &Schema,
+    component: ComponentId,
+    columns: &[u32],
+    far: &'a mut [u32; COLUMNS_MAX],
+) -> &'a mut [u32] {
+    let fields = schema.fields(component);
+    let far = &mut far[..columns.len()];
+    for ((far, value), field) in far.iter_mut().zip(columns).zip(fields) {
+        *far = field.lower(*value);
+    }
+    far
+}
+
+/// Back to the component's own steps.
+fn raise(schema: &Schema, component: ComponentId, columns: &mut [u32]) {
+    let fields = schema.fields(component);
+    columns.iter_mut().zip(fields).for_each(|(column, field)| *column = field.raise(*column));
 }
 
 /// Reads an entity written whole into the end of `frame`.
@@ -177,26 +227,29 @@ pub(crate) fn decode_whole(
     frame: &mut Frame,
     from: &mut BitReader<'_>,
 ) -> Result<(), WireError> {
-    for component in components(from.read_bits(schema.len() as u32)?) {
-        decode_columns(schema, component, frame, from)?;
+    let mask = from.read_bits(schema.len() as u32)?;
+    let coarser = decode_class(schema, mask, from)?;
+    for component in components(mask) {
+        decode_columns(schema, component, coarser, frame, from)?;
     }
     Ok(())
 }
 
 /// Writes an entity against an earlier state of it, or against where its movement from a still older one leads.
-/// `scratch` is for trying which is shorter.
+/// `scratch` is for trying which is shorter; `class` as for [`encode_whole`].
 pub(crate) fn encode_change(
     schema: &Schema,
     entity: &Entity<'_>,
     before: &Entity<'_>,
     older: Option<&Older<'_>>,
+    class: Class,
     (out, scratch): (&mut BitWriter, &mut BitWriter),
 ) {
     let start = out.bit_len();
-    encode_against(schema, entity, before, None, out);
+    encode_against(schema, (entity, class), before, None, out);
     let Some(older) = older else { return };
     scratch.clear();
-    encode_against(schema, entity, before, Some(older), scratch);
+    encode_against(schema, (entity, class), before, Some(older), scratch);
     if scratch.bit_len() < out.bit_len() - start {
         out.truncate(start);
         out.append_bits(scratch.as_bytes(), scratch.bit_len());
@@ -205,7 +258,7 @@ pub(crate) fn encode_change(
 
 fn encode_against(
     schema: &Schema,
-    entity: &Entity<'_>,
+    (entity, class): (&Entity<'_>, Class),
     before: &Entity<'_>,
     older: Option<&Older<'_>>,
     out: &mut BitWriter,
@@ -216,40 +269,75 @@ fn encode_against(
     if !same {
         out.push(entity.mask(), schema.len() as u8);
     }
+    let coarser = match schema.coarser() {
+        0 => 0,
+        _ => encode_class(schema, entity.mask(), class, &mut out),
+    };
     let mut earlier = before.parts();
     let mut continued = [0; COLUMNS_MAX];
     for (component, columns) in entity.parts() {
-        let codes = schema.codes(component);
         let old = if same { earlier.next().map(|(_, old)| old) } else { before.columns(component) };
-        let Some(old) = old else {
-            encode_columns(codes, columns, &mut out);
-            continue;
-        };
         let against =
             older.and_then(|older| Some((older.entity.columns(component)?, (older.ahead, older.span))));
-        let Some((far, rate)) = against else {
-            let changed = columns != old;
-            out.push(u64::from(changed), 1);
-            if changed {
-                for ((code, value), old) in codes.iter().zip(columns).zip(old) {
-                    code.encode_change(*value, *old, &mut out);
-                }
-            }
-            continue;
-        };
-        let continued = &mut continued[..old.len()];
-        for (place, code) in codes.iter().enumerate() {
-            continued[place] = code.continued(old[place], far[place], rate);
-        }
-        let changed = columns != continued;
-        out.push(u64::from(changed), 1);
-        if changed {
-            for ((code, value), continued) in codes.iter().zip(columns).zip(continued) {
-                code.left().encode_change(*value, *continued, &mut out);
-            }
+        if coarser >> component.0 & 1 == 0 {
+            encode_component(schema.codes(component), columns, (old, against), &mut continued, &mut out);
+        } else {
+            encode_coarse(schema, component, columns, (old, against), &mut out);
         }
     }
     out.finish();
+}
+
+/// A component's columns in an older frame, and how far the movement from there is continued.
+type Against<'a> = (&'a [u32], (i32, i32));
+
+/// A component against what it was, and where it was going; `continued` is scratch.
+#[inline]
+fn encode_component(
+    codes: &[ColumnCode],
+    columns: &[u32],
+    (old, against): (Option<&[u32]>, Option<Against<'_>>),
+    continued: &mut [u32; COLUMNS_MAX],
+    out: &mut Packer<'_>,
+) {
+    let Some(old) = old else { return encode_columns(codes, columns, out) };
+    let Some((far, rate)) = against else {
+        let changed = columns != old;
+        out.push(u64::from(changed), 1);
+        if changed {
+            for ((code, value), old) in codes.iter().zip(columns).zip(old) {
+                code.encode_change(*value, *old, out);
+            }
+        }
+        return;
+    };
+    let continued = &mut continued[..old.len()];
+    for (place, code) in codes.iter().enumerate() {
+        continued[place] = code.continued(old[place], far[place], rate);
+    }
+    let changed = columns != continued;
+    out.push(u64::from(changed), 1);
+    if changed {
+        for ((code, value), continued) in codes.iter().zip(columns).zip(continued) {
+            code.left().encode_change(*value, *continued, out);
+        }
+    }
+}
+
+/// As [`encode_component`], in steps of what is told from afar.
+fn encode_coarse(
+    schema: &Schema,
+    component: ComponentId,
+    columns: &[u32],
+    (old, against): (Option<&[u32]>, Option<Against<'_>>),
+    out: &mut Packer<'_>,
+) {
+    let mut rows = [[0; COLUMNS_MAX]; 4];
+    let [now, before, older, continued] = &mut rows;
+    let now = lower(schema, component, columns, now);
+    let old = old.map(|old| &*lower(schema, component, old, before));
+    let against = against.map(|(far, rate)| (&*lower(schema, component, far, older), rate));
+    encode_component(schema.far_codes(component), now, (old, against), continued, out);
 }
 
 /// Reads an entity written against an earlier state into the end of `frame`.
@@ -266,30 +354,50 @@ pub(crate) fn decode_change(
         (true, None) => return Err(WireError::Malformed("movement of an entity that was not held")),
     };
     let mask = if from.read_bool()? { before.mask() } else { from.read_bits(schema.len() as u32)? };
+    let coarser = decode_class(schema, mask, from)?;
     for component in components(mask) {
         let Some(old) = before.columns(component) else {
-            decode_columns(schema, component, frame, from)?;
+            decode_columns(schema, component, coarser, frame, from)?;
             continue;
         };
         let columns = frame.add_part(component, old.len());
-        columns.copy_from_slice(old);
-        let codes = schema.codes(component);
         let against =
             older.and_then(|older| Some((older.entity.columns(component)?, (older.ahead, older.span))));
-        let Some((far, rate)) = against else {
-            if from.read_bool()? {
-                for (code, column) in codes.iter().zip(columns) {
-                    *column = code.decode_change(*column, from)?;
-                }
+        if coarser >> component.0 & 1 == 0 {
+            columns.copy_from_slice(old);
+            decode_component(schema.codes(component), columns, against, from)?;
+        } else {
+            let mut rows = [[0; COLUMNS_MAX]; 2];
+            let [before, older] = &mut rows;
+            columns.copy_from_slice(lower(schema, component, old, before));
+            let against = against.map(|(far, rate)| (&*lower(schema, component, far, older), rate));
+            decode_component(schema.far_codes(component), columns, against, from)?;
+            raise(schema, component, columns);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a component over what it was.
+fn decode_component(
+    codes: &[ColumnCode],
+    columns: &mut [u32],
+    against: Option<Against<'_>>,
+    from: &mut BitReader<'_>,
+) -> Result<(), WireError> {
+    let Some((far, rate)) = against else {
+        if from.read_bool()? {
+            for (code, column) in codes.iter().zip(columns) {
+                *column = code.decode_change(*column, from)?;
             }
-            continue;
-        };
-        let changed = from.read_bool()?;
-        for ((code, column), far) in codes.iter().zip(columns).zip(far) {
-            *column = code.continued(*column, *far, rate);
-            if changed {
-                *column = code.left().decode_change(*column, from)?;
-            }
+        }
+        return Ok(());
+    };
+    let changed = from.read_bool()?;
+    for ((code, column), far) in codes.iter().zip(columns).zip(far) {
+        *column = code.continued(*column, *far, rate);
+        if changed {
+            *column = code.left().decode_change(*column, from)?;
         }
     }
     Ok(())
@@ -302,12 +410,18 @@ fn encode_columns(codes: &[ColumnCode], columns: &[u32], out: &mut Packer<'_>) {
 fn decode_columns(
     schema: &Schema,
     component: ComponentId,
+    coarser: u64,
     frame: &mut Frame,
     from: &mut BitReader<'_>,
 ) -> Result<(), WireError> {
-    let codes = schema.codes(component);
-    for (code, column) in codes.iter().zip(frame.add_part(component, codes.len())) {
+    let is_coarse = coarser >> component.0 & 1 == 1;
+    let codes = if is_coarse { schema.far_codes(component) } else { schema.codes(component) };
+    let columns = frame.add_part(component, codes.len());
+    for (code, column) in codes.iter().zip(&mut *columns) {
         *column = code.decode_whole(from)?;
+    }
+    if is_coarse {
+        raise(schema, component, columns);
     }
     Ok(())
 }
@@ -364,7 +478,7 @@ mod tests {
     use super::*;
 
     fn field(bits: u8, max: u32, kind: FieldKind) -> Field {
-        Field { name: "x", bits, kind, max, min: 0.0, step: 0.0 }
+        Field { name: "x", bits, kind, max, min: 0.0, step: 0.0, far_shift: 0 }
     }
 
     fn check(field: &Field, value: u32, before: u32) -> usize {

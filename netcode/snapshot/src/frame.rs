@@ -6,7 +6,8 @@ mod rate;
 
 use netcode_wire::Tick;
 
-use crate::{COLUMNS_MAX, ComponentId, NetId, Replicate, Schema};
+use crate::far::Class;
+use crate::{COLUMNS_MAX, ComponentId, Field, NetId, Replicate, Schema};
 
 /// The world at one tick, in quantised columns. On the server it is what is true; on a client it is what the
 /// client was shown.
@@ -23,8 +24,8 @@ pub struct Frame {
     values: Vec<u32>,
     /// Of `parts` those that a row names: fewer where an entity was replaced or left.
     named_parts: usize,
-    /// Of `parts` those that are told less often than every tick.
-    rated_parts: usize,
+    /// Of `parts` those that are told less often than every tick, or to who is far as something else.
+    kept_parts: usize,
 }
 
 /// Adds components to one entity of a frame.
@@ -39,6 +40,8 @@ pub struct EntityWriter<'a> {
 pub(crate) struct Row {
     pub(crate) id: NetId,
     pub(crate) stamp: Tick,
+    /// The stamp as it is told to who is far.
+    pub(crate) far_stamp: Tick,
     pub(crate) parts: (u32, u32),
 }
 
@@ -47,6 +50,8 @@ pub(crate) struct Part {
     pub(crate) component: ComponentId,
     /// Ticks from one time that it is told to the next; on a client, and mostly, 1.
     every: u8,
+    /// The same for who is far; 0: it is told to them as to everyone.
+    far_every: u8,
     start: u32,
     len: u32,
 }
@@ -55,6 +60,7 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entity<'a> {
     pub(crate) stamp: Tick,
+    class: Class,
     parts: &'a [Part],
     values: &'a [u32],
 }
@@ -74,7 +80,7 @@ impl Frame {
         self.parts.clear();
         self.values.clear();
         self.named_parts = 0;
-        self.rated_parts = 0;
+        self.kept_parts = 0;
     }
 
     /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
@@ -85,7 +91,7 @@ impl Frame {
     pub fn push(&mut self, schema: &Schema, id: NetId, write: impl FnOnce(&mut EntityWriter<'_>)) {
         let first_part = self.parts.len();
         write(&mut EntityWriter { schema, frame: self, first_part });
-        debug_assert!(!id.is_part(), "the name of an entity: {id}");
+        debug_assert!(id <= NetId::LAST, "the name of an entity: {id}");
         if schema.has_audiences() {
             return self.divide(schema, id, first_part);
         }
@@ -106,7 +112,7 @@ impl Frame {
         loop {
             let len = self.parts[start..].iter().take_while(|part| audience(part) == next).count();
             let parts = (start as u32, (start + len) as u32);
-            self.rows.push(Row { id: id.seen_by(next), stamp: self.tick, parts });
+            self.rows.push(Row { id: id.seen_by(next), stamp: self.tick, far_stamp: self.tick, parts });
             start += len;
             match self.parts.get(start) {
                 Some(part) => next = audience(part),
@@ -126,20 +132,27 @@ impl Frame {
             || self.part_rows(whole.id).find_map(|place| Some((place, find(&self.rows[place])?)));
         let found = find(&whole).map(|part| (row, part)).or_else(among_parts);
         let (row, part) = found.expect("the entity has the component");
-        let (start, len) = (part.start as usize, part.len as usize);
         let mut new = [0; COLUMNS_MAX];
-        let new = &mut new[..len];
+        let new = &mut new[..part.len as usize];
         component.quantise(new);
-        if part.every > 1 {
+        self.write(row, &part, Class::Near, new);
+        if part.far_every > 0 {
+            coarsen(T::FIELDS, new);
+            self.write(row, &part, Class::Far, new);
+        }
+    }
+
+    /// Takes what a part is now, as it is told to a class.
+    fn write(&mut self, row: usize, part: &Part, class: Class, new: &[u32]) {
+        if part.every(class) > 1 {
             // Shown when it is its turn.
-            self.truth(&part).copy_from_slice(new);
+            self.values[part.truth(class)].copy_from_slice(new);
             return;
         }
-        let row = &mut self.rows[row];
-        let values = &mut self.values[start..start + len];
+        let values = &mut self.values[part.shown(class)];
         if values != new {
             values.copy_from_slice(new);
-            row.stamp = self.tick;
+            self.rows[row].touch(part, class, self.tick);
         }
     }
 
@@ -255,8 +268,26 @@ impl Frame {
     }
 
     pub(crate) fn entity(&self, row: &Row) -> Entity<'_> {
+        self.entity_as(row, Class::Near)
+    }
+
+    /// The entity as it is told to a class.
+    pub(crate) fn entity_as(&self, row: &Row, class: Class) -> Entity<'_> {
         let (first, last) = (row.parts.0 as usize, row.parts.1 as usize);
-        Entity { stamp: row.stamp, parts: &self.parts[first..last], values: &self.values }
+        Entity { stamp: row.stamp_as(class), class, parts: &self.parts[first..last], values: &self.values }
+    }
+
+    /// The columns of one component of one entity as they are told to who sees it from afar.
+    #[must_use]
+    pub fn columns_from_afar(&self, id: NetId, component: ComponentId) -> Option<&[u32]> {
+        let far = |at: usize| self.entity_as(&self.rows[at], Class::Far).columns(component);
+        far(self.row_of(id)?).or_else(|| self.part_rows(id).find_map(far))
+    }
+
+    /// [`Frame::stamp`] as it is told to who sees the entity from afar.
+    #[must_use]
+    pub fn stamp_from_afar(&self, id: NetId) -> Option<Tick> {
+        Some(self.rows[self.row_of(id)?].far_stamp)
     }
 
     pub(crate) fn find(&self, id: NetId) -> Option<Entity<'_>> {
@@ -288,24 +319,26 @@ impl Frame {
 
     /// Adds a part of `len` zeroed columns to the entity being built.
     pub(crate) fn add_part(&mut self, component: ComponentId, len: usize) -> &mut [u32] {
-        let start = self.begin_part(component, len, 1);
-        &mut self.values[start..]
+        let part = self.begin_part(component, len, (1, 0));
+        &mut self.values[part.start as usize..]
     }
 
-    /// As `add_part`, for a component that is told every so many ticks; gives where its columns begin.
-    fn begin_part(&mut self, component: ComponentId, len: usize, every: u8) -> usize {
+    /// As `add_part`, for a component that is told every so many ticks, to the near and to the far (0: as to the near).
+    fn begin_part(&mut self, component: ComponentId, len: usize, (every, far_every): (u8, u8)) -> Part {
         let start = self.values.len();
-        let part = Part { component, every: every.max(1), start: start as u32, len: len as u32 };
+        let (every, len) = (every.max(1), len as u32);
+        let part = Part { component, every, far_every, start: start as u32, len };
         self.values.resize(start + part.span(), 0);
-        self.rated_parts += usize::from(part.every > 1);
+        self.kept_parts += usize::from(part.is_kept());
         self.parts.push(part);
-        start
+        part
     }
 
     /// Ends the entity whose parts begin at `first_part`.
     pub(crate) fn seal(&mut self, id: NetId, stamp: Tick, first_part: usize) {
         self.named_parts += self.parts.len() - first_part;
-        self.rows.push(Row { id, stamp, parts: (first_part as u32, self.parts.len() as u32) });
+        let parts = (first_part as u32, self.parts.len() as u32);
+        self.rows.push(Row { id, stamp, far_stamp: stamp, parts });
     }
 
     /// Makes it as `other` is, at another tick, and leaves out what no row names any more when that is much.
@@ -313,7 +346,7 @@ impl Frame {
         self.clear(tick);
         if other.parts.len() <= 2 * other.named_parts + 64 {
             self.named_parts = other.named_parts;
-            self.rated_parts = other.rated_parts;
+            self.kept_parts = other.kept_parts;
             self.rows.extend_from_slice(&other.rows);
             self.parts.extend_from_slice(&other.parts);
             self.values.extend_from_slice(&other.values);
@@ -348,10 +381,14 @@ impl Frame {
         for place in 0..self.rows.len() {
             let row = self.rows[place];
             while theirs.next_if(|other| other.id < row.id).is_some() {}
-            if let Some(other) = theirs.next_if(|other| other.id == row.id)
-                && self.entity(&row).same_state(&before.entity(other))
-            {
+            let Some(other) = theirs.next_if(|other| other.id == row.id) else { continue };
+            let is_same = |class| self.entity_as(&row, class).same_state(&before.entity_as(other, class));
+            let (near, far) = (is_same(Class::Near), is_same(Class::Far));
+            if near {
                 self.rows[place].stamp = other.stamp;
+            }
+            if far {
+                self.rows[place].far_stamp = other.far_stamp;
             }
         }
     }
@@ -369,7 +406,8 @@ impl EntityWriter<'_> {
 
     /// Adds a component whose id the caller has looked up once.
     pub fn component_at<T: Replicate>(&mut self, id: ComponentId, component: &T) {
-        self.write(id, (T::FIELDS.len(), T::EVERY), |columns| component.quantise(columns));
+        let far_every = T::FAR.map_or(0, |far| far.every.max(1));
+        self.write(id, (T::EVERY, far_every), T::FIELDS, |columns| component.quantise(columns));
     }
 
     /// Adds a component by its columns.
@@ -377,20 +415,55 @@ impl EntityWriter<'_> {
     /// # Panics
     /// When there are more or fewer columns than the schema says.
     pub fn columns(&mut self, id: ComponentId, columns: &[u32]) {
-        assert_eq!(columns.len(), self.schema.fields(id).len(), "one value a column");
-        self.write(id, (columns.len(), self.schema.every(id)), |place| place.copy_from_slice(columns));
+        let schema = self.schema;
+        let fields = schema.fields(id);
+        assert_eq!(columns.len(), fields.len(), "one value a column");
+        let far_every = schema.far(id).map_or(0, |far| far.every);
+        self.write(id, (schema.every(id), far_every), fields, |place| place.copy_from_slice(columns));
     }
 
-    fn write(&mut self, id: ComponentId, (len, every): (usize, u8), fill: impl FnOnce(&mut [u32])) {
+    fn write(&mut self, id: ComponentId, every: (u8, u8), fields: &[Field], fill: impl FnOnce(&mut [u32])) {
+        let len = fields.len();
         debug_assert_eq!(len, self.schema.fields(id).len(), "the id is that of the component");
-        let known = self.frame.parts[self.first_part..].iter().find(|part| part.component == id);
-        let start = match known {
-            Some(part) => part.start as usize,
-            None => self.frame.begin_part(id, len, every),
-        };
-        fill(&mut self.frame.values[start..start + len]);
-        if every > 1 {
-            self.frame.values.copy_within(start..start + len, start + len);
+        let known = self.frame.parts[self.first_part..].iter().find(|part| part.component == id).copied();
+        let part = known.unwrap_or_else(|| self.frame.begin_part(id, len, every));
+        let values = &mut self.frame.values;
+        let shown = part.shown(Class::Near);
+        fill(&mut values[shown.clone()]);
+        if part.every > 1 {
+            values.copy_within(shown.clone(), part.truth(Class::Near).start);
+        }
+        if part.far_every > 0 {
+            let far = part.shown(Class::Far);
+            values.copy_within(shown, far.start);
+            coarsen(fields, &mut values[far.clone()]);
+            if part.far_every > 1 {
+                values.copy_within(far, part.truth(Class::Far).start);
+            }
+        }
+    }
+}
+
+/// Makes columns what is told of them to who is far.
+fn coarsen(fields: &[Field], columns: &mut [u32]) {
+    columns.iter_mut().zip(fields).for_each(|(column, field)| *column = field.coarse(*column));
+}
+
+impl Row {
+    /// Since when it is as it is told to a class.
+    #[inline]
+    pub(crate) fn stamp_as(&self, class: Class) -> Tick {
+        if class.is_far() { self.far_stamp } else { self.stamp }
+    }
+
+    /// Notes that what is told of a part to a class changed.
+    fn touch(&mut self, part: &Part, class: Class, now: Tick) {
+        let is_for_all = part.far_every == 0;
+        if class == Class::Near || is_for_all {
+            self.stamp = now;
+        }
+        if class == Class::Far || is_for_all {
+            self.far_stamp = now;
         }
     }
 }
@@ -420,7 +493,7 @@ impl<'a> Entity<'a> {
     }
 
     fn part_columns(&self, part: &Part) -> &'a [u32] {
-        &self.values[part.start as usize..(part.start + part.len) as usize]
+        &self.values[part.shown(self.class)]
     }
 }
 

@@ -74,6 +74,7 @@ mod codec;
 pub mod dense;
 mod error;
 pub mod exchange;
+mod far;
 mod field;
 mod frame;
 mod history;
@@ -97,6 +98,7 @@ pub use exchange::{
     Ack, ClientWord, Control, Fate, InputPacket, MessageError, MessageSet, MessageSetBuilder, Partial,
     SnapshotHeader, Telemetry, ViewTime,
 };
+pub use far::Far;
 pub use field::{Fallback, Field, FieldKind};
 pub use frame::{EntityWriter, Frame};
 pub use history::History;

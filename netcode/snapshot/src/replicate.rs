@@ -4,7 +4,7 @@ use netcode_wire::{BitReader, BitWriter, Tick, WireError};
 
 use crate::dense::Predict;
 use crate::schema::Fnv;
-use crate::{Audience, Fallback, Field, NetId};
+use crate::{Audience, Fallback, Far, Field, NetId};
 
 /// A component that the server shows to clients: a fixed row of quantised columns. Made by
 /// `#[derive(Replicate)]`.
@@ -26,6 +26,8 @@ pub trait Replicate: Sized + Send + Sync + 'static {
     const VISIBLE: Audience = Audience::EVERYONE;
     /// `#[net(every = …)]`: ticks from one time that clients are told of it to the next.
     const EVERY: u8 = 1;
+    /// `#[net(far(…))]`: what who is far is told less of. `None`: everyone is told alike.
+    const FAR: Option<Far> = None;
     /// `#[net(interpolate = "none")]` makes this false: clients show the last state instead of a blend.
     const INTERPOLATED: bool = true;
     /// `#[net(predictor = …)]`: what the dense codec expects of it. `None`: that it stays as it was.

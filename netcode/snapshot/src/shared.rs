@@ -7,6 +7,7 @@
 
 use netcode_wire::{BitWriter, Tick};
 
+use crate::far::Class;
 use crate::frame::Entity;
 use crate::record::Action;
 use crate::view::Workspace;
@@ -46,7 +47,12 @@ pub(crate) struct Key {
     /// Ticks from the baseline until now, and from the older baseline to it.
     ahead: u8,
     span: u8,
+    classes: Classes,
 }
+
+/// As what an entity is told, and as what its base and the state before that were: a bit each, set for who is far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Classes(u8);
 
 /// The bits of one record, its action included, without its id: a run of words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,20 +70,49 @@ struct Table {
 
 impl Key {
     /// Against nothing.
-    pub(crate) const WHOLE: Self = Self { base: 0, older: 0, ahead: 0, span: 0 };
+    pub(crate) fn whole(classes: Classes) -> Self {
+        Self { classes: classes.of_now(), ..Self::default() }
+    }
 
     /// Against the columns at tick `base`, and the movement to there from tick `older` (both plus one; 0: none), which
     /// took the client `span` ticks, `ahead` ticks ago.
-    pub(crate) fn of(base: u32, older: u32, (ahead, span): (u8, u8)) -> Self {
+    pub(crate) fn of(base: u32, older: u32, (ahead, span): (u8, u8), classes: Classes) -> Self {
         // What stood still has no movement: then it is the same for more clients.
         if base == 0 || older == 0 || span == 0 || older >= base {
-            return Self { base, ..Self::WHOLE };
+            let classes = if base == 0 { classes.of_now() } else { classes.without_older() };
+            return Self { base, classes, ..Self::default() };
         }
-        Self { base, older, ahead, span }
+        Self { base, older, ahead, span, classes }
     }
 
     fn place(self) -> usize {
-        self.base as usize % PLACES
+        (self.base as usize * 2 + usize::from(self.classes.0 & 1)) % PLACES
+    }
+}
+
+impl Classes {
+    pub(crate) const fn new(now: Class, base: Class, older: Class) -> Self {
+        Self(now as u8 | (base as u8) << 1 | (older as u8) << 2)
+    }
+
+    const fn now(self) -> Class {
+        Class::of(self.0 & 1 != 0)
+    }
+
+    const fn base(self) -> Class {
+        Class::of(self.0 & 2 != 0)
+    }
+
+    const fn older(self) -> Class {
+        Class::of(self.0 & 4 != 0)
+    }
+
+    const fn of_now(self) -> Self {
+        Self(self.0 & 1)
+    }
+
+    const fn without_older(self) -> Self {
+        Self(self.0 & 3)
     }
 }
 
@@ -182,10 +217,11 @@ impl SharedBits {
 
     #[cold]
     fn fill(&mut self, table: usize, row: usize, source: Source<'_>) -> Span {
-        let entity = source.frame.entity(&source.frame.rows()[row]);
         let key = self.tables[table].key;
-        let before = entity_at(source, key.base, row);
-        let older = entity_at(source, key.older, row);
+        let class = key.classes.now();
+        let entity = source.frame.entity_as(&source.frame.rows()[row], class);
+        let before = entity_at(source, key.base, row, key.classes.base());
+        let older = entity_at(source, key.older, row, key.classes.older());
         let (ahead, span) = (i32::from(key.ahead), i32::from(key.span));
         let older = older.map(|entity| codec::Older { entity, ahead, span });
         self.scratch.clear();
@@ -195,9 +231,9 @@ impl SharedBits {
         match before {
             Some(before) => {
                 let out = (&mut self.scratch, &mut self.trial);
-                codec::encode_change(source.schema, &entity, &before, older.as_ref(), out);
+                codec::encode_change(source.schema, &entity, &before, older.as_ref(), class, out);
             }
-            None => codec::encode_whole(source.schema, &entity, &mut self.scratch),
+            None => codec::encode_whole(source.schema, &entity, class, &mut self.scratch),
         }
         let span = Span { start: self.words.len() as u32, bits: self.scratch.bit_len() as u32 };
         let mut from = netcode_wire::BitReader::new(self.scratch.as_bytes());
@@ -212,12 +248,12 @@ impl SharedBits {
     }
 }
 
-/// The entity of row `row` as it was at a tick, given plus one.
-fn entity_at(source: Source<'_>, tick: u32, row: usize) -> Option<Entity<'_>> {
+/// The entity of row `row` as it was told to a class at a tick, given plus one.
+fn entity_at(source: Source<'_>, tick: u32, row: usize, class: Class) -> Option<Entity<'_>> {
     let before = source.history.frame(Tick(tick.checked_sub(1)?))?;
     let id = source.frame.rows()[row].id;
-    Some(before.entity(&before.rows()[before.row_near(id, row)?]))
+    Some(before.entity_as(&before.rows()[before.row_near(id, row)?], class))
 }
 
-/// More than the ticks of a history: then no two keys in use meet.
-const PLACES: usize = 256;
+/// Two classes for more than the ticks of a history: then no two keys in use meet, or few.
+const PLACES: usize = 512;

@@ -21,7 +21,7 @@ impl<G: ServerGame> Room<G> {
             let rule = audiences.iter().find(|(known, _)| *known == audience).map(|(_, rule)| rule);
             for at in 0..shown {
                 let (id, priority) = relevant[at];
-                let Ok(place) = entities.binary_search_by_key(&id, |(id, _)| *id) else { continue };
+                let Ok(place) = entities.binary_search_by_key(&id.entity(), |(id, _)| *id) else { continue };
                 let entity = entities[place].1;
                 let belongs = match rule {
                     Some(rule) => rule(world, viewer, entity),

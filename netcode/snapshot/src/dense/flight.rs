@@ -5,6 +5,7 @@ use netcode_wire::Tick;
 
 use super::symbol::Symbol;
 use super::world::columns_of;
+use crate::far::Class;
 use crate::record::Action;
 use crate::{ComponentId, NetId, Schema};
 
@@ -29,6 +30,10 @@ pub(super) struct Mention {
     pub(super) id: NetId,
     pub(super) action: Action,
     pub(super) mask: u64,
+    /// As what it was told; near where that makes no difference.
+    pub(super) class: Class,
+    /// As what the server listed it: nothing is coded by it.
+    pub(super) listed: Class,
     start: u32,
     pub(super) len: usize,
 }
@@ -44,11 +49,18 @@ impl Flight {
     }
 
     /// Tells of an entity. Its columns are zero until they are written.
-    pub(super) fn mention(&mut self, id: NetId, action: Action, mask: u64, len: usize) {
+    pub(super) fn mention(&mut self, id: NetId, action: Action, (mask, class): (u64, Class), len: usize) {
         let start = self.values.len();
         self.values.resize(start + len, 0);
         self.residuals.resize(start + len, 0);
-        self.mentions.push(Mention { id, action, mask, start: start as u32, len });
+        self.mentions.push(Mention { id, action, mask, class, listed: class, start: start as u32, len });
+    }
+
+    /// Notes as what the entity told of last is listed.
+    pub(super) fn list(&mut self, class: Class) {
+        if let Some(mention) = self.mentions.last_mut() {
+            mention.listed = class;
+        }
     }
 
     /// The columns told last, and how far they lay from their predictions.

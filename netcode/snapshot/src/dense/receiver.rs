@@ -222,7 +222,7 @@ impl DenseReader {
             self.epoch = Some(epoch);
             self.model.clear();
             self.world.clear();
-            seed.into_iter().for_each(|seed| self.world.seed(seed));
+            seed.into_iter().for_each(|seed| self.world.seed(seed, &[]));
             return Ok(());
         }
         let newest = self.world.newest();

@@ -8,7 +8,9 @@
 //! | 3 | entities that were told of lately, in the order of ids: a flag each, then what happens to them |
 //!
 //! What happens: gone (whether the client's confirmed world has it or not); whole (which components, every column as it is); or changed: whether the components are the same
-//! (which, if not), then of each component whether it changed, and its columns against their predictions.
+//! (which, if not), then of each component whether it changed, and its columns against their predictions. Before the columns:
+//! where one of the components is coarser from afar, whether it is told so; those are then coded in steps of their own, the
+//! predictions as the nearest of these, with a model of their own.
 
 use netcode_wire::WireError;
 
@@ -18,6 +20,7 @@ use super::past::Past;
 use super::range::Coder;
 use super::symbol::{self, Kind, Symbol};
 use super::world::{World, columns_of, components};
+use crate::far::Class;
 use crate::field::low_bits;
 use crate::record::Action;
 use crate::{ComponentId, Field, FieldKind, NetId, Schema, SnapshotError};
@@ -41,6 +44,7 @@ pub(super) struct News<'a> {
     pub(super) id: NetId,
     pub(super) action: Action,
     pub(super) mask: u64,
+    pub(super) class: Class,
     pub(super) columns: &'a [u32],
 }
 
@@ -134,17 +138,19 @@ impl<'a, C: Coder> Scribe<'a, C> {
     /// What happens to an entity that the client holds.
     fn known(&mut self, place: usize, news: Option<&News<'_>>) -> Result<(), SnapshotError> {
         let track = &self.world.tracks()[place];
-        let (id, before) = (track.id, track.mask);
+        let (id, before, class) = (track.id, track.mask, track.class);
         if self.flag(GONE, NOTHING, news.is_some_and(|news| news.action == Action::Gone)) {
-            self.flight.mention(id, Action::Gone, 0, 0);
+            self.flight.mention(id, Action::Gone, NO_COMPONENTS, 0);
             return Ok(());
         }
         let mask = match self.flag(SAME, NOTHING, news.is_some_and(|news| news.mask == before)) {
             true => before,
             false => self.mask(news),
         };
+        let class = self.class(mask, class, news);
         let len = components(mask).map(|component| self.schema.fields(component).len()).sum();
-        self.flight.mention(id, Action::Change, mask, len);
+        self.flight.mention(id, Action::Change, (mask, class), len);
+        self.flight.list(news.map_or(class, |news| news.class));
         let alone = mask == before && mask.count_ones() == 1;
         let (mut first, mut sum) = (0, 0);
         for component in components(mask) {
@@ -152,9 +158,10 @@ impl<'a, C: Coder> Scribe<'a, C> {
             let truth = news.map(|news| &news.columns[first..first + len]);
             match columns_of(self.schema, before, component) {
                 Some((first_before, _)) => {
-                    sum += self.component(place, component, (first, first_before, len), truth, alone)?;
+                    let places = (first, first_before, len);
+                    sum += self.component(place, (component, class), places, truth, alone)?;
                 }
-                None => self.whole_component(component, first, truth)?,
+                None => self.whole_component((component, class), first, truth)?,
             }
             first += len;
         }
@@ -164,16 +171,19 @@ impl<'a, C: Coder> Scribe<'a, C> {
 
     fn whole(&mut self, id: NetId, news: Option<&News<'_>>) -> Result<(), SnapshotError> {
         if self.flag(GONE, OTHERWISE, news.is_some_and(|news| news.action == Action::Gone)) {
-            self.flight.mention(id, Action::Gone, 0, 0);
+            self.flight.mention(id, Action::Gone, NO_COMPONENTS, 0);
             return Ok(());
         }
         let mask = self.mask(news);
+        let class = self.class(mask, Class::Near, news);
         let len = components(mask).map(|component| self.schema.fields(component).len()).sum();
-        self.flight.mention(id, Action::Whole, mask, len);
+        self.flight.mention(id, Action::Whole, (mask, class), len);
+        self.flight.list(news.map_or(class, |news| news.class));
         let mut first = 0;
         for component in components(mask) {
             let len = self.schema.fields(component).len();
-            self.whole_component(component, first, news.map(|news| &news.columns[first..first + len]))?;
+            let truth = news.map(|news| &news.columns[first..first + len]);
+            self.whole_component((component, class), first, truth)?;
             first += len;
         }
         Ok(())
@@ -181,16 +191,26 @@ impl<'a, C: Coder> Scribe<'a, C> {
 
     fn whole_component(
         &mut self,
-        component: ComponentId,
+        (component, class): (ComponentId, Class),
         first: usize,
         truth: Option<&[u32]>,
     ) -> Result<(), SnapshotError> {
         for (place, field) in self.schema.fields(component).iter().enumerate() {
-            let value = truth.map_or(0, |truth| i64::from(truth[place]));
-            let value = self.number(MORE, NOTHING, Kind::Raw { bits: field.bits }, value) as u32;
-            self.flight.newest_mut().0[first + place] = checked(field, value)?;
+            let grid = Grid::new(field, class);
+            let value = truth.map_or(0, |truth| i64::from(grid.lower(truth[place])));
+            let value = self.number(MORE, NOTHING, Kind::Raw { bits: grid.field.bits }, value) as u32;
+            self.flight.newest_mut().0[first + place] = grid.raise(checked(&grid.field, value)?);
         }
         Ok(())
+    }
+
+    /// As what an entity of these components is told; `before`: as what it was told last.
+    fn class(&mut self, mask: u64, before: Class, news: Option<&News<'_>>) -> Class {
+        if mask & self.schema.coarser() == 0 {
+            return Class::Near;
+        }
+        let contexts = if before.is_far() { AFTER_FAR } else { AFTER_NEAR };
+        Class::of(self.flag(SAME, contexts, news.is_some_and(|news| news.class.is_far())))
     }
 
     /// A component that the client holds; gives its residuals, added up. `places`: its first column among the entity's
@@ -198,7 +218,7 @@ impl<'a, C: Coder> Scribe<'a, C> {
     fn component(
         &mut self,
         place: usize,
-        component: ComponentId,
+        (component, class): (ComponentId, Class),
         places: (usize, usize, usize),
         truth: Option<&[u32]>,
         alone: bool,
@@ -208,7 +228,9 @@ impl<'a, C: Coder> Scribe<'a, C> {
         let track = &world.tracks()[place];
         let before = &world.past(track, 0).1[first_before..first_before + len];
         let residuals = &world.residuals(track)[first_before..first_before + len];
-        let head = schema.dense_column(component);
+        let is_coarser = class.is_far() && schema.coarser() >> component.0 & 1 == 1;
+        let class = Class::of(is_coarser);
+        let head = schema.dense_column(component) + if is_coarser { 1 + len } else { 0 };
         self.flight.newest_mut().0[first..first + len].copy_from_slice(before);
         if !alone {
             let moved = scale(residuals.iter().map(|residual| u64::from(*residual)).sum());
@@ -243,7 +265,7 @@ impl<'a, C: Coder> Scribe<'a, C> {
             let truth = truth.map_or(0, |truth| truth[place]);
             let (value, residual) = self.column(
                 head + 1 + place,
-                field,
+                &Grid::new(field, class),
                 before[place],
                 guesses[place],
                 residuals[place],
@@ -267,13 +289,14 @@ impl<'a, C: Coder> Scribe<'a, C> {
     fn column(
         &mut self,
         model: usize,
-        field: &Field,
+        grid: &Grid<'_>,
         before: u32,
         guess: i64,
         residual: u32,
         column: &Column,
         truth: u32,
     ) -> (u32, u32) {
+        let field = grid.whole;
         let max = i64::from(field.max);
         // Held in range first: a game's predictor may give anything.
         let rounded = guess.saturating_add(8) >> 4;
@@ -296,6 +319,8 @@ impl<'a, C: Coder> Scribe<'a, C> {
             FieldKind::Wrapping => rounded as u32 & low_bits(field.bits),
             _ => rounded.clamp(0, max) as u32,
         };
+        let (field, expected, before) = (&grid.field, grid.lower(expected), grid.lower(before));
+        let truth = grid.lower(truth);
         let moves = difference(field.bits, before, expected);
         let contexts = [
             scale(u64::from(residual) * 2 + column.group),
@@ -307,7 +332,10 @@ impl<'a, C: Coder> Scribe<'a, C> {
         ];
         let truth = difference(field.bits, truth, expected);
         let value = self.number(model, contexts, Kind::Signed, truth);
-        (expected.wrapping_add(value as u32) & low_bits(field.bits), value.unsigned_abs().min(1 << 24) as u32)
+        let found = expected.wrapping_add(value as u32) & low_bits(field.bits);
+        // What no encoder writes stays what it is, to be refused.
+        let found = if found > field.max { u32::MAX } else { grid.raise(found) };
+        (found, value.unsigned_abs().min(1 << 24) as u32)
     }
 
     fn mask(&mut self, news: Option<&News<'_>>) -> u64 {
@@ -331,6 +359,29 @@ impl<'a, C: Coder> Scribe<'a, C> {
             self.flight.note(symbol);
         }
         symbol.value
+    }
+}
+
+/// A column as it is, and as it is told to a class.
+struct Grid<'a> {
+    whole: &'a Field,
+    field: Field,
+    is_coarser: bool,
+}
+
+impl<'a> Grid<'a> {
+    #[inline]
+    fn new(whole: &'a Field, class: Class) -> Self {
+        let is_coarser = class.is_far() && whole.far_shift > 0;
+        Self { whole, field: if is_coarser { whole.far() } else { *whole }, is_coarser }
+    }
+
+    fn lower(&self, value: u32) -> u32 {
+        if self.is_coarser { self.whole.lower(value) } else { value }
+    }
+
+    fn raise(&self, value: u32) -> u32 {
+        if self.is_coarser { self.whole.raise(value) } else { value }
     }
 }
 
@@ -402,6 +453,10 @@ fn signed_scale(value: i64) -> u8 {
 const NOTHING: Contexts = [0; SETS];
 /// For the second question of a column.
 const OTHERWISE: Contexts = [1; SETS];
+/// For a third one, after either answer.
+const AFTER_NEAR: Contexts = [2; SETS];
+const AFTER_FAR: Contexts = [3; SETS];
+const NO_COMPONENTS: (u64, Class) = (0, Class::Near);
 /// Columns of the model that belong to no component.
 const MORE: usize = 0;
 const SKIPPED: usize = 1;

@@ -14,6 +14,7 @@ use super::scribe::{News, Scribe};
 use super::symbol;
 use super::world::{World, components};
 use super::{EPOCH_BITS, place};
+use crate::far::Class;
 use crate::record::Action;
 use crate::{
     Ack, ENTITIES_MAX, Fate, Feedback, Frame, History, NetId, RECEIVER_TICKS, Schema, SnapshotHeader,
@@ -57,6 +58,7 @@ struct Candidate {
     id: NetId,
     action: Action,
     mask: u64,
+    class: Class,
     columns: (usize, usize),
     is_active: bool,
     score: f32,
@@ -235,10 +237,11 @@ impl DenseView {
     fn gather(&mut self, frame: &Frame, relevant: &[(NetId, f32)]) -> usize {
         self.visible.clear();
         self.visible.extend_from_slice(relevant);
-        if !self.visible.is_sorted_by_key(|(id, _)| *id) {
-            self.visible.sort_unstable_by_key(|(id, _)| *id);
+        if !self.visible.is_sorted_by_key(|(id, _)| id.row()) {
+            // Near before far, where it is listed as both.
+            self.visible.sort_unstable_by_key(|(id, _)| (id.row(), id.is_far()));
         }
-        self.visible.dedup_by_key(|(id, _)| *id);
+        self.visible.dedup_by_key(|(id, _)| id.row());
         self.candidates.clear();
         self.truth.clear();
         let mut room = self.entities_max.saturating_sub(self.world.tracks().len());
@@ -248,20 +251,23 @@ impl DenseView {
             id: track.id,
             action: Action::Gone,
             mask: 0,
+            class: Class::Near,
             columns: (0, 0),
             is_active: world.is_active(track),
             score: 8.0,
             is_chosen: true,
         };
-        for (id, priority) in &self.visible {
-            let Some(entity) = frame.find(*id) else { continue };
-            while let Some(track) = tracks.next_if(|track| track.id < *id) {
+        for (listed, priority) in &self.visible {
+            let (id, class) = (listed.row(), Class::of(listed.is_far()));
+            let Some(row) = frame.row_of(id) else { continue };
+            let entity = frame.entity_as(&frame.rows()[row], class);
+            while let Some(track) = tracks.next_if(|track| track.id < id) {
                 self.candidates.push(gone(track, &self.world));
             }
             let first = self.truth.len();
             entity.parts().for_each(|(_, columns)| self.truth.extend_from_slice(columns));
             let (mask, columns) = (entity.mask(), (first, self.truth.len()));
-            let (action, weight, is_active) = match tracks.next_if(|track| track.id == *id) {
+            let (action, weight, is_active) = match tracks.next_if(|track| track.id == id) {
                 Some(track) => {
                     if track.mask == mask && self.world.past(track, 0).1 == &self.truth[first..] {
                         self.truth.truncate(first);
@@ -281,9 +287,10 @@ impl DenseView {
             };
             let score = weight * sane(*priority);
             self.candidates.push(Candidate {
-                id: *id,
+                id,
                 action,
                 mask,
+                class,
                 columns,
                 is_active,
                 score,
@@ -356,8 +363,8 @@ impl DenseView {
             let is_here = move |it: &&Candidate| it.is_chosen && (it.is_active && by_flags) == flagged;
             let chosen = candidates.iter().filter(is_here);
             chosen.map(|it| {
-                let Candidate { id, action, mask, columns, .. } = *it;
-                News { id, action, mask, columns: &truth[columns.0..columns.1] }
+                let Candidate { id, action, mask, class, columns, .. } = *it;
+                News { id, action, mask, class, columns: &truth[columns.0..columns.1] }
             })
         };
         self.encoder.clear();
@@ -400,6 +407,7 @@ impl Candidate {
         id: NetId(0),
         action: Action::Gone,
         mask: 0,
+        class: Class::Near,
         columns: (0, 0),
         is_active: false,
         score: 8.0,

@@ -6,6 +6,7 @@ use netcode_wire::Tick;
 use super::PAST_MAX;
 use super::flight::Flight;
 use super::receiver::push;
+use crate::far::Class;
 use crate::record::Action;
 use crate::{ComponentId, Frame, NetId, Schema};
 
@@ -31,9 +32,12 @@ pub(super) struct Track {
     len: u8,
     /// The snapshot that told of it last.
     pub(super) told: Tick,
-    /// A tick at which it was as the newest state is: the only thing here that the two sides need not agree on, and
-    /// nothing is coded by.
+    /// As what it was told last.
+    pub(super) class: Class,
+    /// A tick at which it was as the newest state is, told as what: the only things here that the two sides need not agree
+    /// on, and nothing is coded by.
     pub(super) stamp: Tick,
+    pub(super) stamp_class: Class,
     columns: u16,
     place: u32,
 }
@@ -95,8 +99,9 @@ impl World {
         &self.slab[start..start + usize::from(track.columns)]
     }
 
-    /// Begins with a frame that both sides know, but for its stamps: all of it counts as told at its tick.
-    pub(super) fn seed(&mut self, frame: &Frame) {
+    /// Begins with a frame that both sides know, but for its stamps and for who is far in it (ascending): all of it counts
+    /// as told at its tick, to who is near.
+    pub(super) fn seed(&mut self, frame: &Frame, far: &[NetId]) {
         let (tick, mut columns) = (frame.tick(), Vec::new());
         for row in frame.rows() {
             let entity = frame.entity(row);
@@ -107,7 +112,9 @@ impl World {
             self.tracks.push(track);
             let still = vec![0; columns.len()];
             self.push(place, tick, Some((&columns, &still)));
-            (self.tracks[place].told, self.tracks[place].stamp) = (tick, row.stamp);
+            let track = &mut self.tracks[place];
+            (track.told, track.stamp) = (tick, row.stamp);
+            track.stamp_class = Class::of(far.binary_search(&row.id).is_ok());
         }
         self.newest = Some((tick, true));
     }
@@ -152,7 +159,9 @@ impl World {
             }
             let (values, residuals) = flight.columns(mention);
             self.push(place, tick, Some((values, residuals)));
-            (self.tracks[place].told, self.tracks[place].stamp) = (tick, tick);
+            let track = &mut self.tracks[place];
+            (track.told, track.stamp) = (tick, tick);
+            (track.class, track.stamp_class) = (mention.class, mention.listed);
         }
         self.newest = Some((tick, complete));
     }
@@ -173,7 +182,18 @@ impl World {
                 place as u32
             }
         };
-        Track { id, mask, ticks: [Tick(0); PAST_MAX], len: 0, told: Tick(0), stamp: Tick(0), columns, place }
+        Track {
+            id,
+            mask,
+            ticks: [Tick(0); PAST_MAX],
+            len: 0,
+            told: Tick(0),
+            class: Class::Near,
+            stamp: Tick(0),
+            stamp_class: Class::Near,
+            columns,
+            place,
+        }
     }
 
     /// Adds the newest state: new columns, or the last ones again.

@@ -4,6 +4,7 @@ use netcode_wire::Tick;
 
 use super::{Frame, Part, Row};
 use crate::NetId;
+use crate::far::Class;
 
 impl Frame {
     /// How many entities there are once `gone` have left and those of `shown` are in.
@@ -48,7 +49,7 @@ impl Frame {
             let (from, len) = (new.start as usize, new.len as usize);
             self.values[start..start + len].copy_from_slice(&shown.values[from..from + len]);
         }
-        self.rows[place].stamp = theirs.stamp;
+        (self.rows[place].stamp, self.rows[place].far_stamp) = (theirs.stamp, theirs.far_stamp);
     }
 
     /// Adds the entities of `shown` that are not there, and removes `gone`.
@@ -80,17 +81,22 @@ impl Frame {
             let start = part.start as usize;
             let new_start = self.values.len() as u32;
             self.values.extend_from_slice(&from.values[start..start + part.span()]);
-            self.rated_parts += usize::from(part.every > 1);
+            self.kept_parts += usize::from(part.is_kept());
             self.parts.push(Part { start: new_start, ..*part });
         }
         self.seal(row.id, row.stamp, first_part);
+        self.rows.last_mut().expect("it was just added").far_stamp = row.far_stamp;
     }
 
-    /// Adds an entity of another frame, as it is there, with a stamp; it comes after all that are here. `None`: the other
-    /// frame has no such entity.
-    pub(crate) fn copy_entity(&mut self, from: &Self, id: NetId, stamp: Tick) -> Option<()> {
-        let row = from.rows[from.row_of(id)?];
-        self.copy_row(from, &Row { stamp, ..row });
+    /// Adds an entity of another frame, as it is told there to a class, with a stamp; it comes after all that are here.
+    /// `None`: the other frame has no such entity.
+    pub(crate) fn copy_entity(&mut self, from: &Self, id: NetId, class: Class, stamp: Tick) -> Option<()> {
+        let row = &from.rows[from.row_of(id)?];
+        let first_part = self.next_part();
+        for (component, columns) in from.entity_as(row, class).parts() {
+            self.add_part(component, columns.len()).copy_from_slice(columns);
+        }
+        self.seal(id, stamp, first_part);
         Some(())
     }
 }

@@ -9,7 +9,8 @@
 //! | 7 | columns, 0..=64 |
 //! | 8 + 8n | of each: its name |
 //! | 1 | whether all else is as in the column before; if not: |
-//! | 2 | kind: 0 linear, 1 wrapping, 2 opaque |
+//! | 2 | kind: 0 linear, 1 wrapping, 2 opaque; 3: it is coarser from afar, and there follow: |
+//! | 5, 2 | by how many bits (1..=31), and the kind: 0 or 1 |
 //! | 5 | bits, less one |
 //! | `bits` | greatest value |
 //! | 1, 32 + 32 | whether it measures something: then the quantity of value 0, and from one value to the next (IEEE 754) |
@@ -143,7 +144,11 @@ impl ComponentDescription {
 }
 
 fn write_field(field: &Field, out: &mut BitWriter) {
-    let Field { bits, kind, max, min, step, .. } = *field;
+    let Field { bits, kind, max, min, step, far_shift, .. } = *field;
+    if far_shift > 0 {
+        out.write_bits(COARSER, 2);
+        out.write_bits(u64::from(far_shift), 5);
+    }
     out.write_bits(kind as u64, 2);
     out.write_bits(u64::from(bits - 1), 5);
     out.write_bits(u64::from(max), u32::from(bits));
@@ -157,7 +162,14 @@ fn write_field(field: &Field, out: &mut BitWriter) {
 
 /// A column that is not as the one `before`.
 fn read_field(from: &mut BitReader<'_>, before: Option<&Field>) -> Result<Field, WireError> {
-    let kind = match from.read_bits(2)? {
+    let (far_shift, kind) = match from.read_bits(2)? {
+        COARSER => match from.read_bits(5)? as u8 {
+            0 => return Err(WireError::Malformed("column that is coarser by nothing")),
+            far_shift => (far_shift, from.read_bits(2)?),
+        },
+        kind => (0, kind),
+    };
+    let kind = match kind {
         0 => FieldKind::Linear,
         1 => FieldKind::Wrapping,
         2 => FieldKind::Opaque,
@@ -167,7 +179,11 @@ fn read_field(from: &mut BitReader<'_>, before: Option<&Field>) -> Result<Field,
     let max = from.read_bits(u32::from(bits))? as u32;
     let is_measure = from.read_bool()?;
     let (min, step) = if is_measure { (read_float(from)?, read_float(from)?) } else { (0.0, 0.0) };
-    let field = Field { name: "", bits, kind, max, min, step };
+    let field = Field { name: "", bits, kind, max, min, step, far_shift };
+    let is_left = kind != FieldKind::Opaque && far_shift < bits && max >> far_shift > 0;
+    if far_shift > 0 && !is_left {
+        return Err(WireError::Malformed("column that is coarser than it is long"));
+    }
     let is_longer = is_measure && min.to_bits() == 0 && step.to_bits() == 0;
     if is_longer || before.is_some_and(|before| same_bits(before, &field)) {
         return Err(WireError::Malformed("column in a longer form than it has"));
@@ -177,7 +193,7 @@ fn read_field(from: &mut BitReader<'_>, before: Option<&Field>) -> Result<Field,
 
 fn same_bits(a: &Field, b: &Field) -> bool {
     let floats = |field: &Field| (field.min.to_bits(), field.step.to_bits());
-    (a.bits, a.kind, a.max) == (b.bits, b.kind, b.max) && floats(a) == floats(b)
+    (a.bits, a.kind, a.max, a.far_shift) == (b.bits, b.kind, b.max, b.far_shift) && floats(a) == floats(b)
 }
 
 fn read_float(from: &mut BitReader<'_>) -> Result<f32, WireError> {
@@ -208,3 +224,5 @@ pub const NAME_BYTES_MAX: usize = 96;
 /// Bytes of a description, at most: with what is around it, it fits in one message of the standard channels (64 KiB).
 pub const DESCRIPTION_BYTES_MAX: usize = 60 * 1024;
 const COUNT_BITS: u32 = 7;
+/// In place of a kind.
+const COARSER: u64 = 3;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use self::reading::Layout;
 use crate::codec::ColumnCode;
 use crate::dense::{HEAD_COLUMNS, Predict};
-use crate::{Audience, COLUMNS_MAX, COMPONENTS_MAX, ComponentId, Fallback, Field, NetId, Replicate};
+use crate::{Audience, COLUMNS_MAX, COMPONENTS_MAX, ComponentId, Fallback, Far, Field, NetId, Replicate};
 
 pub use self::description::{DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, SchemaDescription};
 pub use self::reading::SchemaMismatch;
@@ -42,6 +42,8 @@ struct Inner {
     components: Vec<Component>,
     /// Whether any of them is not for everyone.
     has_audiences: bool,
+    /// One bit each: those that have a coarser column.
+    coarser: u64,
     hash: u64,
 }
 
@@ -52,6 +54,8 @@ struct Component {
     name: Cow<'static, str>,
     fields: Cow<'static, [Field]>,
     codes: Vec<ColumnCode>,
+    /// As it is told to who is far; empty where that is the same.
+    far_codes: Vec<ColumnCode>,
     predict: Option<Predict>,
     predictor: PredictorKind,
     /// Its first column in the dense codec's model.
@@ -68,6 +72,7 @@ struct Local {
     references: &'static [u8],
     visible: Audience,
     every: u8,
+    far: Option<Far>,
     predicted: bool,
     interpolated: bool,
     predict: Option<Predict>,
@@ -149,6 +154,12 @@ impl Schema {
     #[must_use]
     pub fn every(&self, component: ComponentId) -> u8 {
         self.local(component).map_or(1, |local| local.every)
+    }
+
+    /// What the component says of who is far.
+    #[must_use]
+    pub fn far(&self, component: ComponentId) -> Option<Far> {
+        self.local(component)?.far
     }
 
     /// The audiences that some component is only for, ascending; without everyone.
@@ -239,6 +250,16 @@ impl Schema {
         self.inner.has_audiences
     }
 
+    /// One bit for each component that has a column which is coarser from afar.
+    pub(crate) fn coarser(&self) -> u64 {
+        self.inner.coarser
+    }
+
+    /// The columns of a component that has a coarser one, as they are told to who is far.
+    pub(crate) fn far_codes(&self, component: ComponentId) -> &[ColumnCode] {
+        self.component(component).map_or(&[], |component| &component.far_codes)
+    }
+
     pub(crate) fn codes(&self, component: ComponentId) -> &[ColumnCode] {
         self.component(component).map_or(&[], |component| &component.codes)
     }
@@ -260,14 +281,27 @@ impl Schema {
         }
         let narrow = |local: &Local| local.visible != Audience::EVERYONE;
         let has_audiences = components.iter().filter_map(|component| component.local.as_ref()).any(narrow);
-        Self { inner: Arc::new(Inner { components, has_audiences, hash }) }
+        let bits = components.iter().enumerate().map(|(at, it)| u64::from(it.is_coarser()) << at);
+        let coarser = bits.fold(0, |mask, bit| mask | bit);
+        Self { inner: Arc::new(Inner { components, has_audiences, coarser, hash }) }
     }
 }
 
 impl Component {
-    /// One past its columns in the dense codec's model: one for whether it changed, and its own.
+    /// One past its columns in the dense codec's model: one for whether it changed, and its own; once more for who is far,
+    /// where that is another thing.
     fn dense_end(&self) -> usize {
-        self.dense_column + 1 + self.fields.len()
+        let times = if self.is_coarser() { 2 } else { 1 };
+        self.dense_column + times * (1 + self.fields.len())
+    }
+
+    fn is_coarser(&self) -> bool {
+        !self.far_codes.is_empty()
+    }
+
+    fn far_codes_of(fields: &[Field]) -> Vec<ColumnCode> {
+        let any = fields.iter().any(|field| field.far_shift > 0);
+        fields.iter().filter(|_| any).map(|field| ColumnCode::new(&field.far())).collect()
     }
 }
 
@@ -288,6 +322,7 @@ impl Local {
             references: T::REFERENCES,
             visible: T::VISIBLE,
             every: T::EVERY.max(1),
+            far: T::FAR.map(|far| Far { every: far.every.max(1), ..far }),
             predicted: T::PREDICTED,
             interpolated: T::INTERPOLATED,
             predict: T::PREDICT,
@@ -333,6 +368,7 @@ impl SchemaBuilder {
             name: Cow::Borrowed(name),
             fields: Cow::Borrowed(T::FIELDS),
             codes: T::FIELDS.iter().map(ColumnCode::new).collect(),
+            far_codes: Component::far_codes_of(T::FIELDS),
             predict: local.predict,
             predictor: local.predictor,
             dense_column: 0,
@@ -382,6 +418,9 @@ impl Fnv {
         self.number(field.kind as u64);
         self.number(u64::from(field.max));
         self.number(u64::from(field.min.to_bits()) << 32 | u64::from(field.step.to_bits()));
+        if field.far_shift > 0 {
+            self.number(u64::from(field.far_shift));
+        }
     }
 
     pub(crate) const fn finish(self) -> u64 {

@@ -220,6 +220,7 @@ fn received(theirs: &ComponentDescription, fields: Vec<Field>, local: Option<Loc
     Component {
         name: Cow::Owned(theirs.name.clone()),
         codes: fields.iter().map(ColumnCode::new).collect(),
+        far_codes: Component::far_codes_of(&fields),
         fields: Cow::Owned(fields),
         predict,
         predictor: theirs.predictor,

@@ -6,7 +6,9 @@ use std::ops::Range;
 use netcode_wire::Tick;
 
 use super::ledger::place;
+use crate::far::Class;
 use crate::frame::Row;
+use crate::shared::Classes;
 use crate::{Frame, NetId};
 
 /// One place an entity, ascending by id.
@@ -27,13 +29,19 @@ pub(super) struct Columns {
     gone: Vec<u64>,
     /// Every bit that is set in `gone`, and maybe others: most often there are none, and `gone` need not be read.
     gone_any: u64,
+    /// Which snapshots tell of it as far, a bit as in `shown` (where that is not set it means nothing), and every bit set in
+    /// any: most often there are none, and `far` need not be read.
+    far: Vec<u64>,
+    far_any: u64,
+    /// Whether anything was ever told of as far.
+    has_far: bool,
     /// Its row in the newest frame, unless it is leaving.
     pub(super) rows: Vec<u32>,
     leaving: usize,
     has_forgotten: bool,
 }
 
-/// Two facts of an entity.
+/// A few facts of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Flags(u8);
 
@@ -45,6 +53,9 @@ pub(crate) struct Entry {
     pub(crate) base: u32,
     pub(crate) shown: u64,
     pub(crate) gone: u64,
+    /// Whether the base is what who is far was told, and which of `shown` are.
+    pub(crate) is_base_far: bool,
+    pub(crate) far: u64,
 }
 
 impl Flags {
@@ -56,6 +67,24 @@ impl Flags {
     /// Whether any snapshot ever mentioned it: then the client may hold it.
     pub(super) const fn sent(self) -> bool {
         self.0 & SENT != 0
+    }
+
+    /// As what the client is to be told of it.
+    pub(super) const fn class(self) -> Class {
+        Class::of(self.0 & FAR != 0)
+    }
+
+    /// The class of now, of its base, and of its base at the older baseline.
+    pub(super) const fn classes(self) -> Classes {
+        Classes::new(self.class(), self.base_class(), Class::of(self.0 & OLDER_FAR != 0))
+    }
+
+    pub(super) const fn base_class(self) -> Class {
+        Class::of(self.0 & BASE_FAR != 0)
+    }
+
+    fn set(&mut self, fact: u8, to: bool) {
+        self.0 = if to { self.0 | fact } else { self.0 & !fact };
     }
 
     /// Whether, as long as it has no base, it cannot be said if the client holds it.
@@ -74,7 +103,11 @@ impl Columns {
         if self.leaving > 0 || visible.len() != self.ids.len() {
             return false;
         }
-        let different = self.ids.iter().zip(visible).fold(0, |bits, (ours, (id, _))| bits | (ours.0 ^ id.0));
+        let mut different = 0;
+        for ((ours, flags), (id, _)) in self.ids.iter().zip(&self.flags).zip(visible) {
+            let listed = if flags.class().is_far() { ours.from_afar() } else { *ours };
+            different |= listed.0 ^ id.0;
+        }
         if different == 0 {
             let scores = self.scores.iter_mut().zip(visible);
             scores.for_each(|(score, (_, priority))| *score += sane(*priority));
@@ -92,12 +125,13 @@ impl Columns {
         entities_max: usize,
     ) -> usize {
         self.clear();
-        self.gone_any = before.gone_any;
+        (self.gone_any, self.far_any, self.has_far) = (before.gone_any, before.far_any, before.has_far);
         let now = frame.tick();
         let rows = frame.rows();
         let mut room = entities_max.saturating_sub(before.len());
         let (mut refused, mut known, mut row) = (0, 0, 0);
-        for &(id, priority) in visible {
+        for &(listed, priority) in visible {
+            let (id, class) = (listed.row(), Class::of(listed.is_far()));
             row = first_at_least(rows, row, id);
             if rows.get(row).is_none_or(|row| row.id != id) {
                 continue;
@@ -107,11 +141,11 @@ impl Columns {
                 known += 1;
             }
             if known < before.len() && before.ids[known] == id {
-                self.push_in_view(before, known, now, priority, row as u32);
+                self.push_in_view(before, known, now, priority, (row as u32, class));
                 known += 1;
             } else if room > 0 {
                 room -= 1;
-                self.push_new(id, now, priority, row as u32);
+                self.push_new(id, now, priority, (row as u32, class));
             } else {
                 refused += 1;
             }
@@ -143,8 +177,15 @@ impl Columns {
         if flags.leaving() {
             self.gone[at] |= bit;
             self.gone_any |= bit;
-        } else {
-            self.shown[at] |= bit;
+            return;
+        }
+        self.shown[at] |= bit;
+        if flags.class().is_far() {
+            self.far[at] |= bit;
+            self.far_any |= bit;
+            self.has_far = true;
+        } else if self.far_any & bit != 0 {
+            self.far[at] &= !bit;
         }
     }
 
@@ -156,11 +197,21 @@ impl Columns {
             self.gone.iter_mut().for_each(|mentions| *mentions &= kept);
             self.gone_any &= kept;
         }
+        if self.far_any & !kept != 0 {
+            self.far.iter_mut().for_each(|mentions| *mentions &= kept);
+            self.far_any &= kept;
+        }
     }
 
     /// What the snapshot of `tick` says of the entities in `run` was decoded, or whether it was is not known.
     pub(super) fn settle(&mut self, tick: Tick, run: Range<usize>, decoded: bool) {
         let (bit, base) = (place(tick), tick.0.saturating_add(1));
+        if self.has_far {
+            // Before the bases move: whose does is told by them.
+            for at in run.clone().filter(|at| self.shown[*at] >> bit & 1 == 1 && self.bases[*at] < base) {
+                self.flags[at].set(BASE_FAR, self.far[at] >> bit & 1 == 1);
+            }
+        }
         let bases = &mut self.bases[run.clone()];
         let shown = &self.shown[run.clone()];
         let to = if decoded { base } else { 0 };
@@ -193,6 +244,9 @@ impl Columns {
     /// The bases of now are those of the older baseline from here on.
     pub(super) fn keep_older(&mut self) {
         self.older.copy_from_slice(&self.bases);
+        if self.has_far {
+            self.flags.iter_mut().for_each(|flags| flags.set(OLDER_FAR, flags.base_class().is_far()));
+        }
     }
 
     /// Drops who is away and whom the client has forgotten.
@@ -213,6 +267,7 @@ impl Columns {
             self.scores[kept] = self.scores[at];
             self.shown[kept] = self.shown[at];
             self.gone[kept] = self.gone[at];
+            self.far[kept] = self.far[at];
             self.rows[kept] = self.rows[at];
             kept += 1;
         }
@@ -222,13 +277,18 @@ impl Columns {
 
     /// Adds the entity of an entry, of a greater id than all before.
     pub(super) fn push_entry(&mut self, entry: &Entry, now: Tick) {
-        let Entry { id, base, shown, gone } = *entry;
-        self.push_new(id, Tick(0), 1.0, u32::MAX);
+        let Entry { id, base, shown, gone, is_base_far, far } = *entry;
+        self.push_new(id, Tick(0), 1.0, (u32::MAX, Class::Near));
         let last = self.len() - 1;
         self.flags[last].0 |= if base == 0 { SENT | UNSURE } else { SENT };
         (self.bases[last], self.shown[last], self.gone[last]) = (base, shown, gone);
-        // What was said to be gone is to be told of anew, should it be in view.
-        self.since[last] = if gone == 0 { Tick(0) } else { now };
+        self.flags[last].set(BASE_FAR | FAR, is_base_far);
+        self.far[last] = far;
+        self.far_any |= far;
+        self.has_far |= is_base_far || far != 0;
+        // What was said to be gone, or as something else than it is to be, is to be told of anew, should it be in view.
+        let is_plain = gone == 0 && far == 0 && !is_base_far;
+        self.since[last] = if is_plain { Tick(0) } else { now };
         self.gone_any |= gone;
     }
 
@@ -237,24 +297,34 @@ impl Columns {
         self.bases[place] == 0 && self.flags[place].unsure()
     }
 
-    fn push_new(&mut self, id: NetId, now: Tick, priority: f32, row: u32) {
+    fn push_new(&mut self, id: NetId, now: Tick, priority: f32, (row, class): (u32, Class)) {
         self.ids.push(id);
         self.bases.push(0);
         self.older.push(0);
         self.since.push(now);
-        self.flags.push(Flags::default());
+        self.flags.push(Flags(if class.is_far() { FAR } else { 0 }));
         self.scores.push(sane(priority));
         self.shown.push(0);
         self.gone.push(0);
+        self.far.push(0);
         self.rows.push(row);
     }
 
-    fn push_in_view(&mut self, before: &Self, at: usize, now: Tick, priority: f32, row: u32) {
-        let was_leaving = before.flags[at].leaving();
+    fn push_in_view(
+        &mut self,
+        before: &Self,
+        at: usize,
+        now: Tick,
+        priority: f32,
+        (row, class): (u32, Class),
+    ) {
+        let flags = before.flags[at];
         self.copy(before, at, before.scores[at] + sane(priority), row);
-        if was_leaving {
+        // What is told of as something else from now on is as if it came into view: to be told until it is held.
+        if flags.leaving() || flags.class() != class {
             let last = self.len() - 1;
-            self.flags[last].0 &= !LEAVING;
+            self.flags[last].set(LEAVING, false);
+            self.flags[last].set(FAR, class.is_far());
             self.since[last] = now;
         }
     }
@@ -284,6 +354,7 @@ impl Columns {
         self.scores.push(score);
         self.shown.push(before.shown[at]);
         self.gone.push(before.gone[at]);
+        self.far.push(before.far[at]);
         self.rows.push(row);
     }
 
@@ -301,6 +372,7 @@ impl Columns {
         self.scores.truncate(len);
         self.shown.truncate(len);
         self.gone.truncate(len);
+        self.far.truncate(len);
         self.rows.truncate(len);
     }
 }
@@ -327,5 +399,8 @@ fn sane(priority: f32) -> f32 {
 const LEAVING: u8 = 1;
 const SENT: u8 = 2;
 const UNSURE: u8 = 4;
+const FAR: u8 = 8;
+const BASE_FAR: u8 = 16;
+const OLDER_FAR: u8 = 32;
 const PRIORITY_MIN: f32 = 1.0 / 64.0;
 const PRIORITY_MAX: f32 = 64.0;

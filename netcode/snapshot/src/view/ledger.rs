@@ -17,7 +17,7 @@
 //! # Memory
 //!
 //! Columns, one place an entity, ascending by id. Which snapshots mention an entity is one bit a tick in two words, and
-//! which part of a snapshot did follows from its id, since parts ascend too. So an entity costs 46 bytes; a client has at most `entities_max` of them, and 64 × 64
+//! which part of a snapshot did follows from its id, since parts ascend too. So an entity costs 54 bytes; a client has at most `entities_max` of them, and 64 × 64
 //! part ends of 4 bytes.
 
 use netcode_wire::Tick;

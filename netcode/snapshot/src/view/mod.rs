@@ -115,7 +115,7 @@ impl ClientView {
     ///
     /// `relevant`: who this client may see, in any order (ascending is cheapest), with a priority each: what
     /// accumulates while an entity waits for room; 1 is ordinary, 1/64 to 64 count. An entity that is not
-    /// listed, or not in the frame, is taken away.
+    /// listed, or not in the frame, is taken away. Who is far is listed as such ([`NetId::from_afar`]).
     ///
     /// # Panics
     /// When `history` is empty.
@@ -169,18 +169,20 @@ impl ClientView {
     }
 
     /// The client's frame of the newest snapshot that it is known to hold; each stamp is a tick at which the server's
-    /// entity was so. `None`: there is none, or it is not known in full.
-    pub(crate) fn confirmed(&self, history: &History) -> Option<Frame> {
+    /// entity was so; and who in it is as who is far is told. `None`: there is none, or it is not known in full.
+    pub(crate) fn confirmed(&self, history: &History) -> Option<(Frame, Vec<NetId>)> {
         let columns = &self.ledger.columns;
-        let mut frame = Frame::new(self.ledger.newest_ack()?);
+        let (mut frame, mut far) = (Frame::new(self.ledger.newest_ack()?), Vec::new());
         for place in 0..columns.len() {
             if columns.is_unsure(place) {
                 return None;
             }
             let Some(stamp) = columns.bases[place].checked_sub(1).map(Tick) else { continue };
-            frame.copy_entity(history.frame(stamp)?, columns.ids[place], stamp)?;
+            let (id, class) = (columns.ids[place], columns.flags[place].base_class());
+            frame.copy_entity(history.frame(stamp)?, id, class, stamp)?;
+            far.extend(class.is_far().then_some(id));
         }
-        Some(frame)
+        Some((frame, far))
     }
 
     /// Everybody whom the client may show.
@@ -299,11 +301,12 @@ impl ClientView {
         }
         self.layout = frame.layout();
         let mut visible = relevant;
-        if !relevant.is_sorted_by(|(one, _), (next, _)| one < next) {
+        if !relevant.is_sorted_by(|(one, _), (next, _)| one.row() < next.row()) {
             space.visible.clear();
             space.visible.extend_from_slice(relevant);
-            space.visible.sort_unstable_by_key(|(id, _)| *id);
-            space.visible.dedup_by_key(|(id, _)| *id);
+            // Near before far, where it is listed as both.
+            space.visible.sort_unstable_by_key(|(id, _)| (id.row(), id.is_far()));
+            space.visible.dedup_by_key(|(id, _)| id.row());
             visible = &space.visible;
         }
         let columns = &mut self.ledger.columns;
@@ -337,13 +340,13 @@ impl ClientView {
                 (bits.gone(), 8.0)
             } else {
                 let row = columns.rows[place] as usize;
-                if columns.is_settled(place, rows[row].stamp) {
+                if columns.is_settled(place, rows[row].stamp_as(flags.class())) {
                     columns.keep(place, now);
                     continue;
                 }
                 let wanted = match baseline {
-                    Some(_) => Key::of(columns.bases[place], columns.older[place], ages),
-                    None => Key::WHOLE,
+                    Some(_) => Key::of(columns.bases[place], columns.older[place], ages, flags.classes()),
+                    None => Key::whole(flags.classes()),
                 };
                 if key != Some(wanted) {
                     (key, table) = (Some(wanted), bits.table(wanted, source));

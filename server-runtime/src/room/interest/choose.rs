@@ -14,7 +14,9 @@ use crate::visibility::Viewer;
 pub(crate) struct Chooser {
     /// One bit an entity of the survey: shown.
     shown: Vec<u64>,
-    /// By the same index, where the bit is set.
+    /// One bit an entity: far from everything that the player sees from, as far as was looked.
+    far: Vec<u64>,
+    /// By the same index, where the bit of `shown` is set.
     priorities: Vec<f32>,
     eyes: Vec<Eye>,
 }
@@ -34,8 +36,8 @@ struct Gaze {
 }
 
 impl Chooser {
-    /// Puts what `viewer` is shown into `relevant`, ascending, with priorities. `before`: what it was shown last,
-    /// ascending, which is then brought up to date.
+    /// Puts what `viewer` is shown into `relevant`, ascending, with priorities, who is far marked as such. `before`: what it
+    /// was shown last, in the same form, which is then brought up to date.
     pub(crate) fn choose(
         &mut self,
         (interest, survey, world): (&Interest, &Survey, &World),
@@ -46,6 +48,8 @@ impl Chooser {
         let len = survey.seen.len();
         self.shown.clear();
         self.shown.resize(len.div_ceil(64), 0);
+        self.far.clear();
+        self.far.resize(len.div_ceil(64), 0);
         self.priorities.resize(len.max(self.priorities.len()), 0.0);
         let gaze = self.open_eyes(survey, viewer);
         self.look_near(survey, gaze, interest.reach(), before);
@@ -53,17 +57,23 @@ impl Chooser {
             let seen = &survey.seen[index as usize];
             let in_room = self.eyes.iter().any(|eye| eye.room == seen.room);
             if (in_room || self.eyes.is_empty() && seen.room == 0) && gaze.may_see(seen) {
-                self.show(index, seen.weight);
+                let far = self.eyes.iter().filter_map(|eye| distance_squared(eye, seen));
+                let is_far =
+                    far.fold(None, |near: Option<f32>, it| Some(near.map_or(it, |near| near.min(it))));
+                let is_far = is_far.is_some_and(|squared| is_far_off(seen, squared, before));
+                self.show(index, seen.weight, is_far);
             }
         }
-        survey.owned(viewer.player).for_each(|index| self.show(index, PRIORITY_OWN));
+        survey.owned(viewer.player).for_each(|index| self.show(index, PRIORITY_OWN, false));
         relevant.clear();
         before.clear();
         for (index, priority) in self.shown() {
             let seen = &survey.seen[index];
             if seen.owner == Some(viewer.player) || interest.allows(viewer, world, seen.entity) {
-                relevant.push((seen.id, priority));
-                before.push(seen.id);
+                let is_far = self.far[index / 64] >> (index % 64) & 1 == 1;
+                let id = if is_far { seen.id.from_afar() } else { seen.id };
+                relevant.push((id, priority));
+                before.push(id);
             }
         }
     }
@@ -89,7 +99,8 @@ impl Chooser {
                 let seen = &survey.seen[index as usize];
                 if is_within(seen, squared, before) && gaze.may_see(seen) {
                     let distance = squared.sqrt() / seen.radius.max(f32::EPSILON);
-                    self.show(index, seen.weight * (1.0 - 0.9 * distance.min(1.0)));
+                    let is_far = is_far_off(seen, squared, before);
+                    self.show(index, seen.weight * (1.0 - 0.9 * distance.min(1.0)), is_far);
                 }
             });
         }
@@ -106,15 +117,21 @@ impl Chooser {
             .filter(|(_, seen)| seen.place.is_some() && rooms(seen) && gaze.may_see(seen))
             .map(|(index, _)| index as u32)
             .collect();
-        visible.into_iter().for_each(|index| self.show(index, survey.seen[index as usize].weight));
+        visible.into_iter().for_each(|index| self.show(index, survey.seen[index as usize].weight, false));
     }
 
-    /// Of two reasons to show something the more urgent one counts.
-    fn show(&mut self, index: u32, priority: f32) {
+    /// Of two reasons to show something the more urgent one counts, and the nearer one.
+    fn show(&mut self, index: u32, priority: f32, is_far: bool) {
         let (word, bit) = (index as usize / 64, 1 << (index % 64));
         let held = &mut self.priorities[index as usize];
-        *held = if self.shown[word] & bit == 0 { priority } else { held.max(priority) };
+        let is_new = self.shown[word] & bit == 0;
+        *held = if is_new { priority } else { held.max(priority) };
         self.shown[word] |= bit;
+        if !is_far {
+            self.far[word] &= !bit;
+        } else if is_new {
+            self.far[word] |= bit;
+        }
     }
 
     /// Ascending.
@@ -146,7 +163,27 @@ impl Gaze {
 fn is_within(seen: &Seen, distance_squared: f32, before: &[NetId]) -> bool {
     let leave = seen.radius * (1.0 + HYSTERESIS);
     distance_squared <= seen.radius * seen.radius
-        || distance_squared <= leave * leave && before.binary_search(&seen.id).is_ok()
+        || distance_squared <= leave * leave && shown_before(seen, before).is_some()
+}
+
+/// Whether it is told as far at this distance. What was told as near stays so a little longer.
+fn is_far_off(seen: &Seen, distance_squared: f32, before: &[NetId]) -> bool {
+    let beyond = seen.far_beyond;
+    if distance_squared <= beyond * beyond || beyond == f32::INFINITY {
+        return false;
+    }
+    let leave = beyond * (1.0 + HYSTERESIS);
+    distance_squared > leave * leave || shown_before(seen, before).is_none_or(NetId::is_far)
+}
+
+/// As what it was shown last, if it was.
+fn shown_before(seen: &Seen, before: &[NetId]) -> Option<NetId> {
+    let place = before.binary_search_by_key(&seen.id, |id| id.entity()).ok()?;
+    Some(before[place])
+}
+
+fn distance_squared(eye: &Eye, seen: &Seen) -> Option<f32> {
+    Some(eye.at.filter(|_| eye.room == seen.room)?.distance_squared(seen.place?))
 }
 
 #[cfg(test)]
@@ -155,6 +192,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bevy_ecs::prelude::*;
+    use netcode_snapshot::Far;
 
     use super::*;
     use crate::player::{Owner, PlayerId};
@@ -197,7 +235,7 @@ mod tests {
             let mut relevant = Vec::new();
             let with = (&self.interest, &self.survey, &self.world);
             self.chooser.choose(with, viewer, &mut self.before, &mut relevant);
-            assert!(relevant.is_sorted_by(|one, next| one.0 < next.0), "{relevant:?}");
+            assert!(relevant.is_sorted_by(|one, next| one.0.entity() < next.0.entity()), "{relevant:?}");
             assert!(relevant.iter().map(|(id, _)| *id).eq(self.before.iter().copied()));
             relevant
         }
@@ -260,6 +298,39 @@ mod tests {
             scene.put(other, x);
             assert_eq!(scene.ids().contains(&other), is_seen, "at {x}");
         }
+    }
+
+    #[derive(Component)]
+    struct Pose;
+
+    #[derive(Component)]
+    struct Mood;
+
+    #[test]
+    fn what_is_far_is_told_as_such_and_the_border_does_not_flicker() {
+        let mut interest = within(100.0);
+        interest.far::<Pose>(Far { beyond: 20.0, every: 1 });
+        interest.far::<Mood>(Far { beyond: 10.0, every: 4 });
+        let mut scene = Scene::new(interest);
+        let own = scene.spawn((at(0.0, 0.0, 0.0), Owner(ME.player), Pose, Mood));
+        let (both, mood) =
+            (scene.spawn((at(15.0, 0.0, 0.0), Pose, Mood)), scene.spawn((at(15.0, 0.0, 0.0), Mood)));
+        let (plain, beacon) =
+            (scene.spawn(at(90.0, 0.0, 0.0)), scene.spawn((at(500.0, 0.0, 0.0), Pose, AlwaysRelevant)));
+        // Each by the farthest that its own components state.
+        assert_eq!(scene.ids(), [own, both, mood.from_afar(), plain, beacon.from_afar()]);
+        let mut steps =
+            vec![(19.9, false), (21.9, false), (22.1, true), (21.9, true), (20.1, true), (19.9, false)];
+        steps.extend([(150.0, false), (21.0, true), (f32::NAN, false)]);
+        for (x, is_far) in steps {
+            scene.put(both, x);
+            assert_eq!(scene.ids().contains(&both.from_afar()), is_far, "at {x}");
+        }
+        // Far from one thing of the player's and near to another.
+        scene.put(both, 50.0);
+        assert!(scene.ids().contains(&both.from_afar()));
+        let second = scene.spawn((at(45.0, 0.0, 0.0), Owner(ME.player), Pose));
+        assert_eq!(scene.ids(), [own, both, mood.from_afar(), plain, beacon.from_afar(), second]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod survey;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::EntityRef;
 use glam::Vec3;
+use netcode_snapshot::Far;
 
 use crate::visibility::Viewer;
 
@@ -31,7 +32,14 @@ type Rule = Box<dyn Fn(Viewer, EntityRef<'_>) -> bool + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Interest {
     kinds: Vec<Kind>,
+    far: Vec<Coarse>,
     rule: Option<Rule>,
+}
+
+/// A component that who is far is told less of.
+struct Coarse {
+    beyond: f32,
+    is_on: fn(EntityRef<'_>) -> bool,
 }
 
 /// A kind of thing that has a place.
@@ -51,6 +59,11 @@ impl Interest {
         self.kinds.push(Kind { radius: radius.max(0.0), position });
     }
 
+    /// Adds a component that states what who is far is told less of.
+    pub(crate) fn far<C: Component>(&mut self, far: Far) {
+        self.far.push(Coarse { beyond: far.beyond, is_on: |entity| entity.contains::<C>() });
+    }
+
     /// Adds a rule beside those there are.
     pub(crate) fn only_if(&mut self, rule: impl Fn(Viewer, EntityRef<'_>) -> bool + Send + Sync + 'static) {
         self.rule = Some(match self.rule.take() {
@@ -62,6 +75,13 @@ impl Interest {
     /// Where an entity is and how far it is seen; `None`: it has no place.
     fn place(&self, entity: EntityRef<'_>) -> Option<(Vec3, f32)> {
         self.kinds.iter().find_map(|kind| Some(((kind.position)(entity)?, kind.radius)))
+    }
+
+    /// From what distance on the entity is told as far: where each of its components that states one says so; infinite
+    /// where none does.
+    fn far_beyond(&self, entity: EntityRef<'_>) -> f32 {
+        let stated = self.far.iter().filter(|coarse| (coarse.is_on)(entity)).map(|coarse| coarse.beyond);
+        stated.fold(None, |most, beyond| Some(beyond.max(most.unwrap_or(0.0)))).unwrap_or(f32::INFINITY)
     }
 
     /// The greatest radius, what lingers in sight included.

@@ -31,6 +31,8 @@ pub(super) struct Seen {
     pub(super) owner: Option<PlayerId>,
     pub(super) place: Option<Vec3>,
     pub(super) radius: f32,
+    /// The distance from which on it is told as far.
+    pub(super) far_beyond: f32,
     pub(super) room: u16,
     pub(super) layers: u64,
     pub(super) watches: u64,
@@ -120,6 +122,7 @@ fn look(interest: &Interest, world: &World, id: NetId, entity: Entity) -> Seen {
         owner: entity.get::<Owner>().map(|owner| owner.0),
         place,
         radius,
+        far_beyond: interest.far_beyond(entity),
         room: entity.get::<InRoom>().map_or(0, |room| room.0),
         layers: entity.get::<Layers>().map_or(u64::MAX, |layers| layers.0),
         watches: entity.get::<Watches>().map_or(u64::MAX, |watches| watches.0),

@@ -14,8 +14,12 @@ use crate::{Frame, NetId};
 
 impl DenseView {
     /// Begins to serve a client that another codec's snapshots were sent to: with the frame that it is known to hold of the
-    /// newest of them, if it is known; and with everybody whom it may show.
-    pub(crate) fn enter(&mut self, confirmed: Option<&Frame>, shown: impl Iterator<Item = NetId>) {
+    /// newest of them, if it is known, and who is far in it; and with everybody whom it may show.
+    pub(crate) fn enter(
+        &mut self,
+        confirmed: Option<(&Frame, &[NetId])>,
+        shown: impl Iterator<Item = NetId>,
+    ) {
         self.flights.iter_mut().for_each(|flight| flight.clear(Tick(0), flight.epoch, false));
         self.ghosts.clear();
         self.waits.clear();
@@ -24,8 +28,8 @@ impl DenseView {
         self.ghosts.extend(shown);
         self.ghosts.sort_unstable();
         self.ghosts.dedup();
-        if let Some(frame) = confirmed {
-            self.world.seed(frame);
+        if let Some((frame, far)) = confirmed {
+            self.world.seed(frame, far);
             self.newest_ack = self.newest_ack.max(Some(frame.tick()));
         }
     }
@@ -37,7 +41,9 @@ impl DenseView {
         let entry = |id| Entry { id, ..Entry::default() };
         let mut entries: BTreeMap<NetId, Entry> = self.ghosts.iter().map(|id| (*id, entry(*id))).collect();
         for track in self.world.tracks() {
-            entries.insert(track.id, Entry { base: track.stamp.0 + 1, ..entry(track.id) });
+            let base = track.stamp.0 + 1;
+            entries
+                .insert(track.id, Entry { base, is_base_far: track.stamp_class.is_far(), ..entry(track.id) });
         }
         let is_flying = |it: &&Flight| {
             it.epoch == self.epoch && it.tick > newest.unwrap_or_default() && it.tick > Tick(0)
@@ -50,7 +56,10 @@ impl DenseView {
                 let entry = entries.entry(mention.id).or_insert(entry(mention.id));
                 match mention.action {
                     Action::Gone => entry.gone |= bit,
-                    Action::Change | Action::Whole => entry.shown |= bit,
+                    Action::Change | Action::Whole => {
+                        entry.shown |= bit;
+                        entry.far |= if mention.listed.is_far() { bit } else { 0 };
+                    }
                 }
             }
         }
@@ -91,7 +100,8 @@ impl DenseView {
             return;
         }
         for id in &self.ghosts {
-            let in_view = self.visible.binary_search_by_key(id, |(id, _)| *id).is_ok() && frame.contains(*id);
+            let in_view =
+                self.visible.binary_search_by_key(id, |(id, _)| id.row()).is_ok() && frame.contains(*id);
             if !in_view && self.world.find(*id).is_none() {
                 self.candidates.push(Candidate { id: *id, ..Candidate::GHOST });
             }
