@@ -70,5 +70,31 @@ fn migrator(files: impl Fn(&Version) -> (&'static str, &'static str)) -> Migrato
         };
         [one(MigrationType::ReversibleUp, up), one(MigrationType::ReversibleDown, down)]
     };
-    Migrator::with_migrations(VERSIONS.iter().flat_map(both).collect())
+    let mut migrator = Migrator::with_migrations(VERSIONS.iter().flat_map(both).collect());
+    // Deliberate: versions of the schema that this program does not know are let be. A new release's schema holds while
+    // the one before still runs, is started again, or is gone back to; see docs/operations.md.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn note(db: &Db, sql: &'static str) {
+        let Engine::Sqlite { write, .. } = db.engine() else { panic!("SQLite was opened") };
+        sqlx::query(sql).execute(write).await.expect("the migrations' own table is there");
+    }
+
+    #[tokio::test]
+    async fn a_later_releases_schema_is_let_be_and_a_changed_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::sqlite(&folder.path().join("x.sqlite")).await.expect("opens");
+        up(&db).await.expect("goes up");
+        note(&db, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)")
+            .await;
+        up(&db).await.expect("the program of before starts on the schema of after");
+        note(&db, "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
+        assert!(matches!(up(&db).await, Err(StoreError::Migration(_))));
+    }
 }

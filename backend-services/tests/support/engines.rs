@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use backend_services::clock::UnixMs;
 use backend_services::store::Stores;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// A store and all that it needs to live.
@@ -48,16 +49,29 @@ pub struct Servers {
     pub redis: Child,
     postgres_port: u16,
     pub redis_port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Servers {
     pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), None)
+    }
+
+    /// The same over TLS alone, with a certificate for 127.0.0.1 by an authority of their own: `authority()`.
+    pub fn start_tls() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let certificates = Certificates::write(folder.path());
+        Self::start_in(folder, Some(&certificates))
+    }
+
+    fn start_in(folder: TempDir, tls: Option<&Certificates>) -> Self {
         let (postgres_port, redis_port) = (free_port(), free_port());
-        let redis = start_redis(redis_port);
-        let postgres = start_postgres(folder.path(), postgres_port);
-        let servers = Self { postgres, redis, postgres_port, redis_port, _folder: folder };
+        let postgres = start_postgres(folder.path(), postgres_port, tls);
+        let redis = match tls {
+            None => start_redis(redis_port),
+            Some(tls) => start_redis_tls(redis_port, tls),
+        };
+        let servers = Self { postgres, redis, postgres_port, redis_port, folder };
         await_port("Redis", redis_port);
         servers.await_postgres();
         servers
@@ -69,6 +83,11 @@ impl Servers {
 
     pub fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.redis_port)
+    }
+
+    /// The file of the authority that `start_tls` made.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
     }
 
     /// Redis loses everything and comes back as another process on the same port.
@@ -103,16 +122,68 @@ impl Drop for Servers {
     }
 }
 
+/// Files of an authority, and of a certificate for 127.0.0.1 by it.
+struct Certificates {
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificates {
+    fn write(folder: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (ca_key, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+        let mut ca = CertificateParams::new(Vec::new()).expect("no names");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = ca.self_signed(&ca_key).expect("signs itself");
+        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
+        let certificate = server.signed_by(&key, &Issuer::new(ca, ca_key)).expect("signs");
+        let write = |name: &str, text: String| {
+            let file = folder.join(name);
+            std::fs::write(&file, text).expect("writes");
+            // Postgres takes no key that others may read.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("is ours");
+            file
+        };
+        Self {
+            authority: write("ca.crt", authority.pem()),
+            certificate: write("server.crt", certificate.pem()),
+            key: write("server.key", key.serialize_pem()),
+        }
+    }
+}
+
 fn start_redis(port: u16) -> Child {
+    redis(&["--port", &port.to_string()])
+}
+
+fn start_redis_tls(port: u16, tls: &Certificates) -> Child {
+    let files = ["--tls-cert-file", path(&tls.certificate), "--tls-key-file", path(&tls.key)];
+    let port = port.to_string();
+    let rest = [
+        "--port",
+        "0",
+        "--tls-port",
+        &port,
+        "--tls-ca-cert-file",
+        path(&tls.authority),
+        "--tls-auth-clients",
+        "no",
+    ];
+    redis(&[files.as_slice(), rest.as_slice()].concat())
+}
+
+fn redis(arguments: &[&str]) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(arguments)
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server is not installed; on Debian: apt-get install redis-server")
 }
 
-fn start_postgres(folder: &Path, port: u16) -> Child {
+fn start_postgres(folder: &Path, port: u16, tls: Option<&Certificates>) -> Child {
     let data = folder.join("pg");
     std::fs::create_dir(&data).expect("a folder");
     let bin = postgres_bin();
@@ -131,6 +202,11 @@ fn start_postgres(folder: &Path, port: u16) -> Child {
     server.args(["-D", path(&data), "-p", &port, "-h", "127.0.0.1", "-k", path(&data)]);
     // Deliberate, and in tests only: nothing here outlives its process.
     server.args(["-c", "fsync=off", "-c", "max_connections=100"]);
+    if let Some(tls) = tls {
+        let setting = |name: &str, file: &Path| format!("{name}={}", path(file));
+        server.args(["-c", "ssl=on", "-c", &setting("ssl_cert_file", &tls.certificate)]);
+        server.args(["-c", &setting("ssl_key_file", &tls.key)]);
+    }
     server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("postgres starts")
 }
 

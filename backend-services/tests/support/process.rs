@@ -46,6 +46,13 @@ impl Backend {
         Self::run(command)
     }
 
+    /// The same with one more variable in its environment.
+    pub fn spawn_with(flags: &[&str], variable: (&str, &Path)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backend-services"));
+        command.args(flags).env(variable.0, variable.1).stderr(Stdio::inherit());
+        Self::run(command)
+    }
+
     /// The same with everything that it logs, down to debug, in a file.
     pub fn spawn_logged(flags: &[&str], log: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backend-services"));
