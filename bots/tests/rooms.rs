@@ -62,6 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "backend-proto",
         ],
     ),
+    ("client-ecs", &["netcode-proto", "netcode-snapshot", "netcode-client"]),
     (
         "arena",
         &[
