@@ -9,6 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "../examples/conformance.rs"]
+mod conformance;
+
 const SOON: Duration = Duration::from_secs(20);
 
 fn start(program: &str, args: &[&str]) -> (Child, Value) {
@@ -116,11 +119,20 @@ fn a_sidecar_says_where_it_is_and_ends_on_sigint() {
 }
 
 /// Runs our own client through `calls` against a sidecar in conformance mode; the sidecar's exit code and last word.
-fn conform(expected: &str, calls: impl AsyncFnOnce(agones_sdk::client::Sdk)) -> (Option<i32>, Value) {
+fn conform(
+    expected: &str,
+    flags: &[&str],
+    calls: impl AsyncFnOnce(agones_sdk::client::Sdk),
+) -> (Option<i32>, Value) {
     let program = env!("CARGO_BIN_EXE_sidecar");
     let args = ["--grpc-port", "0", "--http-port", "0", "--test", expected, "--timeout", "60"];
-    let mut child =
-        Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Command::new(program)
+        .args(args)
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let ready: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
     let endpoint = format!("http://{}", ready["grpc"].as_str().unwrap());
@@ -136,41 +148,59 @@ fn conform(expected: &str, calls: impl AsyncFnOnce(agones_sdk::client::Sdk)) -> 
 
 #[test]
 fn our_client_passes_the_conformance_mode() {
-    let expected = "ready,allocate,setlabel,setannotation,gameserver,health,shutdown,watch,reserve,getcounter,\
-                    updatecounter,setcountcounter,setcapacitycounter,getlist,updatelist,addlistvalue,removelistvalue";
-    let (code, last) = conform(expected, async |sdk| {
-        let server = sdk.game_server().await.unwrap();
-        sdk.watch().next().await;
-        sdk.health().await.unwrap();
-        sdk.ready().await.unwrap();
-        sdk.set_label("foo", &server.creation_timestamp().to_string()).await.unwrap();
-        sdk.set_annotation("bar", server.uid()).await.unwrap();
-        sdk.reserve(Duration::from_secs(5)).await.unwrap();
-        sdk.allocate().await.unwrap();
-        sdk.counter("rooms").await.unwrap();
-        sdk.set_counter_capacity("rooms", 20).await.unwrap();
-        sdk.set_counter_count("rooms", 3).await.unwrap();
-        sdk.move_counter("rooms", 2).await.unwrap();
-        sdk.list("players").await.unwrap();
-        sdk.set_list_capacity("players", 50).await.unwrap();
-        sdk.add_list_value("players", "p9").await.unwrap();
-        sdk.remove_list_value("players", "test0").await.unwrap();
-        sdk.shutdown().await.unwrap();
-    });
+    let (code, last) = conform(conformance::CALLS, &[], async |sdk| conformance::play(&sdk).await.unwrap());
     assert_eq!((code, &last["conformant"]), (Some(0), &true.into()), "{last}");
+    let all = format!("{},{}", conformance::CALLS, conformance::PLAYER_CALLS);
+    let gate = ["--feature-gates", "PlayerTracking=true", "--sdk-name", "tickwright"];
+    let (code, last) = conform(&all, &gate, async |sdk| {
+        conformance::track(&sdk).await.unwrap();
+        conformance::play(&sdk).await.unwrap();
+    });
+    assert_eq!(
+        (code, &last["conformant"], &last["sdk"]),
+        (Some(0), &true.into(), &"tickwright".into()),
+        "{last}"
+    );
 }
 
 #[test]
 fn a_call_too_few_or_too_many_or_with_the_wrong_proof_fails() {
-    let (code, last) = conform("ready,health", async |sdk| sdk.ready().await.unwrap());
+    let (code, last) = conform("ready,health", &[], async |sdk| sdk.ready().await.unwrap());
     assert_eq!((code, &last["missing"]), (Some(1), &serde_json::json!(["health"])), "{last}");
-    let (code, last) = conform("ready", async |sdk| {
+    let (code, last) = conform("ready", &[], async |sdk| {
         sdk.ready().await.unwrap();
         sdk.game_server().await.unwrap();
     });
     assert_eq!((code, &last["unexpected"]), (Some(1), &serde_json::json!(["gameserver"])), "{last}");
-    let (code, last) = conform("setannotation", async |sdk| sdk.set_annotation("a", "1234").await.unwrap());
+    let (code, last) =
+        conform("setannotation", &[], async |sdk| sdk.set_annotation("a", "1234").await.unwrap());
     assert_eq!((code, &last["missing"]), (Some(1), &serde_json::json!(["setannotation"])), "{last}");
+}
+
+#[test]
+fn a_sidecar_in_a_pod_waits_for_its_servers_end_and_is_probed() {
+    let args = ["--managed", "--grpc-port", "0", "--http-port", "0", "--health-port", "0"];
+    let (mut sidecar, ready) = start(env!("CARGO_BIN_EXE_sidecar"), &args);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let probe = |path: &str| {
+        let url = format!("http://{}{path}", ready["health"].as_str().unwrap());
+        runtime.block_on(async { reqwest::get(url).await.unwrap().status().as_u16() })
+    };
+    assert_eq!((probe("/healthz"), probe("/gshealthz")), (200, 200));
+    signal(&sidecar, Signal::TERM);
+    let endpoint = format!("http://{}", ready["grpc"].as_str().unwrap());
+    runtime.block_on(async {
+        let options = agones_sdk::client::ConnectOptions::new(endpoint);
+        let sdk = agones_sdk::client::Sdk::connect(options).await.unwrap();
+        // What is asked for shows up half a second later, as at the real one.
+        sdk.ready().await.unwrap();
+        assert_eq!(sdk.game_server().await.unwrap().state(), Some(agones_sdk::State::Scheduled));
+        let mut watch = sdk.watch();
+        while watch.next().await.state() != Some(agones_sdk::State::Ready) {}
+        assert!(sidecar.try_wait().unwrap().is_none(), "its server lives");
+        sdk.shutdown().await.unwrap();
+    });
+    assert_eq!(exit_code(&mut sidecar), Some(0));
 }
 
 #[test]

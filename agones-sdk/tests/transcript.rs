@@ -1,7 +1,7 @@
 //! The sidecar against a recorded transcript of the real `sdk-server --local`, compared as parsed JSON.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
-use agones_sdk::sidecar::{Sidecar, SidecarConfig};
+use agones_sdk::sidecar::{FeatureGates, Sidecar, SidecarConfig};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -21,7 +21,8 @@ async fn ask(base: &str, method: &str, path: &str, body: Option<&str>) -> (u16, 
         request = request.header("content-type", "application/json").body(body.to_owned());
     }
     let response = request.send().await.unwrap();
-    (response.status().as_u16(), response.json().await.unwrap())
+    let (status, body) = (response.status().as_u16(), response.bytes().await.unwrap());
+    (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
 }
 
 /// `METHOD path body` → status and answer, one after another against one sidecar.
@@ -81,8 +82,7 @@ async fn lifecycle_and_metadata() {
     ] {
         check(&base, line, 200, &ok).await;
     }
-    let (status, _) = ask(&base, "POST", "/health", None).await;
-    assert_eq!(status, 400);
+    check(&base, "POST /health", 400, &Value::Null).await;
     let (_, server) = ask(&base, "GET", "/gameserver", None).await;
     assert_eq!(server["object_meta"]["labels"], json!({ "agones.dev/sdk-foo": "bar", "islocal": "true" }));
     let annotations = json!({ "agones.dev/sdk-foo": "baz", "annotation": "true" });
@@ -125,7 +125,56 @@ async fn lists_and_player_tracking() {
     check(&base, &format!("PATCH {path} {{\"capacity\":\"50\"}}"), 200, &smaller).await;
     let range = error(2, "out of range. Capacity must be within range [0,1000]. Found Capacity: 120");
     check(&base, &format!("PATCH {path} {{\"capacity\":\"120\"}}"), 500, &range).await;
-    check(&base, "POST /alpha/player/connect {}", 500, &error(2, "PlayerTracking not enabled")).await;
+    let off = error(2, "PlayerTracking not enabled");
+    for line in [
+        "POST /alpha/player/connect {}",
+        "POST /alpha/player/disconnect {\"playerID\":\"a\"}",
+        "PUT /alpha/player/capacity {\"count\":\"2\"}",
+        "GET /alpha/player/capacity",
+        "GET /alpha/player/count",
+        "GET /alpha/player/connected/a",
+        "GET /alpha/player/connected",
+    ] {
+        check(&base, line, 500, &off).await;
+    }
+    check(&base, "GET /alpha/player/nosuch", 404, &error(5, "Not Found")).await;
+}
+
+#[tokio::test]
+async fn player_tracking_behind_its_gate() {
+    let gates = FeatureGates { player_tracking: true, counts_and_lists: false };
+    let config = SidecarConfig { gates, ..SidecarConfig::local(ANY.into(), ANY.into()) };
+    let sidecar = Sidecar::start(config).await.unwrap();
+    let base = format!("http://{}", sidecar.http_addr());
+    let yes = |bool: bool| json!({ "bool": bool });
+    let full = error(2, "Players are already at capacity");
+    let id = "{\"playerID\":\"a\"}";
+    check(&base, &format!("POST /alpha/player/connect {id}"), 500, &full).await;
+    check(&base, "PUT /alpha/player/capacity {\"count\":\"2\"}", 200, &json!({})).await;
+    check(&base, "GET /alpha/player/capacity", 200, &json!({ "count": "2" })).await;
+    check(&base, &format!("POST /alpha/player/connect {id}"), 200, &yes(true)).await;
+    check(&base, &format!("POST /alpha/player/connect {id}"), 200, &yes(false)).await;
+    check(&base, "GET /alpha/player/count", 200, &json!({ "count": "1" })).await;
+    check(&base, "GET /alpha/player/connected/a", 200, &yes(true)).await;
+    check(&base, "GET /alpha/player/connected", 200, &json!({ "list": ["a"] })).await;
+    let (_, server) = ask(&base, "GET", "/gameserver", None).await;
+    assert_eq!(server["status"]["players"], json!({ "count": "1", "capacity": "2", "ids": ["a"] }));
+    check(&base, &format!("POST /alpha/player/disconnect {id}"), 200, &yes(true)).await;
+    check(&base, "GET /alpha/player/connected/a", 200, &yes(false)).await;
+    // The other gate closes what is open otherwise.
+    check(&base, "GET /v1beta1/counters/rooms", 500, &error(2, "CountsAndLists not enabled")).await;
+}
+
+#[tokio::test]
+async fn the_watch_starts_with_what_is() {
+    let (_sidecar, base) = start(false).await;
+    check(&base, "PUT /metadata/label {\"key\":\"foo\",\"value\":\"bar\"}", 200, &json!({})).await;
+    let (_, server) = ask(&base, "GET", "/gameserver", None).await;
+    let mut watch = reqwest::get(format!("{base}/watch/gameserver")).await.unwrap();
+    let line: Value = serde_json::from_slice(&watch.chunk().await.unwrap().unwrap()).unwrap();
+    assert_eq!(line, json!({ "result": server }));
+    let labels = json!({ "agones.dev/sdk-foo": "bar", "islocal": "true" });
+    assert_eq!(line["result"]["object_meta"]["labels"], labels);
 }
 
 #[tokio::test]

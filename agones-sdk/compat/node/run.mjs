@@ -1,4 +1,5 @@
-// The official Node client's whole call list (stable and beta) against the sidecar that the environment names.
+// The official Node client's whole call list (stable, beta, alpha) against the sidecar that the environment names.
+// With the argument "players" player tracking is expected to be on, without it off.
 // Exits with 0 when every answer was as documented; the sidecar's conformance mode judges the calls themselves.
 import assert from "node:assert/strict";
 import AgonesSDK from "@google-cloud/agones-sdk";
@@ -39,8 +40,28 @@ assert.deepEqual(await sdk.beta.getListValues("players"), ["test1", "test2", "p9
 assert.equal(await sdk.beta.getListLength("players"), 3);
 await sdk.beta.setListCapacity("players", 50);
 await assert.rejects(sdk.beta.appendListValue("players", "p9"), /already exists/);
-// Player tracking is off, as it is upstream.
-await assert.rejects(sdk.alpha.playerConnect("p"), /PlayerTracking not enabled/);
+
+if (process.argv[2] === "players") {
+  // The conformance mode counts these calls with this player alone.
+  await sdk.alpha.setPlayerCapacity(2);
+  assert.equal(await sdk.alpha.getPlayerCapacity(), 2);
+  assert.equal(await sdk.alpha.playerConnect("1234"), true);
+  assert.equal(await sdk.alpha.playerConnect("1234"), false);
+  assert.equal(await sdk.alpha.isPlayerConnected("1234"), true);
+  assert.equal(await sdk.alpha.getPlayerCount(), 1);
+  assert.deepEqual(await sdk.alpha.getConnectedPlayers(), ["1234"]);
+  assert.equal(await sdk.alpha.playerDisconnect("1234"), true);
+} else {
+  // Player tracking is off, as it is upstream.
+  const off = /PlayerTracking not enabled/;
+  await assert.rejects(sdk.alpha.playerConnect("p"), off);
+  await assert.rejects(sdk.alpha.playerDisconnect("p"), off);
+  await assert.rejects(sdk.alpha.setPlayerCapacity(2), off);
+  await assert.rejects(sdk.alpha.getPlayerCapacity(), off);
+  await assert.rejects(sdk.alpha.getPlayerCount(), off);
+  await assert.rejects(sdk.alpha.isPlayerConnected("p"), off);
+  await assert.rejects(sdk.alpha.getConnectedPlayers(), off);
+}
 
 await sdk.shutdown();
 assert.equal(healthFailed, undefined);

@@ -92,12 +92,7 @@ impl Sdk {
         call: &'static str,
         f: impl AsyncFnOnce(SdkClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, SdkError> {
-        self.with_deadline(call, async {
-            let response = f(SdkClient::new(self.channel.clone())).await;
-            response
-                .map(Response::into_inner)
-                .map_err(|status| SdkError::Refused { call, status: Box::new(status) })
-        })
-        .await
+        let channel = self.channel.clone();
+        self.once(call, async move || f(SdkClient::new(channel)).await).await
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use crate::state::State;
+
 /// Why a call to the sidecar gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SdkError {
@@ -49,6 +51,14 @@ pub enum SdkError {
     AfterShutdown {
         /// The RPC's name.
         call: &'static str,
+    },
+    /// The server was seen in a state that nothing leaves; nothing was sent.
+    #[error("{call} was called in state {state}, which is final")]
+    Final {
+        /// The RPC's name.
+        call: &'static str,
+        /// The state it was seen in.
+        state: State,
     },
     /// The argument is illegal; nothing was sent.
     #[error("{call} was given {what}")]

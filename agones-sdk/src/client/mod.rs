@@ -24,13 +24,15 @@
 mod capacity;
 mod error;
 mod health;
+mod lifecycle;
 mod options;
+mod players;
 mod watch;
 
 use std::error::Error as _;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -39,17 +41,31 @@ use tonic::{Code, Response, Status};
 
 pub use self::error::SdkError;
 pub use self::health::HealthPings;
+pub use self::lifecycle::{
+    Allocated, Lifecycle, MayAllocate, MayBeReady, Ready, Refused, Reserved, Starting, Taken,
+};
 pub use self::options::{ConnectOptions, GRPC_PORT_DEFAULT, HTTP_PORT_DEFAULT};
+pub use self::players::PlayerTracking;
 pub use self::watch::GameServerWatch;
 use crate::proto::sdk::sdk_client::SdkClient;
 use crate::proto::sdk::{self, Empty, GameServer, KeyValue};
+use crate::state::State;
 
 /// A connection to the sidecar. Cheap to clone; clones share the connection and the lifecycle.
 #[derive(Clone, Debug)]
 pub struct Sdk {
     channel: Channel,
     options: Arc<ConnectOptions>,
-    ended: Arc<AtomicBool>,
+    life: Arc<Life>,
+}
+
+/// What forbids a change of state before it is asked for.
+#[derive(Debug, Default)]
+struct Life {
+    /// We have asked for our end.
+    ended: AtomicBool,
+    /// We were last seen in a state that nothing leaves.
+    seen_final: Mutex<Option<State>>,
 }
 
 impl Sdk {
@@ -66,7 +82,7 @@ impl Sdk {
             .tcp_nodelay(true);
         // No HTTP/2 keep-alive. Deliberate: the real sidecar answers frequent pings with GOAWAY.
         let channel = connect_channel(&endpoint, &options).await?;
-        Ok(Self { channel, options: Arc::new(options), ended: Arc::default() })
+        Ok(Self { channel, options: Arc::new(options), life: Arc::default() })
     }
 
     /// Says that players may come.
@@ -94,7 +110,7 @@ impl Sdk {
     /// Asks for this server's end. Every later call that would change the state is refused before it is sent.
     pub async fn shutdown(&self) -> Result<(), SdkError> {
         self.safe_call("Shutdown", |mut c| async move { c.shutdown(Empty {}).await }).await?;
-        self.ended.store(true, Ordering::Release);
+        self.life.ended.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -112,7 +128,10 @@ impl Sdk {
 
     /// The GameServer as the sidecar knows it now.
     pub async fn game_server(&self) -> Result<GameServer, SdkError> {
-        self.safe_call("GetGameServer", |mut c| async move { c.get_game_server(Empty {}).await }).await
+        let server =
+            self.safe_call("GetGameServer", |mut c| async move { c.get_game_server(Empty {}).await }).await?;
+        self.observe(&server);
+        Ok(server)
     }
 
     /// Every version of the GameServer from now on, the current one first.
@@ -150,10 +169,34 @@ impl Sdk {
         F: Fn(SdkClient<Channel>) -> Fut,
         Fut: Future<Output = Result<Response<Empty>, Status>>,
     {
-        if self.ended.load(Ordering::Acquire) {
+        if self.life.ended.load(Ordering::Acquire) {
             return Err(SdkError::AfterShutdown { call });
         }
+        if let Some(state) = *self.life.seen_final.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(SdkError::Final { call, state });
+        }
         self.safe_call(call, f).await.map(drop)
+    }
+
+    /// Remembers what forbids changes of state from now on, or no longer does.
+    fn observe(&self, server: &GameServer) {
+        let seen = server.state().filter(|state| state.is_final());
+        *self.life.seen_final.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    /// A call that must not be made twice: one try within the deadline.
+    async fn once<T>(
+        &self,
+        call: &'static str,
+        f: impl AsyncFnOnce() -> Result<Response<T>, Status>,
+    ) -> Result<T, SdkError> {
+        self.with_deadline(call, async {
+            let response = f().await;
+            response
+                .map(Response::into_inner)
+                .map_err(|status| SdkError::Refused { call, status: Box::new(status) })
+        })
+        .await
     }
 
     /// A stable call. All of them are idempotent, so a broken connection is tried again inside the deadline.

@@ -34,6 +34,7 @@ impl GameServerWatch {
                 continue;
             };
             self.failures = 0;
+            self.sdk.observe(&server);
             if self.last.as_ref() != Some(&server) {
                 self.last = Some(server.clone());
                 return server;

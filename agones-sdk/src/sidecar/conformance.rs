@@ -88,6 +88,21 @@ pub(super) fn of_update(update: &CounterUpdateRequest) -> impl Iterator<Item = &
     calls.into_iter().filter_map(|(made, call)| made.then_some(call))
 }
 
+/// Of player tracking, a call counts only with the one player that proves it, as at the real one: alone here after it came
+/// and while it is asked for, and nobody here after the last has left.
+pub(super) fn of_players(call: &'static str, id: &str, here: &[String]) -> Option<&'static str> {
+    let counts = match call {
+        "playerconnect" => here == [PROOF],
+        "playerdisconnect" => here.is_empty(),
+        "isplayerconnected" => here.join(",") == id,
+        _ => true,
+    };
+    counts.then_some(call)
+}
+
+/// The id that `playerconnect` counts with.
+const PROOF: &str = "1234";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +115,18 @@ mod tests {
         assert_eq!(deviation.to_string(), "calls are not as expected: missing [health], unexpected [watch]");
         assert!("ready,reddy".parse::<Expected>().unwrap_err().contains("reddy"));
         assert!(" ,".parse::<Expected>().is_err());
+    }
+
+    #[test]
+    fn players_are_proved_by_one() {
+        let one = ["1234".to_owned()];
+        assert_eq!(of_players("playerconnect", "1234", &one), Some("playerconnect"));
+        assert_eq!(of_players("playerconnect", "a", &["a".to_owned()]), None);
+        assert_eq!(of_players("isplayerconnected", "1234", &one), Some("isplayerconnected"));
+        assert_eq!(of_players("isplayerconnected", "a", &one), None);
+        assert_eq!(of_players("playerdisconnect", "1234", &one), None);
+        assert_eq!(of_players("playerdisconnect", "1234", &[]), Some("playerdisconnect"));
+        assert_eq!(of_players("getplayercount", "", &one), Some("getplayercount"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::refusal::Refusal;
 use super::shared::{Shared, unix_now};
-use super::{capacity, conformance};
+use super::{capacity, conformance, players};
 use crate::proto::alpha::sdk_server::{Sdk as AlphaSdk, SdkServer as AlphaServer};
 use crate::proto::beta::sdk_server::{Sdk as BetaSdk, SdkServer as BetaServer};
 use crate::proto::sdk::sdk_server::{Sdk as StableSdk, SdkServer as StableServer};
@@ -52,11 +52,16 @@ impl Service {
         &self,
         rule: impl FnOnce(&mut crate::proto::sdk::game_server::Status, i64) -> Result<T, Refusal>,
     ) -> Reply<T> {
-        let result = self.shared.change(|model, _| {
-            let capacity_max = model.list_capacity_max();
-            model.edit(|server| rule(server.status_mut(), capacity_max))
-        });
-        result.map(Response::new).map_err(|refusal| self.refuse(&refusal))
+        self.shared.capacity_call(rule).map(Response::new).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    fn players_call<T>(
+        &self,
+        call: &'static str,
+        id: &str,
+        rule: impl FnOnce(&mut crate::proto::sdk::game_server::Status) -> Result<T, Refusal>,
+    ) -> Result<T, Status> {
+        self.shared.players_call(call, id, rule).map_err(|refusal| self.refuse(&refusal))
     }
 }
 
@@ -178,36 +183,45 @@ impl BetaSdk for Service {
     }
 }
 
-/// Player tracking is off, as it is upstream unless a gate is opened.
-pub(super) const PLAYER_TRACKING: Refusal = Refusal::NotEnabled("PlayerTracking");
-
 #[tonic::async_trait]
 impl AlphaSdk for Service {
-    async fn player_connect(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
-        Err(self.refuse(&PLAYER_TRACKING))
+    async fn player_connect(&self, request: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        let id = request.into_inner().player_id;
+        let came = self.players_call("playerconnect", &id, |status| players::connect(status, &id))?;
+        Ok(Response::new(alpha::Bool { bool: came }))
     }
 
-    async fn player_disconnect(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
-        Err(self.refuse(&PLAYER_TRACKING))
+    async fn player_disconnect(&self, request: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        let id = request.into_inner().player_id;
+        let left =
+            self.players_call("playerdisconnect", &id, |status| Ok(players::disconnect(status, &id)))?;
+        Ok(Response::new(alpha::Bool { bool: left }))
     }
 
-    async fn set_player_capacity(&self, _: Request<alpha::Count>) -> Reply<alpha::Empty> {
-        Err(self.refuse(&PLAYER_TRACKING))
+    async fn set_player_capacity(&self, request: Request<alpha::Count>) -> Reply<alpha::Empty> {
+        let count = request.into_inner().count;
+        self.players_call("setplayercapacity", "", |status| players::set_capacity(status, count))?;
+        Ok(Response::new(alpha::Empty {}))
     }
 
     async fn get_player_capacity(&self, _: Request<alpha::Empty>) -> Reply<alpha::Count> {
-        Err(self.refuse(&PLAYER_TRACKING))
+        let players = self.players_call("getplayercapacity", "", |status| Ok(players::of(status)))?;
+        Ok(Response::new(alpha::Count { count: players.capacity }))
     }
 
     async fn get_player_count(&self, _: Request<alpha::Empty>) -> Reply<alpha::Count> {
-        Err(self.refuse(&PLAYER_TRACKING))
+        let players = self.players_call("getplayercount", "", |status| Ok(players::of(status)))?;
+        Ok(Response::new(alpha::Count { count: players.count }))
     }
 
-    async fn is_player_connected(&self, _: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
-        Err(self.refuse(&PLAYER_TRACKING))
+    async fn is_player_connected(&self, request: Request<alpha::PlayerId>) -> Reply<alpha::Bool> {
+        let id = request.into_inner().player_id;
+        let players = self.players_call("isplayerconnected", &id, |status| Ok(players::of(status)))?;
+        Ok(Response::new(alpha::Bool { bool: players::is_here(&players, &id) }))
     }
 
     async fn get_connected_players(&self, _: Request<alpha::Empty>) -> Reply<alpha::PlayerIdList> {
-        Err(self.refuse(&PLAYER_TRACKING))
+        let players = self.players_call("getconnectedplayers", "", |status| Ok(players::of(status)))?;
+        Ok(Response::new(alpha::PlayerIdList { list: players.ids }))
     }
 }

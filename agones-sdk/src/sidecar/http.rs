@@ -8,7 +8,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State as Shares};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
@@ -16,11 +16,10 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::WatchStream;
 use tonic::Code;
 
-use super::grpc::PLAYER_TRACKING;
 use super::model::Model;
 use super::refusal::Refusal;
 use super::shared::{Shared, unix_now};
-use super::{capacity, conformance, json};
+use super::{capacity, conformance, json, players};
 use crate::proto::beta::{CounterUpdateRequest, List};
 use crate::proto::sdk::game_server::Status;
 use crate::state::State;
@@ -48,7 +47,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/metadata/annotation", put(|s, b| set_metadata(s, b, "setannotation", Model::set_annotation)))
         .route("/v1beta1/counters/{name}", get(get_counter).patch(update_counter))
         .route("/v1beta1/lists/{name}", get(get_list).patch(update_list).post(change_list))
-        .route("/alpha/player/{*call}", any(player_tracking))
+        .route("/alpha/player/connect", post(|s, b| move_player(s, b, "playerconnect", players::connect)))
+        .route("/alpha/player/disconnect", post(|s, b| move_player(s, b, "playerdisconnect", left)))
+        .route("/alpha/player/capacity", get(player_capacity).put(set_player_capacity))
+        .route("/alpha/player/count", get(player_count))
+        .route("/alpha/player/connected", get(connected_players))
+        .route("/alpha/player/connected/{id}", get(is_player_connected))
         .fallback(async || problem(Code::NotFound, "Not Found"))
         .method_not_allowed_fallback(async || problem(Code::Unimplemented, "Method Not Allowed"))
         .with_state(shared)
@@ -111,7 +115,8 @@ async fn set_state(
 async fn health(Shares(shared): Ctx, body: Bytes) -> Response {
     let mut pings = serde_json::Deserializer::from_slice(&body).into_iter::<serde_json::Map<String, Value>>();
     match pings.next() {
-        None => return bad_request(&Refusal::Invalid("EOF".into())),
+        // The real one's wrapper says no more than this.
+        None => return StatusCode::BAD_REQUEST.into_response(),
         Some(Err(error)) => return bad_request(&Refusal::Invalid(error.to_string())),
         Some(Ok(_)) => {
             shared.note("health");
@@ -216,8 +221,65 @@ async fn change_list(Shares(shared): Ctx, Path(path): Path<String>, body: Bytes)
     }
 }
 
-async fn player_tracking(Shares(shared): Ctx) -> Response {
-    refused(&shared, &PLAYER_TRACKING)
+fn left(status: &mut Status, id: &str) -> Result<bool, Refusal> {
+    Ok(players::disconnect(status, id))
+}
+
+async fn move_player(
+    Shares(shared): Ctx,
+    body: Bytes,
+    call: &'static str,
+    rule: fn(&mut Status, &str) -> Result<bool, Refusal>,
+) -> Response {
+    match json::parse_object(&body).and_then(|object| json::text(&object, "playerID")) {
+        Ok(id) => {
+            players_call(&shared, call, &id, |status| rule(status, &id), |moved| json!({ "bool": moved }))
+        }
+        Err(refusal) => bad_request(&refusal),
+    }
+}
+
+async fn set_player_capacity(Shares(shared): Ctx, body: Bytes) -> Response {
+    match json::parse_object(&body).and_then(|object| json::int64(&object, "count")) {
+        Ok(count) => {
+            let rule = |status: &mut Status| players::set_capacity(status, count.unwrap_or(0));
+            players_call(&shared, "setplayercapacity", "", rule, |()| json!({}))
+        }
+        Err(refusal) => bad_request(&refusal),
+    }
+}
+
+async fn player_capacity(Shares(shared): Ctx) -> Response {
+    let capacity = |status: &mut Status| Ok(players::of(status).capacity);
+    players_call(&shared, "getplayercapacity", "", capacity, |count| json!({ "count": count.to_string() }))
+}
+
+async fn player_count(Shares(shared): Ctx) -> Response {
+    let count = |status: &mut Status| Ok(players::of(status).count);
+    players_call(&shared, "getplayercount", "", count, |count| json!({ "count": count.to_string() }))
+}
+
+async fn connected_players(Shares(shared): Ctx) -> Response {
+    let ids = |status: &mut Status| Ok(players::of(status).ids);
+    players_call(&shared, "getconnectedplayers", "", ids, |ids| json!({ "list": ids }))
+}
+
+async fn is_player_connected(Shares(shared): Ctx, Path(id): Path<String>) -> Response {
+    let here = |status: &mut Status| Ok(players::is_here(&players::of(status), &id));
+    players_call(&shared, "isplayerconnected", &id, here, |here| json!({ "bool": here }))
+}
+
+fn players_call<T>(
+    shared: &Shared,
+    call: &'static str,
+    id: &str,
+    rule: impl FnOnce(&mut Status) -> Result<T, Refusal>,
+    render: impl FnOnce(T) -> Value,
+) -> Response {
+    match shared.players_call(call, id, rule) {
+        Ok(found) => Json(render(found)).into_response(),
+        Err(refusal) => refused(shared, &refusal),
+    }
 }
 
 fn capacity_call<T>(
@@ -225,11 +287,7 @@ fn capacity_call<T>(
     render: fn(&T) -> Value,
     rule: impl FnOnce(&mut Status, i64) -> Result<T, Refusal>,
 ) -> Response {
-    let result = shared.change(|model, _| {
-        let capacity_max = model.list_capacity_max();
-        model.edit(|server| rule(server.status_mut(), capacity_max))
-    });
-    match result {
+    match shared.capacity_call(rule) {
         Ok(found) => Json(render(&found)).into_response(),
         Err(refusal) => refused(shared, &refusal),
     }

@@ -1,57 +1,19 @@
-//! Owns: the `sidecar` command: flags in, a ready line out, an orderly end.
-//! Must never know: how the sidecar answers.
+//! Owns: the `sidecar` command: a ready line out, an orderly end.
+//! Must never know: what its flags are called, or how the sidecar answers.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::{Expected, Manner, Sidecar, SidecarConfig, health_of, load_game_server};
-use crate::client::{GRPC_PORT_DEFAULT, HTTP_PORT_DEFAULT};
+use super::flags::Flags;
+use super::{Expected, Sidecar, probe};
+use crate::command;
 use crate::state::State;
-use crate::{command, uid};
-
-/// A local Agones sidecar that answers like the real one.
-#[derive(Parser, Debug)]
-#[command(name = "sidecar")]
-struct Flags {
-    /// Address that both ports listen on
-    #[arg(long, default_value = "127.0.0.1")]
-    address: IpAddr,
-    /// gRPC port; 0 chooses a free one
-    #[arg(long, default_value_t = GRPC_PORT_DEFAULT, env = "AGONES_SDK_GRPC_PORT")]
-    grpc_port: u16,
-    /// HTTP port; 0 chooses a free one
-    #[arg(long, default_value_t = HTTP_PORT_DEFAULT, env = "AGONES_SDK_HTTP_PORT")]
-    http_port: u16,
-    /// A GameServer (JSON or YAML) instead of the built-in one; followed when it changes
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Conformance mode: exit with 0 if exactly these calls were made in the end, with 1 otherwise
-    #[arg(long, value_name = "CALL,CALL")]
-    test: Option<Expected>,
-    /// Stop after so many seconds; 0: never
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    timeout: u64,
-    /// Listen only after so many seconds, as a sidecar that comes late
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    delay: u64,
-    /// Judge health and keep final states, as in a cluster, instead of imitating `sdk-server --local`
-    #[arg(long)]
-    managed: bool,
-    /// Answer with the documented error codes instead of upstream's UNKNOWN
-    #[arg(long)]
-    strict_errors: bool,
-    /// Stop when stdin ends
-    #[arg(long)]
-    exit_with_parent: bool,
-}
 
 /// Runs a sidecar until SIGTERM, Ctrl-C or its timeout. `args` begin with the program's name, as
 /// [`std::env::args_os`] gives them. Blocks. The exit code is 1 if the conformance mode found a deviation.
@@ -63,16 +25,22 @@ pub fn sidecar_main(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<
 }
 
 async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
-    let config = config(&flags)?;
+    let config = flags.config()?;
     let end = command::end_requested(flags.exit_with_parent)?;
     tokio::pin!(end);
     tokio::select! {
         () = sleep(Duration::from_secs(flags.delay)) => {}
         () = &mut end => return Ok(ExitCode::SUCCESS),
     }
+    let probes = match flags.probe_address() {
+        Some(at) => Some(TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?),
+        None => None,
+    };
     let sidecar = Sidecar::start(config).await.context("not started")?;
+    let health = probes.as_ref().and_then(|listener| listener.local_addr().ok());
+    let probing = probes.map(|listener| tokio::spawn(probe::serve(sidecar.shared.clone(), listener)));
     let (grpc, http) = (sidecar.grpc_addr().to_string(), sidecar.http_addr().to_string());
-    command::print_line(&json!({ "ready": true, "grpc": grpc, "http": http }));
+    command::print_line(&json!({ "ready": true, "grpc": grpc, "http": http, "health": health }));
     let timeout = async {
         match flags.timeout {
             0 => std::future::pending().await,
@@ -80,43 +48,48 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         }
     };
     tokio::select! {
-        () = &mut end => {}
+        () = end => {
+            if flags.waits_for_shutdown() {
+                wait_for_shutdown(&sidecar, flags.exit_with_parent).await?;
+            }
+        }
         () = timeout => {}
     }
     sidecar.stop().await;
-    let Some(expected) = &flags.test else { return Ok(ExitCode::SUCCESS) };
+    command::end_servers(probing).await;
+    Ok(flags
+        .test
+        .as_ref()
+        .map_or(ExitCode::SUCCESS, |expected| conclude(&sidecar, expected, &flags.sdk_name)))
+}
+
+/// As the real one in a pod: whoever ends it still has calls to make, until its server's end or a second wish to end.
+async fn wait_for_shutdown(sidecar: &Sidecar, stdin_too: bool) -> anyhow::Result<()> {
+    let again = command::end_requested(stdin_too)?;
+    let mut states = sidecar.subscribe();
+    tracing::info!("waiting for the game server's Shutdown");
+    tokio::select! {
+        _ = states.wait_for(|server| server.state().is_some_and(State::is_final)) => {}
+        () = again => {}
+    }
+    Ok(())
+}
+
+/// The conformance mode's last word, and its exit code.
+fn conclude(sidecar: &Sidecar, expected: &Expected, sdk_name: &str) -> ExitCode {
     let compared = expected.compare(&sidecar.calls());
     command::print_line(&json!({
         "conformant": compared.is_ok(),
+        "sdk": sdk_name,
         "calls": sidecar.calls(),
         "missing": compared.as_ref().err().map_or(&[][..], |deviation| &deviation.missing),
         "unexpected": compared.as_ref().err().map_or(&[][..], |deviation| &deviation.unexpected),
     }));
     match compared {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => ExitCode::SUCCESS,
         Err(deviation) => {
-            tracing::error!("{deviation}");
-            Ok(ExitCode::FAILURE)
+            tracing::error!(sdk_name, "{deviation}");
+            ExitCode::FAILURE
         }
     }
-}
-
-fn config(flags: &Flags) -> anyhow::Result<SidecarConfig> {
-    let at = |port| SocketAddr::new(flags.address, port);
-    let mut config = SidecarConfig::local(at(flags.grpc_port), at(flags.http_port));
-    config.strict_errors = flags.strict_errors;
-    if flags.test.is_some() {
-        // Nobody can know it who has not asked for the object.
-        config.game_server.meta_mut().uid = uid::random();
-    }
-    if flags.managed {
-        config.manner = Manner::Managed;
-        config.game_server.status_mut().state = State::Scheduled.name().into();
-    }
-    if let Some(path) = &flags.file {
-        config.game_server = load_game_server(path).map_err(anyhow::Error::msg)?;
-        config.health = health_of(&config.game_server);
-        config.file = Some(path.clone());
-    }
-    Ok(config)
 }

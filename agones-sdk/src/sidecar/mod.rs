@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `agones.dev.sdk.SDK` | `/ready`, `/allocate`, `/shutdown`, `/health`, `/reserve`, `/gameserver`, `/watch/gameserver` (newline-delimited or WebSocket), `/metadata/label`, `/metadata/annotation` |
 //! | `agones.dev.sdk.beta.SDK` | `/v1beta1/counters/{name}`, `/v1beta1/lists/{name}`, `…:addValue`, `…:removeValue` |
-//! | `agones.dev.sdk.alpha.SDK` | `/alpha/player/…`: "PlayerTracking not enabled", as upstream by default |
+//! | `agones.dev.sdk.alpha.SDK` | `/alpha/player/…`: "PlayerTracking not enabled" unless [`FeatureGates`] say otherwise, as upstream |
 
 pub(crate) mod capacity;
 mod conformance;
+mod flags;
+mod gates;
 mod grpc;
 mod health;
 mod http;
@@ -17,6 +19,8 @@ mod main;
 mod model;
 mod names;
 mod object;
+mod players;
+mod probe;
 mod refusal;
 mod shared;
 mod stamp;
@@ -26,12 +30,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use self::conformance::{CALLS, Deviation, Expected};
+pub use self::gates::FeatureGates;
 pub use self::health::HealthPolicy;
 pub use self::main::sidecar_main;
 pub use self::model::Manner;
@@ -60,6 +66,11 @@ pub struct SidecarConfig {
     pub health: HealthPolicy,
     /// Answers with the documented error codes instead of upstream's UNKNOWN.
     pub strict_errors: bool,
+    /// Which calls of which stage are answered.
+    pub gates: FeatureGates,
+    /// What the server asks for is shown in the object so much later, gathered: the real sidecar writes to Kubernetes
+    /// no more often. Zero, and in [`Manner::Local`] always: at once.
+    pub request_rate_limit: Duration,
     /// A file that holds the object: when it changes, the object becomes what it says, and whoever watches is told.
     /// The object at the start is `game_server` all the same.
     pub file: Option<PathBuf>,
@@ -70,12 +81,11 @@ impl SidecarConfig {
     pub fn local(grpc: SocketAddr, http: SocketAddr) -> Self {
         let health = HealthPolicy {
             disabled: false,
-            period: std::time::Duration::from_secs(3),
+            period: Duration::from_secs(3),
             failure_threshold: 5,
-            initial_delay: std::time::Duration::from_secs(10),
+            initial_delay: Duration::from_secs(10),
         };
-        let game_server = local_game_server();
-        Self { grpc, http, game_server, manner: Manner::Local, health, strict_errors: false, file: None }
+        Self { grpc, http, manner: Manner::Local, ..Self::managed(local_game_server(), health) }
     }
 
     /// A sidecar that judges its server as a cluster would, on free ports of 127.0.0.1.
@@ -88,6 +98,8 @@ impl SidecarConfig {
             manner: Manner::Managed,
             health,
             strict_errors: false,
+            gates: FeatureGates::default(),
+            request_rate_limit: Duration::ZERO,
             file: None,
         }
     }

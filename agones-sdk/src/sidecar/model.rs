@@ -25,6 +25,7 @@ pub(crate) struct Model {
     manner: Manner,
     version: u64,
     reserved_until: Option<Instant>,
+    publish_at: Option<Instant>,
     health: HealthMonitor,
     pings: u64,
 }
@@ -34,7 +35,7 @@ impl Model {
     pub(crate) fn new(server: GameServer, manner: Manner, policy: HealthPolicy, now: Instant) -> Self {
         let policy = HealthPolicy { disabled: policy.disabled || manner == Manner::Local, ..policy };
         let health = HealthMonitor::new(policy, now);
-        Self { server, manner, version: 1, reserved_until: None, health, pings: 0 }
+        Self { server, manner, version: 1, reserved_until: None, publish_at: None, health, pings: 0 }
     }
 
     pub(crate) fn server(&self) -> &GameServer {
@@ -148,12 +149,22 @@ impl Model {
         }
     }
 
-    /// When [`Model::step`] has something to do next; never once the state is final.
+    /// When [`Model::step`] or a publication has something to do next; no more than that once the state is final.
     pub(crate) fn due(&self) -> Option<Instant> {
         if self.manner == Manner::Managed && self.server.state().is_some_and(State::is_final) {
-            return None;
+            return self.publish_at;
         }
-        self.reserved_until.into_iter().chain(self.health.due()).min()
+        self.reserved_until.into_iter().chain(self.health.due()).chain(self.publish_at).min()
+    }
+
+    /// Others are to see the object as it is now within this time; an earlier promise stays.
+    pub(crate) fn publish_within(&mut self, now: Instant, within: Duration) {
+        self.publish_at.get_or_insert(now + within);
+    }
+
+    /// Whether others are to see the object now.
+    pub(crate) fn take_publication(&mut self, now: Instant) -> bool {
+        self.publish_at.take_if(|at| *at <= now).is_some()
     }
 
     fn bump(&mut self) {
@@ -191,6 +202,20 @@ mod tests {
         assert_eq!(model.server().state(), Some(State::Reserved));
         assert!(model.reserve(-1, now).is_err());
         assert!(model.reserve(i64::MAX, now).is_ok());
+    }
+
+    #[test]
+    fn changes_are_gathered_and_then_shown_together() {
+        let now = Instant::now();
+        let mut model = model(Manner::Managed, now);
+        let half = Duration::from_millis(500);
+        model.publish_within(now, half);
+        model.publish_within(now + half / 2, half);
+        assert!(!model.take_publication(now + half / 2));
+        assert!(model.set_state(State::Shutdown));
+        assert_eq!(model.due(), Some(now + half), "a final state is shown as well");
+        assert!(model.take_publication(now + half) && !model.take_publication(now + half));
+        assert_eq!(model.due(), None);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum Refusal {
         /// How many values it holds.
         size: usize,
     },
+    /// Player tracking: nobody more fits.
+    #[error("Players are already at capacity")]
+    PlayersFull,
     /// The request lacks a part or holds one that is none.
     #[error("invalid argument. {0}")]
     Invalid(String),
@@ -84,7 +87,8 @@ impl Refusal {
             Self::CountRange { .. }
             | Self::CounterCapacity(_)
             | Self::ListCapacity(_)
-            | Self::ListFull { .. } => Code::OutOfRange,
+            | Self::ListFull { .. }
+            | Self::PlayersFull => Code::OutOfRange,
             Self::Invalid(_) => Code::InvalidArgument,
             Self::NotEnabled(_) => Code::Unimplemented,
         }

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
 
-use super::SidecarConfig;
+use super::gates::FeatureGates;
 use super::health::HealthPolicy;
-use super::model::Model;
+use super::model::{Manner, Model};
+use super::refusal::Refusal;
+use super::{SidecarConfig, conformance};
 use crate::proto::sdk::GameServer;
-use crate::proto::sdk::game_server::spec;
+use crate::proto::sdk::game_server::{Status, spec};
 
 /// The model behind its lock, and who is told of changes.
 #[derive(Debug)]
@@ -21,6 +23,9 @@ pub(super) struct Shared {
     timers: Notify,
     stop: watch::Sender<bool>,
     calls: Mutex<BTreeSet<&'static str>>,
+    gates: FeatureGates,
+    /// Changes are gathered for so long before they are published; zero: none is.
+    gather: Duration,
     pub(super) strict_errors: bool,
 }
 
@@ -28,6 +33,11 @@ impl Shared {
     pub(super) fn new(config: SidecarConfig) -> Self {
         let mut server = config.game_server;
         server.spec.get_or_insert_default().health = Some(health_spec(config.health));
+        if config.gates.player_tracking {
+            server.status_mut().players.get_or_insert_default();
+        }
+        let gather =
+            if config.manner == Manner::Managed { config.request_rate_limit } else { Duration::ZERO };
         let published = watch::Sender::new(Arc::new(server.clone()));
         Self {
             model: Mutex::new(Model::new(server, config.manner, config.health, Instant::now())),
@@ -35,22 +45,59 @@ impl Shared {
             timers: Notify::new(),
             stop: watch::Sender::new(false),
             calls: Mutex::default(),
+            gates: config.gates,
+            gather,
             strict_errors: config.strict_errors,
         }
     }
 
-    /// Runs `change` alone with the model; publishes the object if it became another.
+    /// Runs `change` alone with the model; publishes the object if it became another, at once or with what else changes
+    /// while changes are gathered.
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut Model, Instant) -> R) -> R {
         // A panic inside a change leaves a model that is whole: every rule assigns last.
         let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         let version = model.version();
-        let result = change(&mut model, Instant::now());
-        if model.version() != version {
-            // Published under the lock, so that versions are seen in their order.
-            self.published.send_replace(Arc::new(model.server().clone()));
+        let now = Instant::now();
+        let result = change(&mut model, now);
+        let changed = model.version() != version;
+        if changed {
+            model.publish_within(now, self.gather);
             self.timers.notify_one();
         }
+        if model.take_publication(now) {
+            // Published under the lock, so that versions are seen in their order.
+            self.published.send_replace(Arc::new(model.server().clone()));
+        }
         result
+    }
+
+    /// Runs a rule of counters and lists, which is given the largest capacity of a list.
+    pub(super) fn capacity_call<T>(
+        &self,
+        rule: impl FnOnce(&mut Status, i64) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.gates.check_counts_and_lists()?;
+        self.change(|model, _| {
+            let capacity_max = model.list_capacity_max();
+            model.edit(|server| rule(server.status_mut(), capacity_max))
+        })
+    }
+
+    /// Runs a rule of player tracking; notes `call`, made for the player `id`, where it counts.
+    pub(super) fn players_call<T>(
+        &self,
+        call: &'static str,
+        id: &str,
+        rule: impl FnOnce(&mut Status) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.gates.check_player_tracking()?;
+        self.change(|model, _| {
+            let found = model.edit(|server| rule(server.status_mut()))?;
+            let players = model.server().status.as_ref().and_then(|status| status.players.as_ref());
+            let here = players.map_or(&[][..], |players| &players.ids);
+            conformance::of_players(call, id, here).into_iter().for_each(|call| self.note(call));
+            Ok(found)
+        })
     }
 
     /// Notes that a call was made; `call` is its name in the conformance mode.
