@@ -6,6 +6,7 @@ pub mod autoscaling;
 pub mod compare;
 pub mod cubes;
 pub mod feel;
+pub mod fleet;
 pub mod leaderboards;
 pub mod matchmaking;
 pub mod objects;

@@ -9,6 +9,7 @@ use benches::autoscaling::{self, AutoscalingFlags};
 use benches::compare::{self, LossFlags, TransportFlags};
 use benches::cubes::{self, CubesFlags};
 use benches::feel::{self, FeelFlags};
+use benches::fleet::{self, FleetFlags};
 use benches::leaderboards::{self, LeaderboardFlags};
 use benches::matchmaking::{self, MatchmakingFlags};
 use benches::ratings::{self, RatingsFlags};
@@ -50,6 +51,8 @@ enum What {
     Autoscaling(AutoscalingFlags),
     /// From a ticket to a server's address, at a pace: a real backend over real stores, servers that are always warm.
     Allocation(AllocationFlags),
+    /// The local fleet and its sidecars: allocations and calls a second, and how long a start and a drain take.
+    Fleet(FleetFlags),
     /// A board of a million members in a real backend: writes, reads, and what they cost.
     Leaderboards(LeaderboardFlags),
     /// Fiedler's 901 cubes through the dense codec, with and without loss: kbit/s, and time a frame.
@@ -112,6 +115,7 @@ fn main() -> anyhow::Result<()> {
         What::Seal => drop(benches::seal::seal(&compare::workspace())?),
         What::Autoscaling(flags) => drop(autoscaling::autoscaling(&flags)?),
         What::Allocation(flags) => drop(allocation::run(&flags)?),
+        What::Fleet(flags) => drop(fleet::run(&flags)?),
         What::Leaderboards(flags) => drop(leaderboards::run(&flags)?),
         What::Cubes(flags) => write_json("cubes", &cubes::cubes(&flags)?)?,
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
@@ -140,7 +144,10 @@ fn play(role: &str, mut job: String) -> anyhow::Result<()> {
     if role == "replication" {
         return replication::role(&job);
     }
-    if leaderboards::role(role, &job)? || allocation::role(role, &job)? || whole::role(role, &job)? {
+    if leaderboards::role(role, &job)? || allocation::role(role, &job)? || fleet::role(role, &job)? {
+        return Ok(());
+    }
+    if whole::role(role, &job)? {
         return Ok(());
     }
     compare::role(role, &job)
@@ -160,6 +167,7 @@ fn list() {
         "  autoscaling   the predictive policy beside buffers on simulated days: served at once, idle, cost"
     );
     println!("  allocation    from a ticket to a server's address, at 500 tickets a second");
+    println!("  fleet         the local fleet and its sidecars: allocations/s, calls/s, start and drain");
     println!("  leaderboards  a board of a million members: writes, reads, and what they cost");
     println!("  cubes         901 cubes through the dense codec: kbit/s with and without loss, time a frame");
     println!("  objects       the Unity netcode benchmark's three workloads: bytes an object-update");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use backend_services::api::{
     Board, LoginRequest, MatchAddress, MatchOutcome, Party, PartyHeartbeat, PartyJoin, PartyRequest,
-    PartyTicketRequest, ReadyAnswer, RefreshRequest, RegisterRequest, Session, Ticket, TicketRequest,
+    PartyTicketRequest, Progression, ReadyAnswer, RefreshRequest, RegisterRequest, Session, Ticket,
+    TicketRequest,
 };
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -180,6 +181,11 @@ impl Backend {
     pub async fn outcome(&self, token: &str, id: &str, wait: Duration) -> Result<MatchOutcome, BackendError> {
         let path = format!("/v1/matches/{id}/outcome?wait_ms={}", wait.as_millis());
         self.call(Method::GET, &path, Some(token), None::<&()>, wait).await
+    }
+
+    /// What the player has earned.
+    pub async fn progression(&self, token: &str) -> Result<Progression, BackendError> {
+        self.call(Method::GET, "/v1/me/progression", Some(token), None::<&()>, Duration::ZERO).await
     }
 
     /// The top of a board.

@@ -22,6 +22,8 @@ enum Command {
     Demo(DemoArgs),
     /// Many players against any running server, with or without the backend.
     Swarm(SwarmArgs),
+    /// The journey's processes killed by SIGKILL in random order, and whether all that must hold did.
+    Chaos(ChaosArgs),
     /// A match as its server recorded it: in the live view, or simulated against what was recorded.
     Replay(ReplayArgs),
     /// This executable as one of the demo's processes.
@@ -139,6 +141,41 @@ pub struct SwarmArgs {
     pub seed: u64,
 }
 
+/// `bots chaos`: the exit code is 0 when everything held.
+#[derive(Debug, Clone, Args)]
+pub struct ChaosArgs {
+    /// How long, for example 10m.
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub run_for: Duration,
+    /// How many bots play.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub bots: u32,
+    /// Players in a match.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=32))]
+    pub match_size: u32,
+    /// Length of a match, seconds.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(5..=3600))]
+    pub match_seconds: u32,
+    /// From everything being back to the next kill, on average.
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = parse_duration)]
+    pub pause: Duration,
+    /// Warm servers beyond those in use.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub warm: u32,
+    /// The simulated network between bots and servers: lan, broadband, wifi, 4g, bad, demo, lossy.
+    #[arg(long, default_value = "broadband", value_parser = parse_profile)]
+    pub profile: Named,
+    /// Where accounts, ratings, boards and logs live; made when missing. Default: a new folder below .tickwright.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write what it came to to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Seed of who is killed when, of the simulated networks and of the pilots.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
 /// `bots replay`: a recording from a server's `--record-dir`.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
@@ -176,6 +213,7 @@ pub fn main() -> ExitCode {
         None => crate::demo::run(&cli.demo),
         Some(Command::Demo(args)) => crate::demo::run(&args),
         Some(Command::Swarm(args)) => crate::swarm::run(&args),
+        Some(Command::Chaos(args)) => crate::chaos::run(&args),
         Some(Command::Replay(args)) => crate::replay::run(&args),
         Some(Command::Role { role, args }) => crate::role::run(role, args),
     };

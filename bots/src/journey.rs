@@ -23,6 +23,7 @@ use crate::{
     duo::{self, Duos, Mate},
     report::Gathered,
     swarm::{Ending, Engine, Outcome},
+    witness::{Seat, Witness},
 };
 
 /// How long one poll of a ticket waits on the server.
@@ -58,6 +59,8 @@ pub struct Habits {
     pub path: Profile,
     /// How some of them leave in the middle of a match.
     pub leaving: Option<Leaving>,
+    /// Who keeps what they are told.
+    pub witness: Option<Arc<Witness>>,
     /// Of what is drawn for them.
     pub seed: u64,
 }
@@ -74,8 +77,8 @@ pub struct Leaving {
 impl Habits {
     /// Of bots on this network that play every match of the arena alone and to its end.
     pub fn of(path: Profile, seed: u64) -> Self {
-        let (duos, regions, leaving) = (None, Vec::new(), None);
-        Self { mode: "arena".to_owned(), duos, regions, path, leaving, seed }
+        let (duos, regions, leaving, witness) = (None, Vec::new(), None, None);
+        Self { mode: "arena".to_owned(), duos, regions, path, leaving, witness, seed }
     }
 }
 
@@ -121,6 +124,15 @@ impl Shared {
         }
     }
 
+    /// Who is in which match now, as far as the witness was told; nobody without one.
+    pub fn seats(&self) -> BTreeMap<String, Seat> {
+        self.habits.witness.as_ref().map(|witness| witness.seats()).unwrap_or_default()
+    }
+
+    fn witness(&self) -> Option<&Witness> {
+        self.habits.witness.as_deref()
+    }
+
     fn stopped(&self) -> bool {
         *self.stop.borrow()
     }
@@ -150,6 +162,9 @@ pub async fn live(
 ) -> Result<(), BackendError> {
     let mut bot = Bot::create(index, backend, shared.habits.seed).await?;
     shared.gathered().players += 1;
+    if let Some(witness) = shared.witness() {
+        witness.made(&bot.session.player_id, &bot.credentials);
+    }
     let mut stop = shared.stop.clone();
     bot.measure(&shared).await;
     if let Some(duos) = &shared.habits.duos {
@@ -225,7 +240,13 @@ impl Bot {
         let present = self.mate.as_ref().map(|_| duo::stay_present(&self.backend, &self.session));
         let patience = self.patience(shared);
         shared.gathered().seats_filled += u64::from(assignment.filled);
+        if let Some(witness) = shared.witness() {
+            witness.seated(&self.session.player_id, assignment);
+        }
         let outcome = engine.play(token, assignment.websocket_url.clone(), patience).await;
+        if let Some(witness) = shared.witness() {
+            witness.rose(&self.session.player_id);
+        }
         if let Some(present) = present {
             present.abort();
             shared.gathered().stays_in_party += 1;
@@ -253,6 +274,9 @@ impl Bot {
         match self.backend.outcome(&self.session.access_token, match_id, OUTCOME_WAIT).await {
             Ok(outcome) if outcome.status == OutcomeStatus::Counted => {
                 let result = outcome.result.unwrap_or_default();
+                if let Some(witness) = shared.witness() {
+                    witness.told(&self.session.player_id, match_id, &result);
+                }
                 shared.gathered().outcomes.add(&result, asked.elapsed());
             }
             Ok(outcome) => tracing::info!(match_id, status = ?outcome.status, "no result was heard of"),

@@ -83,6 +83,28 @@ fn a_killed_fleet_is_started_again_with_new_servers() {
     assert!(figures["matches_played"].as_u64().is_some_and(|n| n >= 1), "they play on: {figures:#}");
 }
 
+/// Servers, the fleet (with every sidecar), the backend and the autoscaler die by SIGKILL in random order, one after
+/// another: the fleet is back at strength each time, nobody stays in a match without a server, and what players were told
+/// is there at the end. `bots chaos` alone does the same for ten minutes under 64 bots.
+#[test]
+fn chaos_costs_time_and_nothing_else() {
+    let args =
+        ["chaos", "--for", "45s", "--bots", "16", "--match-seconds", "5", "--pause", "3s", "--seed", "7"];
+    let mut run = Run::start(&args);
+    let status = run.end(Duration::from_secs(150));
+    assert!(status.success(), "{status}: {}", run.said());
+    let figures = run.figures();
+    assert_eq!((&figures["held"], &figures["faults"]), (&true.into(), &serde_json::json!([])), "{figures:#}");
+    let times = |killed: &str| {
+        let rows = figures["recoveries"].as_array().expect("rows");
+        rows.iter().find(|row| row["killed"] == killed).and_then(|row| row["times"].as_u64()).expect(killed)
+    };
+    assert!(times("server") >= 1 && times("fleet") >= 1 && times("backend") >= 1, "{figures:#}");
+    assert_eq!(figures["audit"]["accounts"], 16, "{figures:#}");
+    assert!(figures["audit"]["results"].as_u64().is_some_and(|told| told >= 8), "{figures:#}");
+    assert!(run.said().contains("everything held"), "{}", run.said());
+}
+
 /// Ctrl-C at moments spread over the life of a run: no process stays, the exit is clean.
 #[test]
 fn ctrl_c_at_any_moment_leaves_nothing_behind() {

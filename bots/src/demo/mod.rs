@@ -9,7 +9,7 @@
 mod page;
 mod processes;
 mod recipes;
-mod stack;
+pub(crate) mod stack;
 
 use std::{
     io::IsTerminal,

@@ -62,7 +62,7 @@ struct Server {
 }
 
 async fn servers(State(stack): State<SharedStack>) -> Json<Vec<Server>> {
-    let rows = stack.game_servers().await.into_iter().map(|row| Server {
+    let rows = stack.game_servers().await.unwrap_or_default().into_iter().map(|row| Server {
         name: row.name,
         state: row.state,
         live_view: row.admin.map(|admin| format!("http://{admin}/")),

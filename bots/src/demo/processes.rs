@@ -107,6 +107,11 @@ impl Recipe {
 }
 
 impl Process {
+    /// Its process id; 0 once it has been waited for.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
     /// Waits until it ends.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await

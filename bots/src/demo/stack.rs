@@ -7,7 +7,10 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -35,7 +38,7 @@ const START_TRIES: u32 = 3;
 
 /// Backend and fleet, running.
 #[derive(Debug)]
-pub(super) struct Stack {
+pub(crate) struct Stack {
     state: PathBuf,
     backend: SocketAddr,
     fleet_http: SocketAddr,
@@ -51,9 +54,35 @@ struct Guards {
     fleet: Guard,
 }
 
+/// The processes now; 0 once the stack is stopped.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pids {
+    /// The backend's.
+    pub backend: u32,
+    /// The autoscaler's.
+    pub autoscaler: u32,
+    /// The fleet's.
+    pub fleet: u32,
+}
+
+/// What the fleet says of itself.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct FleetHealth {
+    /// How many servers there should be.
+    pub desired: u32,
+    /// Not Ready yet.
+    pub starting: u32,
+    /// Free to be taken.
+    pub ready: u32,
+    /// Out of the pool by their own wish.
+    pub reserved: u32,
+    /// In a match.
+    pub allocated: u32,
+}
+
 /// One game server as `/gameservers.json` of the fleet lists it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct GameServerRow {
+pub(crate) struct GameServerRow {
     /// Its name.
     pub name: String,
     /// Its Agones state.
@@ -68,7 +97,7 @@ pub(super) struct GameServerRow {
 
 impl Stack {
     /// Starts everything and waits until it serves.
-    pub(super) async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
+    pub(crate) async fn start(args: &DemoArgs) -> anyhow::Result<Self> {
         let state = state_dir(args)?;
         let mut tries = 1;
         loop {
@@ -116,37 +145,59 @@ impl Stack {
     }
 
     /// Where everything is kept.
-    pub(super) fn state_dir(&self) -> &Path {
+    pub(crate) fn state_dir(&self) -> &Path {
         &self.state
     }
 
     /// Base URL of the REST API.
-    pub(super) fn backend_url(&self) -> String {
+    pub(crate) fn backend_url(&self) -> String {
         format!("http://{}", self.backend)
     }
 
-    /// The fleet's game servers now; empty while the fleet is away.
-    pub(super) async fn game_servers(&self) -> Vec<GameServerRow> {
+    /// The fleet's game servers now; `None` while the fleet is away.
+    pub(crate) async fn game_servers(&self) -> Option<Vec<GameServerRow>> {
         let url = format!("http://{}/gameservers.json", self.fleet_http);
-        let Ok(answer) = self.http.get(url).send().await else { return Vec::new() };
-        answer.json().await.unwrap_or_default()
+        self.http.get(url).send().await.ok()?.json().await.ok()
+    }
+
+    /// What the fleet says of itself; `None` while it is away.
+    pub(crate) async fn fleet_health(&self) -> Option<FleetHealth> {
+        let url = format!("http://{}/healthz", self.fleet_http);
+        self.http.get(url).send().await.ok()?.json().await.ok()
+    }
+
+    /// Whether the backend takes requests.
+    pub(crate) async fn backend_is_ready(&self) -> bool {
+        let answer = self.http.get(format!("{}/readyz", self.backend_url())).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The processes now.
+    pub(crate) async fn pids(&self) -> Pids {
+        let guards = self.guards.lock().await;
+        let pids = guards.as_ref().map(|guards| Pids {
+            backend: guards.backend.pid.load(Ordering::Relaxed),
+            autoscaler: guards.autoscaler.pid.load(Ordering::Relaxed),
+            fleet: guards.fleet.pid.load(Ordering::Relaxed),
+        });
+        pids.unwrap_or_default()
     }
 
     /// The servers in a few words.
     pub(super) async fn summary(&self) -> String {
-        let servers = self.game_servers().await;
+        let servers = self.game_servers().await.unwrap_or_default();
         let allocated = servers.iter().filter(|server| server.state == "Allocated").count();
         let ready = servers.iter().filter(|server| server.state == "Ready").count();
         format!("{allocated} servers in a match, {ready} warm")
     }
 
     /// What the children's guards have to tell. Taken once.
-    pub(super) fn watchdog(&self) -> Watchdog<'_> {
+    pub(crate) fn watchdog(&self) -> Watchdog<'_> {
         Watchdog { stack: self }
     }
 
     /// Stops the fleet, then the backend, and returns the tick times of every server that ended in order.
-    pub(super) async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
+    pub(crate) async fn stop(&self) -> anyhow::Result<Vec<Distribution>> {
         let Some(guards) = self.guards.lock().await.take() else { bail!("stopped twice") };
         let fleet = guards.fleet.stop().await;
         let (backend, autoscaler) = tokio::join!(guards.backend.stop(), guards.autoscaler.stop());
@@ -158,13 +209,13 @@ impl Stack {
 }
 
 /// Hands out incidents as they come.
-pub(super) struct Watchdog<'a> {
+pub(crate) struct Watchdog<'a> {
     stack: &'a Stack,
 }
 
 impl Watchdog<'_> {
     /// The next thing that went wrong and was mended; an error when it could not be.
-    pub(super) async fn next(&mut self) -> anyhow::Result<String> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<String> {
         let mut incidents = self.stack.incidents.lock().await;
         match incidents.as_mut() {
             Some(receiver) => match receiver.recv().await {
@@ -181,12 +232,16 @@ impl Watchdog<'_> {
 struct Guard {
     stop: tokio::sync::oneshot::Sender<()>,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
+    /// Its child's process now.
+    pid: Arc<AtomicU32>,
 }
 
 impl Guard {
     fn watch(process: Process, recipe: Recipe, incidents: mpsc::Sender<anyhow::Result<String>>) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        Self { stop, task: tokio::spawn(guard(process, recipe, incidents, stopped)) }
+        let pid = Arc::new(AtomicU32::new(process.pid()));
+        let task = tokio::spawn(guard(process, recipe, incidents, stopped, Arc::clone(&pid)));
+        Self { stop, task, pid }
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -201,6 +256,7 @@ async fn guard(
     recipe: Recipe,
     incidents: mpsc::Sender<anyhow::Result<String>>,
     mut stopped: tokio::sync::oneshot::Receiver<()>,
+    pid: Arc<AtomicU32>,
 ) -> anyhow::Result<()> {
     let mut restarts = 0;
     let mut since = tokio::time::Instant::now();
@@ -216,6 +272,7 @@ async fn guard(
         let failed = match started {
             Ok(again) if restarts <= RESTARTS_MAX => {
                 process = again;
+                pid.store(process.pid(), Ordering::Relaxed);
                 since = tokio::time::Instant::now();
                 // Nobody listens once the demo drains.
                 let _late =
