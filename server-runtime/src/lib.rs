@@ -65,7 +65,9 @@ pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{PlayerStatus, Status};
 pub use transport::Transport;
-pub use visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches};
+pub use visibility::{
+    AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,
+};
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]

@@ -28,4 +28,6 @@ pub use crate::player::{
 pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;
-pub use crate::visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches};
+pub use crate::visibility::{
+    AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,
+};

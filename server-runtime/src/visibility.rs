@@ -13,6 +13,9 @@
 //! | [`OwnerOnly`] | its owner |
 //! | `.visible_if(…)` | whom the game's own rule lets see it |
 //!
+//! Entities that make one thing together have [`AppearsTogether`]: whoever comes to see one of them sees all of them, in the
+//! same instant.
+//!
 //! ```
 //! use server_runtime::prelude::*;
 //!
@@ -52,6 +55,17 @@ pub struct TeamOnly(pub u8);
 /// Shown to its owner only.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerOnly;
+
+/// Makes one thing with all that have the same number (a vehicle and its turrets, a squad, a door and its frame): a player
+/// who is shown one of them is shown all of them that the other components let it see, from the same snapshot on, whatever is
+/// lost on the way. 0: with nobody. What belongs to a thing that is near counts as near enough, in the same room. They need
+/// not go together.
+///
+/// They must fit into one datagram when they come, about 1100 bytes: a group that does not find a message that long for two
+/// seconds comes one by one. Numbers are the game's, 1 to `u32::MAX`; entities that are spawned in one go have neighbouring
+/// ids, which costs least.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppearsTogether(pub u32);
 
 /// How much it matters when not everything fits, beside distance, speed and time since it was sent: 1 is ordinary.
 #[derive(Component, Clone, Copy, Debug, PartialEq)]

@@ -4,6 +4,8 @@
 mod apply;
 mod rate;
 
+use std::num::NonZeroU32;
+
 use netcode_wire::Tick;
 
 use crate::far::Class;
@@ -26,6 +28,8 @@ pub struct Frame {
     named_parts: usize,
     /// Of `parts` those that are told less often than every tick, or to who is far as something else.
     kept_parts: usize,
+    /// Whether any row has ever had a group.
+    has_groups: bool,
 }
 
 /// Adds components to one entity of a frame.
@@ -34,6 +38,7 @@ pub struct EntityWriter<'a> {
     schema: &'a Schema,
     frame: &'a mut Frame,
     first_part: usize,
+    group: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub(crate) struct Row {
     pub(crate) stamp: Tick,
     /// The stamp as it is told to who is far.
     pub(crate) far_stamp: Tick,
+    /// On the server: with whom it appears.
+    pub(crate) group: Option<NonZeroU32>,
     pub(crate) parts: (u32, u32),
 }
 
@@ -81,6 +88,7 @@ impl Frame {
         self.values.clear();
         self.named_parts = 0;
         self.kept_parts = 0;
+        self.has_groups = false;
     }
 
     /// Adds an entity with the components that `write` gives. Entities may come in any order; ascending ids
@@ -90,20 +98,24 @@ impl Frame {
     /// In debug builds when `id` is greater than [`NetId::LAST`].
     pub fn push(&mut self, schema: &Schema, id: NetId, write: impl FnOnce(&mut EntityWriter<'_>)) {
         let first_part = self.parts.len();
-        write(&mut EntityWriter { schema, frame: self, first_part });
+        let mut writer = EntityWriter { schema, frame: self, first_part, group: None };
+        write(&mut writer);
+        let group = writer.group;
+        self.has_groups |= group.is_some();
         debug_assert!(id <= NetId::LAST, "the name of an entity: {id}");
         if schema.has_audiences() {
-            return self.divide(schema, id, first_part);
+            return self.divide(schema, (id, group), first_part);
         }
         if !self.parts[first_part..].is_sorted_by_key(|part| part.component) {
             self.parts[first_part..].sort_unstable_by_key(|part| part.component);
         }
         self.seal(id, self.tick, first_part);
+        self.rows.last_mut().expect("it was just added").group = group;
     }
 
     /// Ends the entity whose parts begin at `first_part`: a row for everyone, which is there even if it is empty, and
     /// one for each audience that may see more.
-    fn divide(&mut self, schema: &Schema, id: NetId, first_part: usize) {
+    fn divide(&mut self, schema: &Schema, (id, group): (NetId, Option<NonZeroU32>), first_part: usize) {
         let audience = |part: &Part| schema.audience(part.component);
         self.parts[first_part..].sort_unstable_by_key(|part| (audience(part), part.component));
         let (end, mut start) = (self.parts.len(), first_part);
@@ -112,7 +124,8 @@ impl Frame {
         loop {
             let len = self.parts[start..].iter().take_while(|part| audience(part) == next).count();
             let parts = (start as u32, (start + len) as u32);
-            self.rows.push(Row { id: id.seen_by(next), stamp: self.tick, far_stamp: self.tick, parts });
+            let (id, stamp) = (id.seen_by(next), self.tick);
+            self.rows.push(Row { id, stamp, far_stamp: stamp, group, parts });
             start += len;
             match self.parts.get(start) {
                 Some(part) => next = audience(part),
@@ -139,6 +152,21 @@ impl Frame {
         if part.far_every > 0 {
             coarsen(T::FIELDS, new);
             self.write(row, &part, Class::Far, new);
+        }
+    }
+
+    /// Sets with whom the entity in row `row` (of [`Frame::entities`]) appears: as [`EntityWriter::group`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn set_group(&mut self, row: usize, group: Option<NonZeroU32>) {
+        let id = self.rows[row].id;
+        self.rows[row].group = group;
+        self.has_groups |= group.is_some();
+        for audience in crate::Audience::narrow() {
+            if let Some(part) = self.row_of(id.seen_by(audience)) {
+                self.rows[part].group = group;
+            }
         }
     }
 
@@ -338,12 +366,13 @@ impl Frame {
     pub(crate) fn seal(&mut self, id: NetId, stamp: Tick, first_part: usize) {
         self.named_parts += self.parts.len() - first_part;
         let parts = (first_part as u32, self.parts.len() as u32);
-        self.rows.push(Row { id, stamp, far_stamp: stamp, parts });
+        self.rows.push(Row { id, stamp, far_stamp: stamp, group: None, parts });
     }
 
     /// Makes it as `other` is, at another tick, and leaves out what no row names any more when that is much.
     pub(crate) fn copy_from(&mut self, other: &Self, tick: Tick) {
         self.clear(tick);
+        self.has_groups = other.has_groups;
         if other.parts.len() <= 2 * other.named_parts + 64 {
             self.named_parts = other.named_parts;
             self.kept_parts = other.kept_parts;
@@ -359,6 +388,10 @@ impl Frame {
 
     fn parts_of(&self, row: &Row) -> &[Part] {
         &self.parts[row.parts.0 as usize..row.parts.1 as usize]
+    }
+
+    pub(crate) fn has_groups(&self) -> bool {
+        self.has_groups
     }
 
     pub(crate) fn layout(&self) -> u32 {
@@ -402,6 +435,12 @@ impl EntityWriter<'_> {
     pub fn component<T: Replicate>(&mut self, component: &T) {
         let id = self.schema.id_of::<T>().expect("the component is registered in the schema");
         self.component_at(id, component);
+    }
+
+    /// Says with whom the entity appears: with everybody else of the same group that a client is shown, in one go or not at
+    /// all, whatever is lost and however little fits.
+    pub fn group(&mut self, group: NonZeroU32) {
+        self.group = Some(group);
     }
 
     /// Adds a component whose id the caller has looked up once.

@@ -5,6 +5,8 @@
 //! changed since: bevy's change ticks say which. So what stands still costs a comparison. (A system that writes through
 //! `bypass_change_detection` is not seen.)
 
+use std::num::NonZeroU32;
+
 use bevy_ecs::archetype::ArchetypeId;
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::prelude::*;
@@ -14,6 +16,7 @@ use netcode_wire::Tick;
 
 use super::net_ids::NetIds;
 use crate::player::Networked;
+use crate::visibility::AppearsTogether;
 
 /// Knows how to copy one component type.
 #[derive(Clone, Copy)]
@@ -62,6 +65,9 @@ pub struct Extraction {
     /// Ascending by id.
     order: Vec<(NetId, Entity)>,
     extractors: Vec<(Extractor, bevy_ecs::component::ComponentId)>,
+    /// The component that says who appears together, and whether anybody has it.
+    together: bevy_ecs::component::ComponentId,
+    has_groups: bool,
     last_run: Option<ChangeTick>,
 }
 
@@ -94,6 +100,8 @@ impl Extraction {
             found: Vec::new(),
             order: Vec::new(),
             extractors,
+            together: world.register_component::<AppearsTogether>(),
+            has_groups: false,
             last_run: None,
         }
     }
@@ -142,10 +150,14 @@ impl Extraction {
         }
     }
 
-    fn fill(&self, world: &World, schema: &Schema, frame: &mut Frame) {
+    fn fill(&mut self, world: &World, schema: &Schema, frame: &mut Frame) {
+        self.has_groups = false;
         for (id, entity) in &self.order {
             let entity = world.entity(*entity);
+            let group = entity.get::<AppearsTogether>().and_then(group_of);
+            self.has_groups |= entity.contains_id(self.together);
             frame.push(schema, *id, |out| {
+                group.into_iter().for_each(|group| out.group(group));
                 self.extractors
                     .iter()
                     .for_each(|(extractor, _)| (extractor.write)(entity, extractor.id, out));
@@ -161,8 +173,18 @@ impl Extraction {
                     (extractor.set)(entity, extractor.id, frame, stored.row as usize);
                 }
             }
+            if self.has_groups
+                && let Some(together) = entity.get_ref::<AppearsTogether>()
+                && together.last_changed().is_newer_than(last_run, this_run)
+            {
+                frame.set_group(stored.row as usize, group_of(&together));
+            }
         }
     }
+}
+
+fn group_of(together: &AppearsTogether) -> Option<NonZeroU32> {
+    NonZeroU32::new(together.0)
 }
 
 #[cfg(test)]

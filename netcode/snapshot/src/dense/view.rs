@@ -1,12 +1,15 @@
 //! The server's half: one client's confirmed world, what it must be told, and what of it fits. Must never know how
 //! snapshots travel, nor why an entity is relevant.
 
+mod groups;
 mod handover;
 
 use std::cmp::Reverse;
+use std::num::NonZeroU32;
 
 use netcode_wire::{BitWriter, Tick};
 
+use self::groups::Groups;
 use super::flight::Flight;
 use super::mix::Model;
 use super::range::Encoder;
@@ -49,6 +52,7 @@ pub struct DenseView {
     truth: Vec<u32>,
     /// Who was told of by snapshots on their way; for counting.
     told: Vec<NetId>,
+    groups: Groups,
     encoder: Encoder,
 }
 
@@ -62,6 +66,8 @@ struct Candidate {
     columns: (usize, usize),
     is_active: bool,
     score: f32,
+    /// With whom it appears, while the client is not known to show it.
+    group: Option<NonZeroU32>,
     is_chosen: bool,
 }
 
@@ -93,6 +99,7 @@ impl DenseView {
             order: Vec::new(),
             truth: Vec::new(),
             told: Vec::new(),
+            groups: Groups::default(),
             encoder: Encoder::new(),
         }
     }
@@ -138,6 +145,7 @@ impl DenseView {
         };
         let start = out.bit_len();
         self.give_up(tick);
+        self.begin_groups(frame, tick);
         let mut room = self.choose(schema, budget_bits, refused == 0);
         let missing = loop {
             let complete = refused == 0 && self.candidates.iter().all(|candidate| candidate.is_chosen);
@@ -158,7 +166,8 @@ impl DenseView {
             room = (room.min(chosen) * left / taken).min(chosen - 1);
             self.keep(room);
         };
-        SnapshotStats { missing, refused, ..self.note(out.bit_len() - start) }
+        let torn = self.end_groups(tick);
+        SnapshotStats { missing, refused, torn, ..self.note(out.bit_len() - start) }
     }
 
     /// How many in view the client was never told of, and is not now. (What is told of again counts as told.)
@@ -255,6 +264,7 @@ impl DenseView {
             columns: (0, 0),
             is_active: world.is_active(track),
             score: 8.0,
+            group: None,
             is_chosen: true,
         };
         for (listed, priority) in &self.visible {
@@ -294,6 +304,7 @@ impl DenseView {
                 columns,
                 is_active,
                 score,
+                group: frame.rows()[row].group,
                 is_chosen: true,
             });
         }
@@ -344,11 +355,14 @@ impl DenseView {
         room
     }
 
-    /// Leaves the `room` candidates that have waited most.
+    /// Leaves the `room` candidates that have waited most; groups as a whole or not.
     fn keep(&mut self, room: usize) {
         order(&self.candidates, &mut self.order);
         for (rank, at) in self.order.iter().enumerate() {
             self.candidates[*at].is_chosen = rank < room;
+        }
+        if self.groups.any() {
+            self.groups.keep(&mut self.candidates, &self.order, room);
         }
     }
 
@@ -411,6 +425,7 @@ impl Candidate {
         columns: (0, 0),
         is_active: false,
         score: 8.0,
+        group: None,
         is_chosen: true,
     };
 }

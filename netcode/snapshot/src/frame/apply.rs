@@ -85,7 +85,8 @@ impl Frame {
             self.parts.push(Part { start: new_start, ..*part });
         }
         self.seal(row.id, row.stamp, first_part);
-        self.rows.last_mut().expect("it was just added").far_stamp = row.far_stamp;
+        let last = self.rows.last_mut().expect("it was just added");
+        (last.far_stamp, last.group) = (row.far_stamp, row.group);
     }
 
     /// Adds an entity of another frame, as it is told there to a class, with a stamp; it comes after all that are here.

@@ -160,6 +160,12 @@ impl Columns {
         self.bases[place] > stamp.max(self.since[place]).0 && !self.flags[place].leaving()
     }
 
+    /// Whether the client may not show it by now, although it is to.
+    pub(super) fn appears(&self, place: usize) -> bool {
+        !self.flags[place].leaving()
+            && (self.bases[place] == 0 || self.gone_any != 0 && self.gone[place] != 0)
+    }
+
     /// Moves the base of what is as it should be to `now`.
     #[inline]
     pub(super) fn keep(&mut self, place: usize, now: Tick) {

@@ -12,11 +12,13 @@
 //! | who is in view, what the client holds of them | `columns.rs` |
 //! | what was acknowledged | `ledger.rs` |
 //! | news → the chosen ones | `select.rs` |
+//! | what goes together | `together.rs` |
 //! | the chosen ones → messages | `write.rs` |
 
 mod columns;
 mod ledger;
 mod select;
+mod together;
 mod write;
 
 use netcode_wire::{BitWriter, Tick};
@@ -25,7 +27,10 @@ use self::columns::Columns;
 pub(crate) use self::columns::Entry;
 use self::ledger::Ledger;
 use self::select::Selection;
+use self::together::Together;
+pub(crate) use self::together::is_patient;
 use self::write::{PartsSink, Room, Sink, WriterSink};
+use crate::frame::Row;
 use crate::record::{END_BITS, IdWriter};
 use crate::shared::{Key, Source, Span};
 use crate::{Ack, Budget, ENTITIES_MAX, Frame, History, NetId, Parts, Schema, SharedBits, SnapshotHeader};
@@ -37,6 +42,8 @@ pub struct ClientView {
     entities_max: usize,
     /// The list of entities that the ledger's rows are for.
     layout: u32,
+    /// Since when groups wait for longer messages.
+    blocked_since: Option<Tick>,
     /// For [`ClientView::encode`], which shares with nobody.
     own_bits: Option<Box<SharedBits>>,
 }
@@ -71,6 +78,8 @@ pub struct SnapshotStats {
     pub refused: usize,
     /// Relevant entities that no snapshot has told of yet, refused ones included.
     pub missing: usize,
+    /// Groups that were longer than a message for so long that they fell apart: their members come one by one.
+    pub torn: usize,
     /// Whether the dense codec wrote it.
     pub dense: bool,
 }
@@ -82,7 +91,10 @@ pub(crate) struct Workspace {
     visible: Vec<(NetId, f32)>,
     merged: Columns,
     candidates: Vec<Candidate>,
+    /// All of them, while it is tried how those that go together fit into parts.
+    all: Vec<Candidate>,
     selection: Selection,
+    together: Together,
 }
 
 /// An entity that the client must be told of.
@@ -106,7 +118,7 @@ impl ClientView {
     /// ([`ReceiverLimits`](crate::ReceiverLimits)).
     #[must_use]
     pub fn with_limit(entities_max: usize) -> Self {
-        Self { ledger: Ledger::new(), entities_max, layout: 0, own_bits: None }
+        Self { ledger: Ledger::new(), entities_max, layout: 0, blocked_since: None, own_bits: None }
     }
 
     /// Writes the snapshot of the newest frame in `history` as one message, in at most `budget_bits` (but never less
@@ -216,7 +228,7 @@ impl ClientView {
         let mut space = std::mem::take(&mut bits.workspace);
         self.ledger.begin(tick);
         let refused = self.observe(frame, relevant, &mut space);
-        let candidates = &mut space.candidates;
+        let Workspace { candidates, all, selection, together, .. } = &mut space;
         let news_bits = self.gather(Source { schema, history, frame }, bits, candidates);
 
         let Feedback { input_tick, input_margin, late_inputs } = feedback;
@@ -234,29 +246,51 @@ impl ClientView {
             late_inputs,
             missing: refused as u32,
         };
-        let mut deferred = 0;
+        let count = candidates.len();
         let room = sink.room_bits(&header);
         let is_split = news_bits + END_BITS > room.one_bits && room.parts_max > 1;
         header.part = is_split.then_some(0);
+        together.clear();
+        let rows = frame.rows();
+        let may_group = frame.has_groups() && news_bits + END_BITS > room.one_bits;
         let mut written = None;
         if news_bits + END_BITS <= room.one_bits || is_split {
-            written = self.write(bits, candidates, header, sink);
+            if may_group {
+                together.gather(candidates, &self.ledger.columns, rows);
+            }
+            written = self.write(bits, (candidates, together), header, sink);
         }
-        let used = written.unwrap_or_else(|| {
+        if written.is_none() {
             header.complete = false;
-            // As long as it can be: what is chosen only makes it shorter.
-            header.missing = (refused + self.untold(&[])) as u32;
-            let room = sink.room_bits(&header);
-            deferred = self.choose(room, is_split, candidates, &mut space.selection);
-            header.missing = (refused + self.untold(candidates)) as u32;
-            self.write(bits, candidates, header, sink).expect("what was chosen fits")
-        });
+            // What goes together may need the parts otherwise than by its bits: then it is one message.
+            for is_split in [is_split, false] {
+                // As long as it can be: what is chosen only makes it shorter.
+                header.missing = (refused + self.untold(&[])) as u32;
+                header.part = is_split.then_some(0);
+                let room = sink.room_bits(&header);
+                if may_group && is_split {
+                    all.clone_from(candidates);
+                }
+                let with = (&mut *selection, &mut *together, may_group.then_some(rows));
+                self.choose(room, (is_split, tick), candidates, with);
+                header.missing = (refused + self.untold(candidates)) as u32;
+                written = self.write(bits, (candidates, together), header, sink);
+                if written.is_some() || !is_split {
+                    break;
+                }
+                assert!(together.any(), "what was chosen fits");
+                together.clear();
+                candidates.clone_from(all);
+            }
+        }
+        self.blocked_since = together.blocked_since(self.blocked_since, tick);
         let stats = SnapshotStats {
-            bits: used,
+            bits: written.expect("what was chosen fits"),
             parts: sink.parts(),
-            deferred,
+            deferred: count - candidates.len(),
             refused,
             missing: header.missing as usize,
+            torn: together.torn(),
             ..SnapshotStats::default()
         };
         let stats = self.note(tick, bits, candidates, stats);
@@ -264,16 +298,15 @@ impl ClientView {
         stats
     }
 
-    /// Leaves the candidates that fit; gives the number of the others.
+    /// Leaves the candidates that fit. `rows`: the frame's, where entities may have groups.
     fn choose(
         &self,
         room: Room,
-        is_split: bool,
+        (is_split, now): (bool, Tick),
         candidates: &mut Vec<Candidate>,
-        selection: &mut Selection,
-    ) -> usize {
+        (selection, together, rows): (&mut Selection, &mut Together, Option<&[Row]>),
+    ) {
         let columns = &self.ledger.columns;
-        let all = candidates.len();
         let record_bits_max = room.record_bits_max();
         let mut greatest = 0;
         candidates.retain(|candidate| {
@@ -283,8 +316,16 @@ impl ClientView {
             fits
         });
         let room_bits = if is_split { room.all_bits(greatest) } else { room.one_bits - END_BITS };
-        selection.choose(candidates, (&columns.ids, &columns.scores), room_bits);
-        all - candidates.len()
+        let message_bits = if is_split { record_bits_max } else { room_bits };
+        if let Some(rows) = rows {
+            together.gather(candidates, columns, rows);
+        }
+        let is_patient = is_patient(self.blocked_since, now);
+        let with = (&mut *together, message_bits, is_patient);
+        selection.choose(candidates, (&columns.ids, &columns.scores), room_bits, with);
+        if let Some(rows) = rows {
+            together.gather(candidates, columns, rows);
+        }
     }
 
     /// How many entities in view the client was never told of, and is not with those chosen.

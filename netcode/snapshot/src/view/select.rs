@@ -2,6 +2,7 @@
 //! news, nor who waits how long.
 
 use super::Candidate;
+use super::together::Together;
 use crate::NetId;
 use crate::record::id_bits;
 
@@ -15,13 +16,15 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Leaves in `candidates` (ascending by id) those of the greatest scores whose records fit together in `budget_bits`.
-    /// `ids` and `scores` are by [`Candidate::entry`].
+    /// Leaves in `candidates` (ascending by id) those of the greatest scores whose records fit together in `budget_bits`;
+    /// groups as a whole, by the greatest of their scores. `ids` and `scores` are by [`Candidate::entry`]. A group that has
+    /// not `message_bits` waits, or falls apart where its time has run out.
     pub(super) fn choose(
         &mut self,
         candidates: &mut Vec<Candidate>,
         (ids, scores): (&[NetId], &[f32]),
         budget_bits: usize,
+        (together, message_bits, is_patient): (&mut Together, usize, bool),
     ) {
         self.order.clear();
         self.order.extend(candidates.iter().enumerate().map(|(index, candidate)| {
@@ -39,18 +42,26 @@ impl Selection {
                 break;
             }
             let index = self.order[place] as u32 as usize;
-            let id = |index: usize| ids[candidates[index].entry as usize];
-            let (before, after) = (self.before(index).map(id), self.after(index).map(id));
-            let own = id_bits(before, id(index)) + candidates[index].span.bits() as usize;
-            // What its head costs, less what it saves the next one's.
-            let next = |from, next| id_bits(from, next) as isize;
-            let moved = after.map_or(0, |after| next(Some(id(index)), after) - next(before, after));
-            let bits = own.saturating_add_signed(moved);
-            if bits <= left {
-                left -= bits;
-                self.chosen[index / 64] |= 1 << (index % 64);
-            } else {
-                misses += 1;
+            if let Some(group) = together.group_of(index) {
+                if !together.decide(group) {
+                    continue;
+                }
+                if let Some(less) = self.take(together.members(group), (candidates, ids), left) {
+                    left = less;
+                    continue;
+                }
+                if alone(together.members(group), (candidates, ids)) <= message_bits {
+                    misses += 1;
+                    continue;
+                }
+                together.block(group, is_patient);
+                if is_patient {
+                    continue;
+                }
+            }
+            match self.take(std::iter::once(index), (candidates, ids), left) {
+                Some(less) => left = less,
+                None => misses += 1,
             }
         }
         let mut index = 0;
@@ -58,6 +69,35 @@ impl Selection {
             index += 1;
             self.chosen[(index - 1) / 64] >> ((index - 1) % 64) & 1 == 1
         });
+    }
+
+    /// Chooses all of `indices`, none of which is chosen; gives what is left then. `None`: they do not fit, and none is.
+    fn take(
+        &mut self,
+        indices: impl Iterator<Item = usize> + Clone,
+        (candidates, ids): (&[Candidate], &[NetId]),
+        mut left: usize,
+    ) -> Option<usize> {
+        let id = |index: usize| ids[candidates[index].entry as usize];
+        for index in indices.clone() {
+            let (before, after) = (self.before(index).map(id), self.after(index).map(id));
+            let own = id_bits(before, id(index)) + candidates[index].span.bits() as usize;
+            // What its head costs, less what it saves the next one's.
+            let next = |from, next| id_bits(from, next) as isize;
+            let moved = after.map_or(0, |after| next(Some(id(index)), after) - next(before, after));
+            let Some(less) = left.checked_sub(own.saturating_add_signed(moved)) else {
+                indices.take_while(|taken| *taken != index).for_each(|taken| self.mark(taken, false));
+                return None;
+            };
+            left = less;
+            self.mark(index, true);
+        }
+        Some(left)
+    }
+
+    fn mark(&mut self, index: usize, is_chosen: bool) {
+        let (word, bit) = (&mut self.chosen[index / 64], 1 << (index % 64));
+        *word = if is_chosen { *word | bit } else { *word & !bit };
     }
 
     /// The chosen one before `index`.
@@ -81,6 +121,17 @@ impl Selection {
         }
         Some(word * 64 + bits.trailing_zeros() as usize)
     }
+}
+
+/// Bits of a run of records, ascending, in a message of their own.
+fn alone(indices: impl Iterator<Item = usize>, (candidates, ids): (&[Candidate], &[NetId])) -> usize {
+    let (mut before, mut bits) = (None, 0);
+    for candidate in indices.map(|index| &candidates[index]) {
+        let id = ids[candidate.entry as usize];
+        bits += id_bits(before, id) + candidate.span.bits() as usize;
+        before = Some(id);
+    }
+    bits
 }
 
 /// Records that may fail to fit before the search for smaller ones is given up.

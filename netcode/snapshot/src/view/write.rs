@@ -3,6 +3,7 @@
 
 use netcode_wire::BitWriter;
 
+use super::together::Together;
 use super::{Candidate, ClientView};
 use crate::record::{END_BITS, IdWriter, encode_end};
 use crate::{Budget, NetId, PARTS_MAX, Parts, SharedBits, SnapshotHeader};
@@ -65,12 +66,12 @@ impl Room {
 }
 
 impl ClientView {
-    /// Writes the candidates, as one message or (when the header says so) as parts; gives the bits. `None` when they do
-    /// not fit.
+    /// Writes the candidates, as one message or (when the header says so) as parts, in which nothing that goes together is
+    /// torn; gives the bits. `None` when they do not fit.
     pub(super) fn write(
         &mut self,
         bits: &SharedBits,
-        candidates: &[Candidate],
+        (candidates, together): (&[Candidate], &Together),
         header: SnapshotHeader,
         sink: &mut impl Sink,
     ) -> Option<usize> {
@@ -89,10 +90,18 @@ impl ClientView {
             let mut writer = IdWriter::default();
             let mut count = 0;
             let ids = &self.ledger.columns.ids;
+            let first = candidates.len() - rest.len();
+            // Where what goes together begins.
+            let mut run = (out.bit_len(), 0);
             for candidate in rest {
+                if !together.is_glued(first + count) {
+                    run = (out.bit_len(), count);
+                }
                 let (head, head_bits) = writer.head(ids[candidate.entry as usize]);
                 let bits_after = out.bit_len() + head_bits as usize + candidate.span.bits() as usize;
                 if bits_after + end_bits > limit {
+                    out.truncate(run.0);
+                    count = run.1;
                     break;
                 }
                 bits.append(candidate.span, head, head_bits, out);

@@ -18,6 +18,8 @@ pub(crate) struct Chooser {
     far: Vec<u64>,
     /// By the same index, where the bit of `shown` is set.
     priorities: Vec<f32>,
+    /// Groups of which something is shown, the room, and how urgently.
+    groups: Vec<(u32, u16, f32)>,
     eyes: Vec<Eye>,
 }
 
@@ -57,14 +59,13 @@ impl Chooser {
             let seen = &survey.seen[index as usize];
             let in_room = self.eyes.iter().any(|eye| eye.room == seen.room);
             if (in_room || self.eyes.is_empty() && seen.room == 0) && gaze.may_see(seen) {
-                let far = self.eyes.iter().filter_map(|eye| distance_squared(eye, seen));
-                let is_far =
-                    far.fold(None, |near: Option<f32>, it| Some(near.map_or(it, |near| near.min(it))));
-                let is_far = is_far.is_some_and(|squared| is_far_off(seen, squared, before));
-                self.show(index, seen.weight, is_far);
+                self.show(index, seen.weight, self.is_far(seen, before));
             }
         }
         survey.owned(viewer.player).for_each(|index| self.show(index, PRIORITY_OWN, false));
+        if survey.has_groups() {
+            self.look_together(survey, gaze, before);
+        }
         relevant.clear();
         before.clear();
         for (index, priority) in self.shown() {
@@ -118,6 +119,34 @@ impl Chooser {
             .map(|(index, _)| index as u32)
             .collect();
         visible.into_iter().for_each(|index| self.show(index, survey.seen[index as usize].weight, false));
+    }
+
+    /// What makes one thing with something that is shown.
+    fn look_together(&mut self, survey: &Survey, gaze: Gaze, before: &[NetId]) {
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.clear();
+        groups.extend(self.shown().filter_map(|(index, priority)| {
+            let seen = &survey.seen[index];
+            (seen.group > 0).then_some((seen.group, seen.room, priority))
+        }));
+        for (group, room, priority) in &groups {
+            for index in survey.group(*group) {
+                let seen = &survey.seen[index as usize];
+                if seen.room == *room && gaze.may_see(seen) {
+                    self.show(index, *priority, self.is_far(seen, before));
+                }
+            }
+        }
+        self.groups = groups;
+    }
+
+    /// Whether it is told as far, wherever it is.
+    fn is_far(&self, seen: &Seen, before: &[NetId]) -> bool {
+        if seen.far_beyond == f32::INFINITY {
+            return false;
+        }
+        let nearest = self.eyes.iter().filter_map(|eye| distance_squared(eye, seen)).reduce(f32::min);
+        nearest.is_some_and(|squared| is_far_off(seen, squared, before))
     }
 
     /// Of two reasons to show something the more urgent one counts, and the nearer one.
@@ -196,7 +225,9 @@ mod tests {
 
     use super::*;
     use crate::player::{Owner, PlayerId};
-    use crate::visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Watches};
+    use crate::visibility::{
+        AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Watches,
+    };
 
     #[derive(Component)]
     struct At(Vec3);
@@ -305,6 +336,26 @@ mod tests {
 
     #[derive(Component)]
     struct Mood;
+
+    #[test]
+    fn who_sees_a_part_of_a_thing_sees_all_of_it_that_it_may() {
+        let mut scene = Scene::new(within(10.0));
+        let own = scene.spawn((at(0.0, 0.0, 0.0), Owner(ME.player)));
+        let tank = scene.spawn((at(9.0, 0.0, 0.0), AppearsTogether(5)));
+        let turret = scene.spawn((at(11.5, 0.0, 0.0), AppearsTogether(5)));
+        let _secret = scene.spawn((at(9.0, 0.0, 0.0), AppearsTogether(5), TeamOnly(1)));
+        let _elsewhere = scene.spawn((at(9.0, 0.0, 0.0), AppearsTogether(5), InRoom(2)));
+        let _others =
+            [scene.spawn((at(90.0, 0.0, 0.0), AppearsTogether(6))), scene.spawn(at(90.0, 0.0, 0.0))];
+        let seen = scene.look(ME);
+        assert_eq!(seen.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [own, tank, turret]);
+        assert_eq!(seen[1].1, seen[2].1, "as urgent as each other");
+        // All of it stays where a part of it does, and goes as one.
+        scene.put(tank, 11.5);
+        assert_eq!(scene.ids(), [own]);
+        scene.put(turret, 9.0);
+        assert_eq!(scene.ids(), [own, tank, turret]);
+    }
 
     #[test]
     fn what_is_far_is_told_as_such_and_the_border_does_not_flicker() {

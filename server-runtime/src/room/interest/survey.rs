@@ -7,7 +7,9 @@ use netcode_snapshot::NetId;
 use super::Interest;
 use crate::grid::SpatialGrid;
 use crate::player::{Owner, PlayerId};
-use crate::visibility::{AlwaysRelevant, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Watches};
+use crate::visibility::{
+    AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Watches,
+};
 
 /// This tick's entities, ascending by id. Keeps its memory from tick to tick.
 pub(crate) struct Survey {
@@ -16,6 +18,8 @@ pub(crate) struct Survey {
     pub(super) grid: SpatialGrid<u32>,
     /// Those that have none.
     pub(super) everywhere: Vec<u32>,
+    /// Who appears together: group and index, ascending.
+    groups: Vec<(u32, u32)>,
     /// Ascending by player.
     owned: Vec<(PlayerId, u32)>,
     /// Last tick's places, ascending by id: what speed follows from.
@@ -34,6 +38,8 @@ pub(super) struct Seen {
     /// The distance from which on it is told as far.
     pub(super) far_beyond: f32,
     pub(super) room: u16,
+    /// With whom it appears; 0: with nobody.
+    pub(super) group: u32,
     pub(super) layers: u64,
     pub(super) watches: u64,
     pub(super) team: Option<u8>,
@@ -50,6 +56,7 @@ impl Survey {
             seen: Vec::new(),
             grid: SpatialGrid::new(if reach > 0.0 { reach / 2.0 } else { 1.0 }),
             everywhere: Vec::new(),
+            groups: Vec::new(),
             owned: Vec::new(),
             places: Vec::new(),
             before: Vec::new(),
@@ -70,12 +77,16 @@ impl Survey {
         self.grid.clear();
         self.everywhere.clear();
         self.owned.clear();
+        self.groups.clear();
         let mut known = 0;
         for (index, (id, entity)) in entities.iter().enumerate() {
             let mut seen = look(interest, world, *id, *entity);
             let index = index as u32;
             if let Some(owner) = seen.owner {
                 self.owned.push((owner, index));
+            }
+            if seen.group > 0 {
+                self.groups.push((seen.group, index));
             }
             match seen.place.filter(|_| seen.radius.is_finite()) {
                 Some(place) => {
@@ -89,6 +100,18 @@ impl Survey {
         }
         self.grid.sort();
         self.owned.sort_unstable();
+        self.groups.sort_unstable();
+    }
+
+    /// Whether anything makes one thing with something else.
+    pub(super) fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Who appears together, by the index of `seen`.
+    pub(super) fn group(&self, group: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.groups.partition_point(|(other, _)| *other < group);
+        self.groups[first..].iter().take_while(move |(other, _)| *other == group).map(|(_, index)| *index)
     }
 
     /// What `player` owns, by the index of `seen`.
@@ -124,6 +147,7 @@ fn look(interest: &Interest, world: &World, id: NetId, entity: Entity) -> Seen {
         radius,
         far_beyond: interest.far_beyond(entity),
         room: entity.get::<InRoom>().map_or(0, |room| room.0),
+        group: entity.get::<AppearsTogether>().map_or(0, |together| together.0),
         layers: entity.get::<Layers>().map_or(u64::MAX, |layers| layers.0),
         watches: entity.get::<Watches>().map_or(u64::MAX, |watches| watches.0),
         team: entity.get::<TeamOnly>().map(|team| team.0),
