@@ -85,6 +85,21 @@ pub struct Me {
     pub rating: Rating,
 }
 
+/// `GET /v1/me/states/{name}`: what a game keeps of the player between matches.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlayerState {
+    /// Which of the game's states.
+    #[schema(example = "arena")]
+    pub name: String,
+    /// The game's version of what the document means.
+    pub version: u32,
+    /// As the game saved it.
+    #[schema(value_type = Object)]
+    pub document: serde_json::Value,
+    /// When a game server saved it last, milliseconds since 1970.
+    pub saved_unix_ms: i64,
+}
+
 /// A skill estimate: normally distributed with mean `mu` and standard deviation `sigma`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rating {

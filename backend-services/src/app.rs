@@ -63,7 +63,7 @@ impl App {
     pub fn routes(role: Role) -> Routes {
         let mut routes = crate::http::ops::routes();
         if role.has(Role::Accounts) {
-            routes = routes.merge(crate::accounts::routes::routes());
+            routes = routes.merge(crate::accounts::routes::routes()).merge(crate::custody::routes::routes());
         }
         if role.has(Role::Matchmaking) {
             routes = routes.merge(crate::matchmaking::routes::routes());

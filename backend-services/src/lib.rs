@@ -13,6 +13,7 @@ mod beats;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod custody;
 pub mod http;
 pub mod ids;
 pub mod leaderboards;

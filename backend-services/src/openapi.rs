@@ -34,6 +34,7 @@ pub fn document(role: Role) -> Document {
         .build();
     if role.has(Role::Accounts) {
         document.merge(crate::accounts::routes::Document::openapi());
+        document.merge(crate::custody::routes::Document::openapi());
     }
     if role.has(Role::Matchmaking) {
         document.merge(crate::matchmaking::routes::Document::openapi());

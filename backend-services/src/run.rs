@@ -34,7 +34,7 @@ use crate::matchmaking::{Matchmaker, Settings};
 use crate::parties::Parties;
 use crate::progression::rules::Rules;
 use crate::store::{Db, MatchState, Stores};
-use crate::{autoscaling, leaderboards, matches, matchmaking, ratings, telemetry};
+use crate::{autoscaling, custody, leaderboards, matches, matchmaking, ratings, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -102,10 +102,11 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         let drains = draining.clone();
         let matches =
             matches::rpc::service(stores.clone(), judge, matchmaker, news, unsigned, guard.clone(), drains);
-        let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard);
+        let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard.clone());
+        let custody = custody::rpc::service(stores.clone(), guard);
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));
-        let server = server.add_service(matches).add_service(boards);
+        let server = server.add_service(matches).add_service(boards).add_service(custody);
         let ended = told_to_end(draining.clone());
         background.spawn(async move {
             if let Err(error) = server.serve_with_incoming_shutdown(TcpListenerStream::new(grpc), ended).await

@@ -19,9 +19,11 @@ use crate::drive::RunError;
 use crate::lag::{LagConfig, Pose};
 use crate::options::{ServerOptions, TICK_HZ};
 use crate::player::{InputOf, Networked, PlayerId};
+use crate::player_state::{KeeperOf, PlayerState, PlayerStates, StatePolicy};
 use crate::plugin::{Plugin, Setup};
 use crate::room::Room;
 use crate::room::audiences::AudienceRule;
+use crate::room::custody::Keeping;
 use crate::room::extract::Extractor;
 use crate::room::inbound::Inbound;
 use crate::room::interest::Interest;
@@ -58,6 +60,7 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) audiences: Vec<(Audience, AudienceRule)>,
     pub(crate) live_view: Option<LiveView>,
     pub(crate) ghost: Option<Ghost>,
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) options: ServerOptions,
     game: PhantomData<fn() -> G>,
 }
@@ -133,6 +136,7 @@ impl Server {
             interest: Interest::default(),
             live_view: None,
             ghost: None,
+            keeping: None,
             options: ServerOptions::default(),
             game: PhantomData,
         }
@@ -158,6 +162,7 @@ impl ServerBuilder<NoGame> {
             audiences: self.audiences,
             live_view: self.live_view,
             ghost: self.ghost,
+            keeping: self.keeping,
             options: self.options,
             game: PhantomData,
         };
@@ -330,6 +335,23 @@ impl<G> ServerBuilder<G> {
         rule: impl Fn(Viewer, EntityRef<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.interest.only_if(rule);
+        self
+    }
+
+    /// Keeps a state of this type for each player between matches, in the backend: [`PlayerStates`] has it before
+    /// [`PlayerJoined`](crate::PlayerJoined) comes, and it is saved whatever way the player goes. See [`PlayerState`].
+    ///
+    /// # Panics
+    /// When the name is none, or a type was given already.
+    #[must_use]
+    pub fn player_state<P: PlayerState>(mut self, policy: StatePolicy) -> Self {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let named = (1..=32).contains(&P::NAME.len()) && P::NAME.bytes().all(plain);
+        assert!(named, "a state's name is 1 to 32 of a-z, 0-9 and -");
+        assert!(self.keeping.is_none(), "a server keeps one type of state");
+        assert!(policy.wait.as_secs() <= 60, "a player waits for a minute at most");
+        self.setup.world.init_resource::<PlayerStates<P>>();
+        self.keeping = Some(Keeping { keeper: KeeperOf::<P>::boxed(), name: P::NAME, policy });
         self
     }
 

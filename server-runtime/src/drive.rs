@@ -12,7 +12,7 @@ use netcode_wire::Time;
 
 use crate::builder::{ServerBuilder, ServerGame};
 use crate::carriers::{self, Carriers};
-use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError};
+use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError, StateTerms};
 use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
 use crate::record::shelf;
@@ -74,9 +74,15 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
     let board = Board::new(&builder.name, clock);
     let announcements =
         Announcements { admin: admin_address, websocket_port: websocket_address.map(|at| at.port()) };
-    let ops = Ops::start(OpsConfig::new(&options, &builder.name, admin, announcements), Arc::clone(&board))?;
+    let terms = builder.keeping.as_ref();
+    let terms = terms.map(|keeping| StateTerms { name: keeping.name, wait: keeping.policy.wait });
+    let config = OpsConfig::new(&options, &builder.name, admin, announcements, terms);
+    let ops = Ops::start(config, Arc::clone(&board))?;
     let addresses = public_addresses(&options, udp_address, ops.addresses());
     let mut room = Room::new(builder, &addresses, clock.unix_at_zero_s())?;
+    if options.backend.is_some() {
+        room.entrust_states();
+    }
     if !ops.is_managed() {
         room.open(options.seed, options.seconds);
     }
@@ -254,6 +260,9 @@ impl<G: ServerGame> Driver<G> {
                     self.room.seat_newcomers(newcomers);
                 }
                 Command::Drain { within, why } => self.begin_drain(within, why),
+                Command::State { player, word } => {
+                    self.room.give_state(self.clock.now(), player, word);
+                }
                 Command::Stop => return Err(RunError::Interrupted),
             }
             next = self.ops.command(Duration::ZERO);
@@ -283,6 +292,9 @@ impl<G: ServerGame> Driver<G> {
     fn forward_reports(&mut self) {
         while let Some(report) = self.room.poll_report() {
             self.ops.report(report);
+        }
+        while let Some(wish) = self.room.poll_state_wish() {
+            self.ops.keep(wish);
         }
     }
 

@@ -23,6 +23,7 @@ mod options;
 mod outbox;
 mod pacer;
 mod player;
+mod player_state;
 mod plugin;
 mod record;
 mod replay;
@@ -55,11 +56,12 @@ pub use player::{
     CurrentTick, Dt, FromPlayer, InputOf, Networked, Owner, PlayerDropped, PlayerId, PlayerJoined,
     PlayerLeft, PlayerResumed,
 };
+pub use player_state::{PlayerState, PlayerStates, StatePolicy, WhenAway};
 pub use plugin::{Plugin, Setup};
 pub use record::{Recording, RecordingError};
 pub use replay::{Difference, Place, Replay, ReplayError, Shown, show};
 pub use room::extract::{Extraction, Extractor};
-pub use room::{MatchReport, PlayerReport, Report, Room, TickPanic, Vacancy, codes};
+pub use room::{MatchReport, PlayerReport, Report, Room, StateWish, StateWord, TickPanic, Vacancy, codes};
 pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};

@@ -158,10 +158,20 @@ pub struct ServerOptions {
     /// Token that the backend expects from servers.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub service_token: Option<String>,
-    /// Folder in which results wait until the backend has them; servers of one machine may share it. Without it a
-    /// result is lost if the backend stays away for longer than a server's end may take.
+    /// Folder in which results and players' states wait until the backend has them; servers of one machine may share it.
+    /// Without it they are lost if the backend stays away for longer than a server's end may take.
     #[arg(long, env = "TICKWRIGHT_RESULT_SPOOL", value_name = "FOLDER")]
     pub result_spool: Option<PathBuf>,
+    /// How often players' states are saved while they play, 0 to 3600: what a server that dies may lose; 0 saves them on
+    /// the ways out alone.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_CHECKPOINT_SECONDS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u16).range(0..=3600),
+        value_name = "S"
+    )]
+    pub checkpoint_seconds: u16,
     /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
     #[arg(long, env = "TICKWRIGHT_REGION", value_name = "NAME")]
     pub region: Option<String>,
@@ -263,6 +273,7 @@ impl Default for ServerOptions {
             backend: None,
             service_token: None,
             result_spool: None,
+            checkpoint_seconds: 30,
             region: None,
             record_mib: 16,
             record_dir: None,
@@ -294,6 +305,7 @@ impl ServerOptions {
         in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;
         in_range("--seat-hold-seconds", self.seat_hold_seconds, 0, 600, "0 to 600 seconds")?;
         in_range("--grace-seconds", self.grace_seconds, 0, 60, "0 to 60 seconds")?;
+        in_range("--checkpoint-seconds", self.checkpoint_seconds, 0, 3600, "0 (never) to 3600 seconds")?;
         in_range("--drain-seconds", self.drain_seconds, 0, 3600, "0 to 3600 seconds")?;
         if let Some(backend) = &self.backend
             && !(backend.starts_with("http://") || backend.starts_with("https://"))

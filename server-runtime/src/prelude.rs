@@ -25,6 +25,7 @@ pub use crate::player::{
     CurrentTick, Dt, FromPlayer, InputOf, Networked, Owner, PlayerDropped, PlayerId, PlayerJoined,
     PlayerLeft, PlayerResumed,
 };
+pub use crate::player_state::{PlayerState, PlayerStates, StatePolicy, WhenAway};
 pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;

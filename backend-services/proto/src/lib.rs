@@ -1,5 +1,5 @@
-//! The gRPC contracts between game servers and the backend: `tickwright.match.v1` and `tickwright.boards.v1`,
-//! generated from `proto/`. Client and server halves, and the signature over a match's result, which both halves must
+//! The gRPC contracts between game servers and the backend: `tickwright.match.v1`, `tickwright.boards.v1` and
+//! `tickwright.players.v1`, generated from `proto/`. Client and server halves, and the signature over a match's result, which both halves must
 //! make alike; no other logic, no transport choice.
 //!
 //! Every call carries the metadata `authorization: Bearer <service token>`, and is idempotent by match id or by
@@ -33,6 +33,19 @@ pub mod boards_v1 {
     tonic::include_proto!("tickwright.boards.v1");
 }
 
+/// Version 1 of the players' services: messages, clients and servers.
+pub mod players_v1 {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code; its documentation is the .proto file's"
+    )]
+    tonic::include_proto!("tickwright.players.v1");
+}
+
 pub use boards_v1::boards_client::BoardsClient;
 pub use boards_v1::boards_server::{Boards, BoardsServer};
 pub use match_v1::matches_client::MatchesClient;
@@ -41,6 +54,8 @@ pub use match_v1::{
     BackfillSeat, CancelBackfillReply, CancelBackfillRequest, MatchResult, PlayerResult, ReportLostReply,
     ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply, Withheld,
 };
+pub use players_v1::custody_client::CustodyClient;
+pub use players_v1::custody_server::{Custody, CustodyServer};
 
 /// Name of the metadata entry that carries `Bearer <service token>`.
 pub const AUTHORIZATION: &str = "authorization";

@@ -44,6 +44,7 @@ const VERSIONS: &[Version] = &[
     version!(5, "0005_parties"),
     version!(6, "0006_results"),
     version!(7, "0007_progression"),
+    version!(8, "0008_states"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

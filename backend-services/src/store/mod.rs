@@ -24,6 +24,7 @@ mod ranks;
 mod ratings;
 mod results;
 mod seats;
+mod states;
 mod tickets;
 mod wal_disk;
 
@@ -46,6 +47,7 @@ pub use ranks::{RankCopy, Ranks};
 pub use ratings::{OffsetRow, RatingRow};
 pub use results::{Before, CountedMatch, Finished, FinishedMatch, Outcome, Reported};
 pub use seats::{JoinFault, MatchSeat, RunningMatch};
+pub use states::StateRow;
 
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

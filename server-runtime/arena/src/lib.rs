@@ -5,6 +5,8 @@
 //!
 //! The crate builds without its `server` feature into the rules alone, for bots and browsers.
 
+#[cfg(feature = "server")]
+mod career;
 pub mod components;
 pub mod game;
 pub mod heading;
@@ -19,6 +21,8 @@ pub mod rules;
 #[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "server")]
+pub use career::Career;
 pub use components::{Pickup, Ship, Shot, Vitals};
 pub use game::{ArenaGame, messages, schema};
 pub use input::Controls;

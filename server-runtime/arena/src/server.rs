@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use clap::{Parser, ValueEnum};
 use server_runtime::prelude::*;
 
+use crate::career::{Career, Careers};
 use crate::components::{Pickup, Ship, Shot, Vitals};
 use crate::game::ArenaGame;
 use crate::layout::SPOTS;
@@ -54,7 +55,12 @@ pub fn server_main(args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
 /// The whole game, declared: what travels, what can be hit, what runs when.
 #[must_use]
 pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
-    declare::<ArenaGame>("arena").plugin(Arena).live_view(draw).config(options)
+    declare::<ArenaGame>("arena")
+        .player_state::<Career>(StatePolicy::default())
+        .plugin(Arena)
+        .plugin(Careers)
+        .live_view(draw)
+        .config(options)
 }
 
 /// What every world that ships fly in has in common: what travels, in the order of [`crate::schema`] and
@@ -84,6 +90,8 @@ pub struct Struck {
     pub victim: PlayerId,
     /// False where the ship was lost meanwhile: in its shooter's time it still flew, so the shot is a hit and spent on it.
     pub harmed: bool,
+    /// The ship was lost to it.
+    pub downed: bool,
 }
 
 struct Arena;
@@ -204,7 +212,8 @@ fn strike(
     let taken: Vec<Vec2> = ships.iter().map(|(ship, ..)| ship.pos).collect();
     let [(_, mut shooter, by, killer), (mut ship, mut vitals, of, loser)] =
         ships.get_many_mut([by, target]).ok()?;
-    let struck = Struck { shooter: by.0, born: Tick(shot.born), victim: of.0, harmed: ship.flies() };
+    let harmed = ship.flies();
+    let mut struck = Struck { shooter: by.0, born: Tick(shot.born), victim: of.0, harmed, downed: false };
     let (by, victim) = (by.0.0, of.0.0);
     if !struck.harmed {
         rules::hit_wreck(&mut shooter);
@@ -215,6 +224,7 @@ fn strike(
     let shooter = by;
     outbox.broadcast(&Hit { shooter, victim, health: if lost { 0 } else { u32::from(vitals.health) } });
     if lost {
+        struck.downed = true;
         *ship = rules::wreck(&ship, rules::berth(&taken));
         outbox.broadcast(&Kill { killer: shooter, victim });
         feed.add(format!("{} ✕ {}", killer.name, loser.name));

@@ -16,11 +16,13 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::game_match::{MatchSpec, RosterEntry};
 use crate::options::ServerOptions;
-use crate::room::Report;
+use crate::player::PlayerId;
+use crate::room::{Report, StateWish, StateWord};
 
 mod admin;
 mod backfill;
 mod board;
+mod custody;
 mod lifecycle;
 mod live;
 mod metrics;
@@ -29,6 +31,7 @@ mod signer;
 mod spool;
 
 pub(crate) use board::Board;
+pub(crate) use custody::StateTerms;
 pub(crate) use lifecycle::Announcements;
 use spool::Spool;
 
@@ -46,6 +49,13 @@ pub(crate) enum Command {
         /// For the log.
         why: &'static str,
     },
+    /// News of a player's state.
+    State {
+        /// Whose.
+        player: PlayerId,
+        /// What is known.
+        word: StateWord,
+    },
     /// End at once.
     Stop,
 }
@@ -55,6 +65,7 @@ pub(crate) enum Command {
 enum Notice {
     Ready,
     Report(Report),
+    State(StateWish),
     Settle,
 }
 
@@ -81,6 +92,7 @@ pub(crate) struct OpsConfig {
     exit_with_parent: bool,
     drain_within: Duration,
     results: results::Destination,
+    states: Option<StateTerms>,
 }
 
 impl OpsConfig {
@@ -89,6 +101,7 @@ impl OpsConfig {
         name: &str,
         admin: TcpListener,
         announcements: Announcements,
+        states: Option<StateTerms>,
     ) -> Self {
         let sidecar = options.agones_port.filter(|_| !options.standalone);
         Self {
@@ -105,6 +118,7 @@ impl OpsConfig {
                 spool: options.result_spool.as_deref().and_then(open_spool),
                 signer: signer::Signer::default(),
             },
+            states,
         }
     }
 }
@@ -163,6 +177,11 @@ impl Ops {
     /// Passes a room's news on.
     pub(crate) fn report(&self, report: Report) {
         self.say(Notice::Report(report));
+    }
+
+    /// Passes a room's wish on.
+    pub(crate) fn keep(&self, wish: StateWish) {
+        self.say(Notice::State(wish));
     }
 
     /// The next command; waits up to `patience` for it.
@@ -232,7 +251,13 @@ impl Around {
         background.spawn(admin::serve(config.admin, Arc::clone(&self.board)));
         background.spawn(watch_signals(self.commands.clone(), config.drain_within));
         background.spawn_local(results::hand_in_left_behind(config.results.clone()));
+        background.spawn_local(custody::hand_in_left_behind(config.results.clone()));
         let mut hand_ins = JoinSet::new();
+        let (wishes, wished) = queue::unbounded_channel();
+        if let Some(terms) = config.states {
+            let states = custody::run(config.results.clone(), terms, wished, self.commands.clone());
+            hand_ins.spawn_local(states);
+        }
         let (vacancies, vacant) = queue::unbounded_channel();
         background.spawn_local(backfill::run(config.results.clone(), vacant, self.commands.clone()));
         while let Some(notice) = self.notices.recv().await {
@@ -254,9 +279,14 @@ impl Around {
                     let destination = config.results.clone();
                     hand_ins.spawn_local(results::hand_in(destination, report, Arc::clone(&self.board)));
                 }
+                Notice::State(wish) => {
+                    // A receiver that is gone was never wanted: no state was declared.
+                    let _ = wishes.send(wish);
+                }
                 Notice::Settle => break,
             }
         }
+        drop(wishes);
         let settled = settle(hand_ins, sdk);
         if tokio::time::timeout(SETTLE_WITHIN, settled).await.is_err() {
             tracing::error!(within = ?SETTLE_WITHIN, "gave up settling");
@@ -276,7 +306,7 @@ fn open_spool(folder: &Path) -> Option<Spool> {
     let opened = Spool::open(folder);
     opened
         .inspect_err(
-            |error| tracing::error!(%error, folder = %folder.display(), "no spool: results are not kept"),
+            |error| tracing::error!(%error, folder = %folder.display(), "no spool: results and states are not kept"),
         )
         .ok()
 }

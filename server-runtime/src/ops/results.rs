@@ -19,11 +19,11 @@ use crate::room::{MatchReport, Report};
 use crate::spec::format_match_id;
 
 /// How long a result is tried.
-const TRY_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const TRY_WITHIN: Duration = Duration::from_secs(20);
 /// Deadline of one call.
-const CALL_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const CALL_WITHIN: Duration = Duration::from_secs(3);
 /// How often results that other processes left behind are looked for.
-const LEFT_BEHIND_EVERY: Duration = Duration::from_secs(5);
+pub(super) const LEFT_BEHIND_EVERY: Duration = Duration::from_secs(5);
 /// Longest reason that is sent, bytes.
 const REASON_BYTES_MAX: usize = 256;
 
@@ -91,9 +91,9 @@ async fn submit(to: &Destination, report: &MatchReport, board: &Board) -> Result
 pub(super) async fn hand_in_left_behind(to: Destination) {
     let Some(spool) = to.spool.clone() else { return };
     loop {
-        for kept in spool.take_over() {
-            let handed_in = send(&to, &kept.result, CALL_WITHIN).await;
-            let match_id = kept.result.match_id.clone();
+        for kept in spool.take_over::<MatchResult>() {
+            let handed_in = send(&to, &kept.message, CALL_WITHIN).await;
+            let match_id = kept.message.match_id.clone();
             match &handed_in {
                 Ok(word) => tracing::info!(match_id, "result from the spool {word}"),
                 Err(failed) => {
@@ -111,7 +111,7 @@ pub(super) async fn hand_in_left_behind(to: Destination) {
 }
 
 /// An answer ends a result's time in the spool; no answer does not.
-fn settle(kept: Kept, handed_in: &Result<&'static str, Failed>) {
+fn settle(kept: Kept<MatchResult>, handed_in: &Result<&'static str, Failed>) {
     match handed_in {
         Ok(REFUSED) | Err(Failed { for_good: true, .. }) => kept.set_aside(),
         Ok(_) => kept.forget(),
@@ -228,7 +228,7 @@ impl Destination {
 const REFUSED: &str = "refused";
 
 /// Whether the same call may fare better later.
-fn is_worth_trying_again(code: Code) -> bool {
+pub(super) fn is_worth_trying_again(code: Code) -> bool {
     !matches!(
         code,
         Code::InvalidArgument

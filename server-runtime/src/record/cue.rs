@@ -12,6 +12,8 @@
 //! | 6 left, 7 left by choice | player |
 //! | 8 message | player, channel, its bytes |
 //! | 9 play begins, 10 play is over, 11 closed | |
+//! | 13 no state yet | player |
+//! | 14 a state | player, its version, its document |
 
 use std::borrow::Cow;
 
@@ -31,6 +33,7 @@ pub(crate) enum Cue<'a> {
     Start,
     End,
     Close,
+    State { player: u64, saved: Option<(u32, Cow<'a, str>)> },
 }
 
 impl<'a> Cue<'a> {
@@ -56,6 +59,12 @@ impl<'a> Cue<'a> {
             Self::Start => out.push(9),
             Self::End => out.push(10),
             Self::Close => out.push(11),
+            Self::State { player, saved: None } => number(out, 13, *player),
+            Self::State { player, saved: Some((version, document)) } => {
+                number(out, 14, *player);
+                write_varint(out, u64::from(*version));
+                text(out, document.as_bytes());
+            }
         }
     }
 
@@ -84,6 +93,13 @@ impl<'a> Cue<'a> {
             9 => Self::Start,
             10 => Self::End,
             11 => Self::Close,
+            13 => Self::State { player: read_varint(bytes)?, saved: None },
+            14 => {
+                let player = read_varint(bytes)?;
+                let version = u32::try_from(read_varint(bytes)?).ok()?;
+                let document = std::str::from_utf8(read_entry(bytes)?).ok()?;
+                Self::State { player, saved: Some((version, document.into())) }
+            }
             _ => return None,
         })
     }
@@ -124,6 +140,8 @@ mod tests {
             Cue::Start,
             Cue::End,
             Cue::Close,
+            Cue::State { player: 9, saved: None },
+            Cue::State { player: 9, saved: Some((300, "{}".into())) },
         ];
         let mut all = Vec::new();
         for cue in &cues {

@@ -14,3 +14,9 @@ pub const TOO_SLOW: u8 = 5;
 pub const MATCH_OVER: u8 = 6;
 /// The match was given up.
 pub const MATCH_VOID: u8 = 7;
+/// The player's state was not to be had; it may try again.
+pub const STATE_AWAY: u8 = 8;
+/// The player's state is one that this build cannot read.
+pub const STATE_UNREADABLE: u8 = 9;
+/// The player plays elsewhere by now: another server has its state.
+pub const STATE_TAKEN: u8 = 10;

@@ -4,6 +4,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `custody` | when players' states are asked for and saved |
 //! | `sessions` | whose sessions they are |
 //! | `receive` | sessions → seats |
 //! | `hear` | inputs → rings, messages → events |
@@ -36,6 +37,7 @@ use crate::stage::Stages;
 
 pub(crate) mod audiences;
 pub mod codes;
+pub(crate) mod custody;
 pub(crate) mod extract;
 mod hear;
 pub(crate) mod inbound;
@@ -51,10 +53,12 @@ mod send;
 mod sessions;
 mod turn;
 
+pub use custody::{StateWish, StateWord};
 pub use phases::{MatchReport, PlayerReport, Report, Vacancy};
 pub(crate) use report::LiveFrame;
 pub use turn::TickPanic;
 
+use custody::Custody;
 use extract::Extraction;
 use inbound::Inbound;
 use interest::{Chooser, Interest, Survey};
@@ -124,6 +128,7 @@ pub struct Room<G: ServerGame> {
     pub(crate) meter: Meter,
     counts: Counts,
     recorder: Option<Recorder<G::Input>>,
+    custody: Option<Custody>,
 }
 
 /// What the room counts itself.
@@ -175,6 +180,8 @@ impl<G: ServerGame> Room<G> {
         let schema = builder.schema.build();
         let identity = identity::<G>(&builder.name, tick_hz, schema.hash(), messages_hash);
         let recorder = options.record_bytes().map(|bytes_max| Recorder::new(identity, bytes_max));
+        let custody =
+            builder.keeping.map(|keeping| Custody::new(keeping, options.checkpoint_seconds, tick_hz));
         Ok(Self {
             name: builder.name,
             tick_hz,
@@ -223,6 +230,7 @@ impl<G: ServerGame> Room<G> {
             meter: Meter::new(),
             counts: Counts::default(),
             recorder,
+            custody,
             world,
         })
     }

@@ -239,6 +239,7 @@ impl<G: ServerGame> Room<G> {
     /// At the end of the last tick of play, when the systems have had their last word on the scores.
     pub(super) fn report_result(&mut self) {
         if let Some(ended_at) = self.ended_at.take() {
+            self.keep_all_states(false);
             let report = self.match_report(ended_at);
             self.reports.push_back(Report::Ended(report));
         }
@@ -247,9 +248,25 @@ impl<G: ServerGame> Room<G> {
     pub(super) fn close(&mut self) {
         if !self.is_closed() {
             self.note(&Cue::Close);
+            self.keep_all_states(true);
             self.world.resource_mut::<Match>().phase = Phase::Closed;
             self.reports.push_back(Report::Closed);
         }
+    }
+
+    /// Says goodbye to one player, whose seat is held as ever.
+    pub(super) fn dismiss_player(&mut self, now: Time, player: PlayerId, code: u8) {
+        let client = self.players.get_mut(player).and_then(|player| player.client());
+        let Some(client) = client else { return };
+        self.say_goodbye(now, client, code);
+        self.take_events(now);
+    }
+
+    /// Tells a client why, and ends its connection.
+    pub(super) fn say_goodbye(&mut self, now: Time, client: ClientId, code: u8) {
+        self.send_control(now, client, &Control::Goodbye { reason: code });
+        self.net.flush_client(now, client);
+        self.net.disconnect(now, client, code);
     }
 
     /// Says goodbye to everyone and ends their connections.

@@ -51,6 +51,7 @@ impl<G: ServerGame> Room<G> {
         }
         self.release_held_seats(now);
         self.settle_waiting_room(now);
+        self.settle_custody(now);
     }
 
     /// Sessions that came and went.
@@ -69,7 +70,7 @@ impl<G: ServerGame> Room<G> {
     }
 
     /// Seats a verified connection, lets it wait, or sends it away.
-    fn admit(&mut self, now: Time, client: ClientId, seat: Seat) {
+    pub(super) fn admit(&mut self, now: Time, client: ClientId, seat: Seat) {
         if self.draining || self.phase() >= Phase::Ended {
             return self.refuse(now, client, codes::NOT_OPEN);
         }
@@ -84,7 +85,9 @@ impl<G: ServerGame> Room<G> {
         if !self.is_expected(&seat) {
             return self.refuse(now, client, codes::NOT_YOUR_MATCH);
         }
-        self.sit_down(now, client, &seat);
+        if self.has_state(now, client, &seat) {
+            self.sit_down(now, client, &seat);
+        }
     }
 
     /// Whether the seat is for this match. Without a roster, anyone with a valid token is.
@@ -102,6 +105,7 @@ impl<G: ServerGame> Room<G> {
         let id = PlayerId(seat.player);
         self.despawn_if_departed(id);
         self.awaited.remove(&id);
+        self.custody.iter_mut().for_each(|custody| custody.note_seated(id));
         let player = self.players.seat(id, &seat.name, seat.team);
         let before = player.state;
         player.connect(client, now);
@@ -137,12 +141,13 @@ impl<G: ServerGame> Room<G> {
 
     pub(super) fn refuse(&mut self, now: Time, client: ClientId, code: u8) {
         self.counts.refused += 1;
-        self.net.disconnect(now, client, code);
+        self.say_goodbye(now, client, code);
     }
 
     /// A connection is gone: by choice the seat is free at once, otherwise it is held.
     fn lose(&mut self, now: Time, client: ClientId, reason: DisconnectReason) {
         self.early.retain(|early| early.client != client);
+        self.custody.iter_mut().for_each(|custody| custody.note_lost(client));
         let Some(id) = self.players.unlink(client) else { return };
         let until = self.held_until(now);
         let Some(player) = self.players.get_mut(id).filter(|player| player.client() == Some(client)) else {
@@ -151,18 +156,24 @@ impl<G: ServerGame> Room<G> {
         let by_choice = matches!(reason, DisconnectReason::ByPeer);
         player.disconnect(if by_choice { SeatState::Left } else { SeatState::Held { until } });
         if by_choice {
-            self.players.note_left(id);
-            self.vacate(id);
-            self.note(&Cue::Left { player: id.0, by_choice });
-            self.world.write_message(PlayerLeft { player: id, by_choice });
-            self.departed.push(id);
-            return;
+            return self.depart(id, true);
         }
         if !matches!(reason, DisconnectReason::Superseded | DisconnectReason::ByUs(_)) {
             self.counts.disconnects += 1;
         }
+        self.custody.iter_mut().for_each(|custody| custody.note_dropped(id));
         self.note(&Cue::Dropped(id.0));
         self.world.write_message(PlayerDropped { player: id });
+    }
+
+    /// The player is gone for good; what is the player's goes at the end of the tick.
+    fn depart(&mut self, id: PlayerId, by_choice: bool) {
+        self.players.note_left(id);
+        self.vacate(id);
+        self.custody.iter_mut().for_each(|custody| custody.note_left(id));
+        self.note(&Cue::Left { player: id.0, by_choice });
+        self.world.write_message(PlayerLeft { player: id, by_choice });
+        self.departed.push(id);
     }
 
     /// Until when a seat is held whose player is not there from `now` on.
@@ -178,15 +189,11 @@ impl<G: ServerGame> Room<G> {
         for player in self.players.iter_mut() {
             if matches!(player.state, SeatState::Held { until } if until <= now) {
                 player.state = SeatState::Left;
-                self.departed.push(player.id);
                 self.released.push(player.id);
             }
         }
         while let Some(id) = self.released.pop() {
-            self.players.note_left(id);
-            self.vacate(id);
-            self.note(&Cue::Left { player: id.0, by_choice: false });
-            self.world.write_message(PlayerLeft { player: id, by_choice: false });
+            self.depart(id, false);
         }
     }
 

@@ -116,6 +116,7 @@ impl<G: ServerGame> Room<G> {
         // Said to nobody, but its limit counts within the tick.
         drop(self.world.resource_mut::<Outbox>().drain());
         self.find_predicted();
+        self.keep_states();
         self.despawn_departed();
         self.report_result();
     }
@@ -127,6 +128,7 @@ impl<G: ServerGame> Room<G> {
             Cue::Joined { player, name, team, seat } => {
                 self.despawn_if_departed(PlayerId(player));
                 let name = name.into_owned();
+                self.custody.iter_mut().for_each(|custody| custody.note_seated(PlayerId(player)));
                 self.world.write_message(PlayerJoined { player: PlayerId(player), name, team, seat });
             }
             Cue::Resumed(player) => {
@@ -138,6 +140,7 @@ impl<G: ServerGame> Room<G> {
             }
             Cue::Left { player, by_choice } => {
                 self.departed.push(PlayerId(player));
+                self.custody.iter_mut().for_each(|custody| custody.note_left(PlayerId(player)));
                 self.world.write_message(PlayerLeft { player: PlayerId(player), by_choice });
             }
             Cue::Message { player, channel, bytes } => {
@@ -149,6 +152,11 @@ impl<G: ServerGame> Room<G> {
                     ChannelId(channel),
                     &bytes,
                 );
+            }
+            Cue::State { player, saved } => {
+                let saved = saved.as_ref().map(|(version, document)| (*version, &**document));
+                // What could not be read then was not noted.
+                let _ = self.put_state(PlayerId(player), saved);
             }
             Cue::Start => self.start(Time::ZERO),
             Cue::End => self.end(Time::ZERO),

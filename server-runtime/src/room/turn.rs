@@ -11,6 +11,7 @@ use netcode_proto::{ServerSession, Transmit};
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 
+use super::custody::Custody;
 use super::send::Carry;
 use super::{Room, poses};
 use crate::builder::ServerGame;
@@ -63,6 +64,7 @@ impl<G: ServerGame> Room<G> {
         for stage in Stage::ALL {
             let began = Instant::now();
             if let Err(panic) = self.contain(stage, |room| room.run_stage(stage, now, carry.as_deref_mut())) {
+                self.custody.iter_mut().for_each(Custody::note_broken);
                 self.void(now, &panic.to_string());
                 return Err(panic);
             }
@@ -101,6 +103,7 @@ impl<G: ServerGame> Room<G> {
             self.note_frame();
             self.compare_telemetry();
             self.send(now, carry);
+            self.keep_states();
             self.despawn_departed();
             self.report_result();
         }
