@@ -2,6 +2,7 @@
 //! socket or know what a flag is used for.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,6 +51,10 @@ pub struct ServerOptions {
     /// How snapshots are coded: `auto` gives thin links the dense codec.
     #[arg(long, env = "TICKWRIGHT_SNAPSHOT_CODEC", value_enum, default_value_t = SnapshotCodec::Auto, value_name = "NAME")]
     pub snapshot_codec: SnapshotCodec,
+    /// Threads that write snapshots, the match's own among them, 1 to 64; unless set half of the machine's cores, at most 4.
+    /// Only ticks with many players use them.
+    #[arg(long, env = "TICKWRIGHT_ENCODE_THREADS", value_parser = clap::value_parser!(u16).range(1..=64), value_name = "N")]
+    pub encode_threads: Option<u16>,
     /// Address that players use, when it is another than what this machine sees (NAT, host port); repeatable.
     #[arg(
         long = "public-address",
@@ -254,6 +259,7 @@ impl Default for ServerOptions {
             websocket_port: None,
             transport: Transport::Udp,
             snapshot_codec: SnapshotCodec::Auto,
+            encode_threads: None,
             public_addresses: Vec::new(),
             admin_bind: IpAddr::from([127, 0, 0, 1]),
             admin_port: 0,
@@ -288,6 +294,13 @@ impl ServerOptions {
         (self.record_mib > 0).then(|| usize::from(self.record_mib) << 20)
     }
 
+    /// Threads that write snapshots; `None`: the match's own alone.
+    pub(crate) fn encode_threads(&self) -> Option<NonZeroUsize> {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.encode_threads.map_or_else(|| (cores() / 2).min(4), usize::from);
+        NonZeroUsize::new(threads).filter(|threads| threads.get() > 1)
+    }
+
     /// Where recordings go.
     pub(crate) fn record_folder(&self) -> PathBuf {
         self.record_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("tickwright-recordings"))
@@ -300,6 +313,7 @@ impl ServerOptions {
     pub fn validate(&self) -> Result<(), OptionsError> {
         in_range("--tick-rate", self.tick_rate.unwrap_or(60), 10, 128, "10 to 128 Hz")?;
         in_range("--clients-max", self.clients_max, 1, 1024, "1 to 1024 players")?;
+        in_range("--encode-threads", self.encode_threads.unwrap_or(1), 1, 64, "1 to 64 threads")?;
         in_range("--record-mib", self.record_mib, 0, 1024, "0 (off) to 1024 MiB")?;
         in_range("--seconds", self.seconds, 0, 86_400, "0 (never ends) to 86400 seconds")?;
         in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;

@@ -78,6 +78,10 @@ pub struct Status {
     pub players_dense: usize,
     /// Entities that had news for a player and did not fit into that tick's snapshot, ticks and players added up.
     pub entities_deferred_total: u64,
+    /// Groups of entities that were too long for any message and came one by one.
+    pub groups_torn_total: u64,
+    /// Views that clients claimed and cannot have had.
+    pub views_refused_total: u64,
     /// What was thrown away at the border, by cause.
     pub drops: BTreeMap<String, u64>,
     /// Matches played to their end.

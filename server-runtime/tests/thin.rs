@@ -28,6 +28,9 @@ struct Far {
     /// Stones that were seen to move, from one tick to the next, all added up.
     seen: u64,
     last: Vec<f32>,
+    /// Ticks since each stone was seen to move, and the most there ever were.
+    waited: Vec<u32>,
+    waited_max: u32,
 }
 
 fn roll(mut stones: Query<&mut Stone>, mut tick: Local<u32>) {
@@ -56,7 +59,7 @@ impl Far {
         let token = table::token(1, 0, server, UNIX_AT_ZERO_S);
         let client = Client::connect(now, &token[..], table::schema(), table::client_config()).unwrap();
         let [up, down] = [1, 2].map(|seed| Conditioner::new(narrow(), seed));
-        Self { room, client, up, down, now, seen: 0, last: Vec::new() }
+        Self { room, client, up, down, now, seen: 0, last: Vec::new(), waited: Vec::new(), waited_max: 0 }
     }
 
     fn run(&mut self, seconds: u64) {
@@ -95,6 +98,11 @@ impl Far {
             .map(|stone| stone.x)
             .collect();
         self.seen += now.iter().zip(&self.last).filter(|(now, last)| now != last).count() as u64;
+        self.waited.resize(now.len(), 0);
+        for ((waited, now), last) in self.waited.iter_mut().zip(&now).zip(&self.last) {
+            *waited = if now == last { *waited + 1 } else { 0 };
+            self.waited_max = self.waited_max.max(*waited);
+        }
         self.last = now;
     }
 }
@@ -119,4 +127,21 @@ fn a_player_on_a_thin_link_gets_the_dense_codec() {
     // What was sent little of is trusted little: it takes a trial to see that there is room.
     auto.run(20);
     assert_eq!(auto.room.status(auto.now).players_dense, 0, "the link is wide again");
+}
+
+/// 300 things that never stand still, on a link that takes a part of their news: each waits its turn, and none for long.
+#[test]
+fn nothing_starves_on_a_thin_link() {
+    for (codec, seconds_max) in [(SnapshotCodec::Shared, 0.8), (SnapshotCodec::Dense, 0.8)] {
+        let mut far = Far::new(codec);
+        far.run(8);
+        assert_eq!(far.last.len(), STONES, "all of them are shown by now");
+        (far.waited_max, far.seen) = (0, 0);
+        far.waited.fill(0);
+        far.run(8);
+        let turn = STONES as f32 * 8.0 / far.seen as f32;
+        let waited = far.waited_max as f32 / f32::from(HZ);
+        println!("{codec:?}: a turn comes every {turn:.2} s on average, the longest wait was {waited:.2} s");
+        assert!(waited < seconds_max, "{codec:?}: {waited} s for a turn of {turn} s");
+    }
 }

@@ -30,6 +30,9 @@ pub struct ReplicationFlags {
     /// Runs of each, taken in turns; the median is reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
+    /// Ours once more, its snapshots dealt out to so many threads: what is done alone and the longest share.
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(2..=64))]
+    threads: Vec<u16>,
     /// Ours alone: nothing is compiled.
     #[arg(long)]
     ours: bool,
@@ -69,7 +72,8 @@ pub fn replication(flags: &ReplicationFlags) -> anyhow::Result<Vec<ReplicationFi
             let mut runs: Vec<Vec<ReplicationFigures>> = Vec::new();
             for _ in 0..flags.runs {
                 let mut round = Vec::new();
-                for kind in [ours::Kind::Alike, ours::Kind::Apart] {
+                let spread = flags.threads.iter().map(|threads| ours::Kind::Spread((*threads).into()));
+                for kind in [ours::Kind::Alike, ours::Kind::Apart].into_iter().chain(spread) {
                     round.push(child(Command::new(&ours).args(["role", "replication"]), &(kind, job))?);
                 }
                 if let Some(foreign) = &foreign {

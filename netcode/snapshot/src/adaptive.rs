@@ -146,19 +146,29 @@ impl AdaptiveView {
         self.is_dense
     }
 
+    /// Whether the next snapshot, written within `budget`, is the first dense one after others.
+    #[must_use]
+    pub fn turns_dense(&self, budget: Budget) -> bool {
+        !self.is_dense && self.is_dense_wanted(budget)
+    }
+
     /// How often the codec changed.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    fn turn(&mut self, schema: &Schema, history: &History, budget: Budget) {
-        let wanted = match self.choice {
+    fn is_dense_wanted(&self, budget: Budget) -> bool {
+        match self.choice {
             CodecChoice::Shared => false,
             CodecChoice::Dense => true,
             CodecChoice::ByPressure if self.is_dense => self.strain < RELIEVED && self.calm < self.patience,
             CodecChoice::ByPressure => self.strain >= PRESSED && gains(budget),
-        };
+        }
+    }
+
+    fn turn(&mut self, schema: &Schema, history: &History, budget: Budget) {
+        let wanted = self.is_dense_wanted(budget);
         if wanted == self.is_dense {
             return;
         }

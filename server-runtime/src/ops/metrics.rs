@@ -49,6 +49,10 @@ pub(super) fn render(status: &Status) -> String {
     page.one("tickwright_players_dense", "gauge", help, status.players_dense);
     let help = "Entities whose news had to wait for a later snapshot.";
     page.one("tickwright_entities_deferred_total", "counter", help, status.entities_deferred_total);
+    let help = "Groups of entities that no message was long enough for, and that came one by one.";
+    page.one("tickwright_groups_torn_total", "counter", help, status.groups_torn_total);
+    let help = "Views that clients claimed and cannot have had.";
+    page.one("tickwright_views_refused_total", "counter", help, status.views_refused_total);
     page.one("tickwright_matches_played_total", "counter", "Matches played out.", status.matches_played);
     page.one("tickwright_matches_voided_total", "counter", "Matches given up.", status.matches_voided);
     page.head("tickwright_drops_total", "counter", "What was thrown away at the border, by cause.");

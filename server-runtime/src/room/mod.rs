@@ -12,12 +12,15 @@
 //! | `phases` | the match's way from allocated to closed |
 //! | `extract` | world → frame |
 //! | `send` | frame → each client, messages out |
+//! | `spread` | the same for many clients, over several threads |
 //! | `record` | what its recorder is told, and how a recording is played again |
 //! | `audiences` | what only some may see of whom |
 //! | `report` | what the room tells of itself: status and live view |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use netcode_proto::{ClientId, ServerSession, Transmit};
@@ -51,6 +54,7 @@ mod record;
 mod report;
 mod send;
 mod sessions;
+mod spread;
 mod turn;
 
 pub use custody::{StateWish, StateWord};
@@ -66,6 +70,7 @@ use players::Players;
 use poses::PoseSource;
 use receive::Early;
 use sessions::Sessions;
+use spread::Spread;
 
 /// Our share of the world's `'static` queries.
 type Owned<G> =
@@ -93,7 +98,8 @@ pub struct Room<G: ServerGame> {
     // the translator
     schema: Schema,
     messages_hash: u64,
-    history: History,
+    /// Counted because threads are lent it; nobody has it between ticks.
+    history: Arc<History>,
     extraction: Extraction,
     inbound: Vec<Inbound>,
     interest: Interest,
@@ -103,11 +109,16 @@ pub struct Room<G: ServerGame> {
     poses: Vec<PoseSource>,
     pose_scratch: Vec<(Entity, Pose)>,
     bits: SharedBits,
+    /// Threads for snapshots, where there are more than the room's own; started with the first tick that has many players.
+    encode_threads: Option<NonZeroUsize>,
+    spread: Option<Spread>,
     parts: Parts,
     codec: SnapshotCodec,
     /// Players that have the dense codec now.
     dense_clients: usize,
     relevant: Vec<(NetId, f32)>,
+    /// Memory of who is served in a tick.
+    served: Vec<(PlayerId, ClientId)>,
     inputs: HashMap<PlayerId, InputOf<G>>,
     input_slots: QueryState<(&'static Owner, &'static mut InputOf<G>)>,
     owned: QueryState<Owned<G>>,
@@ -143,6 +154,7 @@ struct Counts {
     snapshots: u64,
     snapshots_dense: u64,
     entities_deferred: u64,
+    groups_torn: u64,
     matches_played: u64,
     matches_voided: u64,
     void_reason: Option<String>,
@@ -198,7 +210,7 @@ impl<G: ServerGame> Room<G> {
             tick_at: Time::ZERO,
             schema,
             messages_hash,
-            history: History::default(),
+            history: Arc::new(History::default()),
             extraction,
             inbound: builder.inbound,
             survey: Survey::new(&builder.interest),
@@ -208,10 +220,13 @@ impl<G: ServerGame> Room<G> {
             poses: builder.poses,
             pose_scratch: Vec::new(),
             bits: SharedBits::new(),
+            encode_threads: options.encode_threads(),
+            spread: None,
             parts: Parts::new(),
             codec: options.snapshot_codec,
             dense_clients: 0,
             relevant: Vec::new(),
+            served: Vec::new(),
             inputs: HashMap::new(),
             input_slots: world.query(),
             owned: world.query(),

@@ -233,6 +233,7 @@ pub(crate) struct Players<I> {
     left: VecDeque<PlayerId>,
     forgotten: Sums,
     forgotten_inputs: (u64, u64),
+    forgotten_views: u64,
     numbered: usize,
 }
 
@@ -245,6 +246,7 @@ impl<I: Clone + Default> Players<I> {
             left: VecDeque::new(),
             forgotten: Sums::default(),
             forgotten_inputs: (0, 0),
+            forgotten_views: 0,
             numbered: 0,
         }
     }
@@ -323,6 +325,11 @@ impl<I: Clone + Default> Players<I> {
         })
     }
 
+    /// Views that could not be true, of everyone, the forgotten included.
+    pub(crate) fn views_refused(&self) -> u64 {
+        self.iter().fold(self.forgotten_views, |sum, player| sum + player.views_refused())
+    }
+
     fn forget_beyond_limit(&mut self) {
         while self.by_id.len() >= PLAYERS_REMEMBERED_MAX {
             let Some(id) = self.left.pop_front() else { return };
@@ -334,6 +341,7 @@ impl<I: Clone + Default> Players<I> {
                 self.forgotten = self.forgotten.plus(player.totals.sum());
                 self.forgotten_inputs.0 += player.ring.late();
                 self.forgotten_inputs.1 += player.ring.missed();
+                self.forgotten_views += player.views_refused();
             }
         }
     }

@@ -137,6 +137,8 @@ impl<G: ServerGame> Room<G> {
             snapshots_dense_total: self.counts.snapshots_dense,
             players_dense: self.players.dense(),
             entities_deferred_total: self.counts.entities_deferred,
+            groups_torn_total: self.counts.groups_torn,
+            views_refused_total: self.players.views_refused(),
             drops: self.drops(),
             matches_played: self.counts.matches_played,
             matches_voided: self.counts.matches_voided,

@@ -2,6 +2,7 @@
 //! border: it voids the match, not the process's order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bevy_ecs::message::MessageRegistry;
@@ -171,7 +172,8 @@ impl<G: ServerGame> Room<G> {
     pub(super) fn settle(&mut self) {
         self.snap_owned();
         self.record_poses();
-        self.extraction.run(&mut self.world, &self.schema, &mut self.history, self.tick);
+        let history = Arc::get_mut(&mut self.history).expect("no thread has it between ticks");
+        self.extraction.run(&mut self.world, &self.schema, history, self.tick);
     }
 
     /// Systems may have moved what players predict off the wire's grid; both sides must go on from the same bits.
