@@ -101,3 +101,38 @@ fn it_learns_how_ships_move() {
 }
 
 const SHIPS: u32 = 48;
+
+/// A client joins a world of 900 things: until its first acknowledgement each snapshot tells of all of them. What that took
+/// is not held for ever.
+#[test]
+fn a_join_is_not_held_for_ever() {
+    let schema = Schema::builder().component::<Ship>().build();
+    let (mut history, mut acks) = (History::default(), VecDeque::new());
+    let (mut view, mut receiver) =
+        (DenseView::new(&schema), DenseReceiver::new(&schema, ReceiverLimits::default()));
+    let relevant: Vec<_> = (0..900).map(|id| (NetId(id), 1.0)).collect();
+    let mut held = Vec::new();
+    for tick in 1..200_u32 {
+        history.extract(Tick(tick), |frame| {
+            for (id, _) in &relevant {
+                let moved = if id.0 < 40 { tick as f32 * 0.1 } else { 0.0 };
+                let pos = Vec2::new((id.0 % 100) as f32 - 50.0 + moved, moved * 0.7);
+                frame.push(&schema, *id, |entity| entity.component(&Ship { pos, heading: moved }));
+            }
+        });
+        let mut out = BitWriter::new();
+        view.encode(&schema, &history, &relevant, Feedback::default(), 1 << 20, &mut out);
+        receiver.decode(&schema, &mut BitReader::new(out.as_bytes())).expect("nothing is lost");
+        acks.push_back(receiver.ack().expect("one was decoded"));
+        if acks.len() > 6 {
+            view.ack(acks.pop_front().expect("there are seven"));
+        }
+        held.push((view.bytes(), receiver.bytes()));
+    }
+    let (most, now) = (held.iter().max().expect("some"), held[held.len() - 1]);
+    println!("at the most {most:?} bytes, then {now:?}");
+    // The model, and nine states of everything, for which vectors may have taken twice as much.
+    let lasting = 9 * 17_136 + 900 * (9 * 3 * 4 + 72) * 2;
+    assert!(now.0 < lasting + 150_000 && now.1 < lasting + 150_000, "{now:?} of {lasting}");
+    assert!(most.0 > now.0 + 400_000, "{most:?}, then {now:?}");
+}

@@ -93,6 +93,17 @@ impl Flight {
         }
     }
 
+    /// What of an ended one serves the next: its memory, unless it used only a small part of it. So the memory of a few
+    /// snapshots that told of the whole world is not held for as long as the client stays, and what is alike from snapshot to
+    /// snapshot is never allocated twice.
+    pub(super) fn into_spare(self) -> Option<Self> {
+        let used = self.symbols.len() * size_of::<Symbol>()
+            + self.mentions.len() * size_of::<Mention>()
+            + (self.values.len() + self.residuals.len()) * size_of::<u32>();
+        let held = self.bytes();
+        (held > 0 && held <= SPARE_MIN.max(used * SPARE_TIMES)).then_some(self)
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.symbols.capacity() * size_of::<Symbol>()
@@ -104,4 +115,7 @@ impl Flight {
 /// Numbers of one snapshot that the model learns from: those past them teach nothing. Bounds what a snapshot keeps,
 /// at 24 bytes each, and what its confirmation costs.
 const SYMBOLS_MAX: usize = 4096;
+/// Bytes that are kept whatever was used of them, and beyond that how many times what was used.
+const SPARE_MIN: usize = 16 * 1024;
+const SPARE_TIMES: usize = 8;
 const _: () = assert!(size_of::<Symbol>() == 24, "as the documentation says");

@@ -144,7 +144,7 @@ impl DenseReader {
         let next = self.spare.pop().unwrap_or_default();
         let told = std::mem::replace(&mut self.coming, next);
         let old = std::mem::replace(&mut self.flights[place(header.tick)], told);
-        self.spare.extend((old.bytes() > 0).then_some(old));
+        self.spare.extend(old.into_spare());
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl DenseReader {
             if is_held(flight, tick) {
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
-                self.spare.push(std::mem::take(flight));
+                self.spare.extend(std::mem::take(flight).into_spare());
             }
         }
         Ok(())

@@ -225,7 +225,7 @@ impl DenseView {
                 self.world.apply(flight);
                 flight.symbols.iter().for_each(|symbol| symbol::train(&mut self.model, symbol));
             }
-            self.spare.push(std::mem::take(flight));
+            self.spare.extend(std::mem::take(flight).into_spare());
         }
     }
 

@@ -91,7 +91,7 @@ impl DenseView {
             self.ghosts.sort_unstable();
             self.ghosts.dedup();
         }
-        self.spare.extend((old.bytes() > 0).then_some(old));
+        self.spare.extend(old.into_spare());
     }
 
     /// Adds who must be taken away although the confirmed world lacks them.
