@@ -170,10 +170,11 @@ def links(thing, things, every_pod, names):
             asked = [other for other in things if label(other) == f"Service/{service['name']}"]
             if not any(port["port"] == service["port"] for other in asked for port in other["spec"]["ports"]):
                 yield f"{name}: its webhook is no Service's port"
-        if counter := spec["policy"].get("counter"):
-            fleet = next((other for other in things if label(other) == f"Fleet/{spec['fleetName']}"), None)
-            if fleet and counter["key"] not in fleet["spec"]["template"]["spec"].get("counters", {}):
-                yield f"{name}: its fleet's servers have no counter {counter['key']}"
+        fleet = next((other for other in things if label(other) == f"Fleet/{spec['fleetName']}"), None)
+        for word in ("counter", "list"):
+            counted = spec["policy"].get(word)
+            if fleet and counted and counted["key"] not in fleet["spec"]["template"]["spec"].get(f"{word}s", {}):
+                yield f"{name}: its fleet's servers have no {word} {counted['key']}"
     if kind == "NetworkPolicy":
         found = selected(spec["podSelector"].get("matchLabels"))
         if not found:

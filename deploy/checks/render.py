@@ -50,15 +50,13 @@ def autoscaled_by(policy):
     return {"fleets": {"arena": {"autoscaler": {"policy": policy}}}}
 
 
-# Servers that play eight matches at once.
-ROOMS = autoscaled_by("counter") | {"gameServer": {"rooms": 8}}
 
 
 def cases():
     """Every set of values that is rendered, linted and checked, by name."""
     split, pools = values_file("values-split.yaml"), values_file("values-pools.yaml")
     regions = [{"name": "eu", "clusters": [policy["spec"] for policy in POLICIES]}]
-    files = {"rules": '{"modes": []}', "boards": "[]", "ratings": "", "progression": ""}
+    files = {"rules": '{"modes": [{"mode": "arena", "teams": 8, "team_size": 1, "skill_gap": 10}]}', "boards": "[]", "ratings": "", "progression": ""}
     everything = {
         "image": {"digests": {"arenaServer": "sha256:" + "a" * 64, "backend": "sha256:" + "b" * 64}, "pullSecrets": [{"name": "pull"}]},
         "backend": {"files": files, "websocketUrl": "wss://play.example.com/{host}/{port}", "postgresCaConfigMap": "postgres-ca",
@@ -74,7 +72,6 @@ def cases():
         "pools": pools,
         "split, pools": merge(split, pools),
         "buffer": autoscaled_by("buffer"),
-        "counter": ROOMS,
         "kubernetes": {"allocation": {"by": "kubernetes"}},
         "regions": {"allocation": {"by": "regions", "regions": regions, "policies": POLICIES}},
         "plain http": {"allocation": {"endpoint": "http://fleet:443"}, "networkPolicy": {"enabled": False}},
@@ -116,7 +113,6 @@ def plain():
         yield name, texts[name]
     optional = {
         "autoscaler-buffer.yaml": ("autoscaler.yaml", autoscaled_by("buffer")),
-        "autoscaler-counter.yaml": ("autoscaler.yaml", ROOMS),
         "fleets-pools.yaml": ("fleet.yaml", values_file("values-pools.yaml")),
         "autoscaler-pools.yaml": ("autoscaler.yaml", values_file("values-pools.yaml")),
         "allocation-policy.yaml": ("allocation.yaml", {"allocation": {"policies": POLICIES}}),

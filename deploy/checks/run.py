@@ -11,6 +11,8 @@ import time
 # Helm tells of every symbolic link in the chart: the dashboards and rules are links on purpose.
 logging.disable(logging.INFO)
 
+import yaml
+
 import documents
 import manifests
 import objects
@@ -41,6 +43,10 @@ def plain(write):
 
 def chart(binaries):
     routes, beside, right = source.routes(), source.read_directly(), set()
+    rights = list(yaml.safe_load_all((render.DEPLOY / "ci" / "rights.yaml").read_text()))
+    role = rights[0]
+    for thing in rights:
+        yield from objects.shape(thing)
     for case, values in render.cases().items():
         things = list(render.documents(render.render(values)))
         found = [*render.lint(values)]
@@ -52,8 +58,10 @@ def chart(binaries):
                 found += wrong
                 right |= set() if wrong else {text}
         found += objects.together(things, OUTSIDE)
-        found += manifests.arguments(objects.pods(things), binaries, beside, objects.label)
+        maps = {thing["metadata"]["name"]: thing.get("data", {}) for thing in things if thing["kind"] == "ConfigMap"}
+        found += manifests.arguments(objects.pods(things), maps, binaries, beside, objects.label)
         found += manifests.ingress(things, routes)
+        found += manifests.rights(things, role)
         yield from (f"chart, {case}: {problem}" for problem in found)
 
 

@@ -40,6 +40,7 @@ def main():
         folder = pathlib.Path(name)
         (folder / "kubernetes").mkdir()
         manifests(folder / "kubernetes")
+        shutil.copy(DEPLOY / "ci" / "rights.yaml", folder / "kubernetes" / "ci-rights.yaml")
         (folder / "containers").mkdir()
         for path in (DEPLOY / "container").glob("*.Containerfile"):
             shutil.copy(path, folder / "containers" / f"Dockerfile.{path.stem}")

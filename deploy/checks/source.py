@@ -26,6 +26,15 @@ class Binaries:
         done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False)
         return done.returncode, done.stdout, done.stderr
 
+    def judge(self, image, arguments, environment):
+        """Has a program check all its settings together, where it can: its exit code and what it complained of."""
+        if "--check-config" not in self.flags(image):
+            code, _, said = self.ask(image, tuple(arguments))
+            return code, said
+        command = [self.bots, "role", ROLES[image], "--", *arguments, "--check-config"]
+        done = subprocess.run(command, env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stderr
+
     def variables(self, image):
         """Environment variables that its help names."""
         return set(re.findall(r"\[env: ([A-Z0-9_]+)", self.ask(image, ())[1]))
@@ -50,14 +59,17 @@ def read_directly():
 
 
 def routes():
-    """Paths of the REST API by the role that serves them."""
-    role_of = {"accounts": "accounts", "matchmaking": "matchmaking", "parties": "matchmaking", "matches": "matchmaking",
-               "leaderboards": "leaderboards", "progression": "leaderboards"}
+    """Paths of the REST API by the role that serves them, as `App::routes` puts them together."""
+    app = sources()["backend-services/src/app.rs"]
+    table = app[app.index("pub fn routes(") :]
     found = {}
-    for room, role in role_of.items():
-        text = sources()[f"backend-services/src/{room}/routes.rs"]
-        paths = re.findall(r'\.(?:get|post|put|delete|patch)\(\s*"(/[^"]+)"', text)
-        found.setdefault(role, set()).update(paths)
+    for role, body in re.findall(r"role\.has\(Role::(\w+)\) \{(.*?)\n        \}", table, re.DOTALL):
+        for room in re.findall(r"crate::(\w+)::routes::routes\(\)", body):
+            text = sources()[f"backend-services/src/{room}/routes.rs"]
+            paths = re.findall(r'\.(?:get|post|put|delete|patch)\(\s*"(/[^"]+)"', text)
+            found.setdefault(role.lower(), set()).update(paths)
+    if sorted(found) != ["accounts", "leaderboards", "matchmaking"]:
+        raise LookupError(f"App::routes reads as {sorted(found)}: is it written otherwise now?")
     return found
 
 

@@ -1,6 +1,11 @@
 """Breaks right objects one by one: each check must find what it is there for."""
 
 import copy
+import http.server
+import pathlib
+import subprocess
+import tempfile
+import threading
 import unittest
 
 import manifests
@@ -89,9 +94,9 @@ class Checks(unittest.TestCase):
         class Binaries:
             """Knows one flag and one variable."""
 
-            def ask(self, image, arguments):
+            def judge(self, image, arguments, environment):
                 wrong = [argument for argument in arguments if not argument.startswith("--port=")]
-                return (2 if wrong else 0, "", f"error: unexpected argument {wrong}")
+                return (2 if wrong else 0, f"error: unexpected argument {wrong}")
 
             def variables(self, image):
                 return {"TICKWRIGHT_KEY"}
@@ -100,10 +105,16 @@ class Checks(unittest.TestCase):
             container = {"name": "c", "image": "r/tickwright-arena-server:1", "args": arguments, "env": [{"name": variable}]}
             return [({"kind": "Fleet", "metadata": {"name": "f"}}, {}, {"containers": [container]})]
 
-        check = lambda arguments, variable: list(manifests.arguments(pod(arguments, variable), Binaries(), set(), objects.label))
+        check = lambda arguments, variable: list(manifests.arguments(pod(arguments, variable), {}, Binaries(), set(), objects.label))
         self.assertEqual(check(["--port=1"], "TICKWRIGHT_KEY"), [])
-        self.assertIn("refuses its arguments", check(["--prot=1"], "TICKWRIGHT_KEY")[0])
+        self.assertIn("refuses its settings", check(["--prot=1"], "TICKWRIGHT_KEY")[0])
         self.assertIn("no program reads TICKWRIGHT_KEE", check(["--port=1"], "TICKWRIGHT_KEE")[0])
+
+    def test_rights(self):
+        rule = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}
+        wanted = [thing for thing in THINGS if thing["kind"] in ("Deployment", "Fleet")]
+        found = list(manifests.rights(wanted, {"rules": [rule]}))
+        self.assertEqual(found, ["deploy/ci/rights.yaml: a release may not make fleets of agones.dev"])
 
     def test_ingress(self):
         things = list(render.documents(render.render(render.values_file("values-split.yaml"))))
@@ -114,6 +125,32 @@ class Checks(unittest.TestCase):
         paths = find(things, "Ingress", "backend")["spec"]["rules"][0]["http"]["paths"]
         paths.append({"path": "/", "backend": {"service": {"name": "backend-accounts"}}})
         self.assertTrue(any("/metrics" in problem for problem in manifests.ingress(things, {})))
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Health is good, readiness is not."""
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/healthz" else 503)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+class Probe(unittest.TestCase):
+    def test_it_tells_well_from_ill(self):
+        with tempfile.TemporaryDirectory() as folder, http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+            probe = pathlib.Path(folder) / "probe"
+            source = render.DEPLOY / "container" / "probe.rs"
+            subprocess.run(["rustc", "--edition", "2024", "-D", "warnings", source, "-o", probe], check=True, cwd=folder)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            ask = lambda *arguments: subprocess.run([probe, *map(str, arguments)], capture_output=True, timeout=30).returncode
+            port = server.server_port
+            self.assertEqual([ask(port), ask(port, "/healthz"), ask(port, "/readyz"), ask()], [0, 0, 1, 2])
+            server.shutdown()
+            server.server_close()
+            self.assertEqual(ask(port), 1, "nobody listens")
 
 
 if __name__ == "__main__":

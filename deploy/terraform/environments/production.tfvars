@@ -16,3 +16,6 @@ database = { class = "db.r7g.xlarge", storage = 200, storage_max = 2000, multi_a
 redis    = { type = "cache.r7g.large", replicas = 1 }
 
 archive_days = 365
+
+# The repositories of images are in production's state; set your own github_repository to let its workflows in.
+registry = true

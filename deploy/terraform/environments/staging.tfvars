@@ -12,3 +12,6 @@ database = { class = "db.t4g.medium", storage = 20, storage_max = 100, multi_az 
 redis    = { type = "cache.t4g.small", replicas = 0 }
 
 archive_days = 30
+
+# The repositories of images are in production's state; set your own github_repository to let its workflows in.
+registry = false
