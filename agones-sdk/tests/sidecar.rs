@@ -66,6 +66,26 @@ async fn a_life_from_ready_to_shutdown() {
 }
 
 #[tokio::test]
+async fn what_is_gathered_shows_up_later_and_together_and_ready_by_way_of_its_request() {
+    let gather = Duration::from_millis(50);
+    let mut config = SidecarConfig::managed(GameServer::default(), HealthPolicy::default());
+    config.request_rate_limit = gather;
+    let sidecar = Sidecar::start(config).await.unwrap();
+    let sdk = Sdk::connect(options(sidecar.grpc_addr())).await.unwrap();
+    let mut watch = sdk.watch();
+    assert_eq!(watch.next().await.state(), None);
+    let asked = std::time::Instant::now();
+    sdk.ready().await.unwrap();
+    sdk.set_label("mode", "dm").await.unwrap();
+    let server = timeout(SOON, watch.next()).await.unwrap();
+    assert_eq!((server.state(), server.own_label("mode")), (Some(State::RequestReady), Some("dm")));
+    assert_eq!(timeout(SOON, watch.next()).await.unwrap().state(), Some(State::Ready));
+    assert!(asked.elapsed() >= 2 * gather);
+    sdk.allocate().await.unwrap();
+    assert_eq!(timeout(SOON, watch.next()).await.unwrap().state(), Some(State::Allocated));
+}
+
+#[tokio::test]
 async fn a_reservation_runs_out() {
     let (sidecar, sdk) = managed(HealthPolicy::default()).await;
     // Half a second is rounded up: zero would be for ever.

@@ -184,4 +184,17 @@ async fn strict_errors_carry_the_documented_codes() {
     check(&base, "GET /v1beta1/counters/nope", 404, &missing).await;
     let exists = error(6, "already exists. Value: test0 already in List: players");
     check(&base, "POST /v1beta1/lists/players:addValue {\"value\":\"test0\"}", 409, &exists).await;
+    let missing = error(5, "not found. Value: zz not found in List: players");
+    check(&base, "POST /v1beta1/lists/players:removeValue {\"value\":\"zz\"}", 404, &missing).await;
+    check(&base, "GET /v1beta1/lists/nope", 404, &error(5, "not found. nope List not found")).await;
+    let range = "out of range. Count must be within range [0,Capacity]. Found Count: 101, Capacity: 10";
+    check(&base, "PATCH /v1beta1/counters/rooms {\"countDiff\":\"100\"}", 400, &error(11, range)).await;
+    let range = "out of range. Capacity must be within range [0,1000]. Found Capacity: 120";
+    check(&base, "PATCH /v1beta1/lists/players {\"capacity\":\"120\"}", 400, &error(11, range)).await;
+    let full = "out of range. No available capacity. Current Capacity: 3, List Size: 3";
+    let three = json!({ "name": "players", "capacity": "3", "values": ["test0", "test1", "test2"] });
+    check(&base, "PATCH /v1beta1/lists/players {\"capacity\":\"3\"}", 200, &three).await;
+    check(&base, "POST /v1beta1/lists/players:addValue {\"value\":\"p\"}", 400, &error(11, full)).await;
+    let closed = error(12, "PlayerTracking not enabled");
+    check(&base, "GET /alpha/player/count", 501, &closed).await;
 }

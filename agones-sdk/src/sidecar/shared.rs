@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::{SidecarConfig, conformance};
 use crate::proto::sdk::GameServer;
 use crate::proto::sdk::game_server::{Status, spec};
+use crate::state::State;
 
 /// The model behind its lock, and who is told of changes.
 #[derive(Debug)]
@@ -66,9 +67,22 @@ impl Shared {
         }
         if model.take_publication(now) {
             // Published under the lock, so that versions are seen in their order.
-            self.published.send_replace(Arc::new(model.server().clone()));
+            let mut shown = model.server().clone();
+            if !self.gather.is_zero() && self.is_first_ready(&shown) {
+                // As on a cluster: the sidecar writes RequestReady, and a controller follows with Ready.
+                shown.status_mut().state = State::RequestReady.name().into();
+                model.publish_within(now, self.gather);
+                self.timers.notify_one();
+            }
+            self.published.send_replace(Arc::new(shown));
         }
         result
+    }
+
+    /// Whether the object is Ready and neither that nor the request for it has been shown.
+    fn is_first_ready(&self, server: &GameServer) -> bool {
+        let shown = self.published.borrow().state();
+        server.state() == Some(State::Ready) && !matches!(shown, Some(State::Ready | State::RequestReady))
     }
 
     /// Runs a rule of counters and lists, which is given the largest capacity of a list.
