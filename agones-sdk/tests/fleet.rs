@@ -9,6 +9,7 @@ use agones_sdk::allocation::{AllocateError, AllocationRequest, AllocatorClient, 
 use agones_sdk::fleet::{
     BufferPolicy, BufferSize, Census, Fleet, FleetConfig, FleetError, ServerReport, Template,
 };
+use agones_sdk::proto::sdk::game_server::status::CounterStatus;
 use agones_sdk::sidecar::HealthPolicy;
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
@@ -191,6 +192,37 @@ async fn selectors_narrow_the_choice() {
     assert!(matches!(client.allocate(request(vec![tier("iron")])).await, Err(AllocateError::Exhausted)));
     let answer = client.allocate(request(vec![tier("iron"), tier("gold")])).await.unwrap();
     assert_eq!((answer.source.as_str(), answer.address.as_str()), ("local", "127.0.0.1"));
+    fleet.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_taken_by_rest_as_by_grpc() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(&folder, 1, 1, &[]);
+    config.template.counters.insert("rooms".into(), CounterStatus { count: 0, capacity: 2 });
+    let fleet = Fleet::start(config).await.unwrap();
+    until(&fleet, "a ready server", |census| census.ready == 1).await;
+    let url = format!("http://{}/gameserverallocation", fleet.http_addr());
+    let ask = async |body: Value| {
+        let answer = reqwest::Client::new().post(&url).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let request = serde_json::json!({
+        "gameServerSelectors": [{ "matchLabels": { "agones.dev/fleet": "arena" } }],
+        "counters": { "rooms": { "action": "Increment", "amount": "1" } },
+        "metadata": { "annotations": { "map": "x" } },
+    });
+    let (status, answer) = ask(request.clone()).await;
+    let server = &fleet.servers()[0];
+    assert_eq!((status, &answer["gameServerName"]), (200, &server.name.as_str().into()));
+    assert_eq!(answer["ports"], serde_json::json!([{ "name": "default", "port": server.port }]));
+    assert_eq!(answer["counters"], serde_json::json!({ "rooms": { "count": "1", "capacity": "2" } }));
+    assert_eq!(answer["metadata"]["annotations"]["map"], "x");
+    let exhausted = "there is no available GameServer to allocate";
+    let expected = serde_json::json!({ "code": 8, "message": exhausted, "details": [] });
+    assert_eq!(ask(request).await, (429, expected));
+    let (status, answer) = ask(serde_json::json!({ "scheduling": "Sideways" })).await;
+    assert_eq!((status, &answer["code"]), (400, &3.into()));
     fleet.drain().await;
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State as Shares;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::report::ServerReport;
+use super::rest;
 use super::roster::Roster;
 
 type Ctx = Shares<Arc<Roster>>;
@@ -23,6 +24,7 @@ pub(super) async fn serve(roster: Arc<Roster>, listener: TcpListener) {
             "/gameservers.json",
             get(async |Shares(roster): Ctx| -> Json<Vec<ServerReport>> { Json(roster.reports()) }),
         )
+        .route("/gameserverallocation", post(rest::allocate))
         .route("/finals.json", get(async |Shares(roster): Ctx| -> Json<Vec<Value>> { Json(roster.finals()) }))
         .with_state(roster);
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {

@@ -4,6 +4,7 @@
 //! | who | answers |
 //! |---|---|
 //! | gRPC | `allocation.AllocationService/Allocate`, the real allocator's contract; the namespace is not looked at |
+//! | `POST /gameserverallocation` | the same as REST: protojson in and out, 429 where none fits |
 //! | `GET /healthz` | `{"status":"ok"\|"draining","fleet","desired","starting","ready","reserved","allocated","crashes","allocations","generation","autoscaler":{"applied","limited","passed_over":[],"fault"\|null}}` |
 //! | `GET /gameservers.json` | `[{"name","state","address","port","ports":[{"name","port"}],"labels":{},"annotations":{},"admin":"127.0.0.1:1"\|null,"pid"\|null,"restarts","started_unix_ms","health_pings","log","ready":{…}\|null}]` |
 //! | `GET /finals.json` | `[{"server","unix_ms","final":{…}}]`, the last 256, oldest first |
@@ -32,6 +33,7 @@ mod output;
 mod port;
 mod process;
 mod report;
+mod rest;
 mod roll;
 mod roster;
 mod rpc;

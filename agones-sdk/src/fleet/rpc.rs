@@ -37,16 +37,21 @@ impl AllocationService for Service {
         &self,
         request: Request<AllocationRequest>,
     ) -> Result<Response<AllocationResponse>, Status> {
-        match self.roster.allocate(&request.into_inner()) {
-            Ok(server) => Ok(Response::new(response(&server))),
-            Err(NoServer::Exhausted) => {
-                Err(Status::resource_exhausted("there is no available GameServer to allocate"))
-            }
-            Err(NoServer::Contention) => {
-                Err(Status::aborted("too many concurrent requests have overwhelmed the system"))
-            }
-            Err(NoServer::Draining) => Err(Status::unavailable("fleet is draining")),
+        allocate(&self.roster, &request.into_inner()).map(Response::new)
+    }
+}
+
+/// Takes one server.
+pub(super) fn allocate(roster: &Roster, request: &AllocationRequest) -> Result<AllocationResponse, Status> {
+    match roster.allocate(request) {
+        Ok(server) => Ok(response(&server)),
+        Err(NoServer::Exhausted) => {
+            Err(Status::resource_exhausted("there is no available GameServer to allocate"))
         }
+        Err(NoServer::Contention) => {
+            Err(Status::aborted("too many concurrent requests have overwhelmed the system"))
+        }
+        Err(NoServer::Draining) => Err(Status::unavailable("fleet is draining")),
     }
 }
 
