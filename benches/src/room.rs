@@ -58,7 +58,7 @@ impl Table {
     pub fn with_recorder(players: u16, seed: u64, record_mib: u16) -> anyhow::Result<Self> {
         let key = Key::generate();
         let options = ServerOptions {
-            key: Some(key.to_hex()),
+            key: Some(key.to_hex().into()),
             clients_max: players,
             record_mib,
             ..ServerOptions::default()

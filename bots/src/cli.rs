@@ -221,7 +221,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bots: {error:#}");
-            ExitCode::FAILURE
+            // A server that was set up wrongly ends as its own executable would.
+            ExitCode::from(error.downcast_ref().map_or(1, server_runtime::RunError::exit_code))
         }
     }
 }

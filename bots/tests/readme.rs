@@ -49,7 +49,9 @@ fn every_command_of_the_readme_runs() {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{block}\n{}\n{out}\n{err}", output.status);
         // Whatever plays ends with its table; the benches have tables of their own.
-        if !block.contains("-p benches") {
+        if block.contains("--check-config") {
+            assert!(out.contains("tick-rate = 60") && out.contains("[balance]"), "{block}\n{out}\n{err}");
+        } else if !block.contains("-p benches") {
             assert!(out.contains("server tick p50"), "{block}: no table\n{out}\n{err}");
         }
     }

@@ -47,7 +47,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("rating", &[]),
     ("matching", &["rating"]),
     ("scaling", &[]),
-    ("backend-services", &["backend-proto", "rating", "matching", "scaling", "netcode-token", "agones-sdk"]),
+    ("operate", &[]),
+    ("backend-services", &["backend-proto", "rating", "matching", "scaling", "netcode-token", "agones-sdk", "operate"]),
     (
         "server-runtime",
         &[
@@ -60,6 +61,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "netcode-transport",
             "agones-sdk",
             "backend-proto",
+            "operate",
         ],
     ),
     ("client-ecs", &["netcode-proto", "netcode-snapshot", "netcode-client"]),

@@ -14,7 +14,9 @@ use glam::{Vec2, Vec3};
 use netcode_client::Game;
 use netcode_proto::ChannelId;
 use netcode_snapshot::{Audience, Message, MessageSet, MessageSetBuilder, Replicate, Schema, SchemaBuilder};
+use operate::Settings;
 
+use crate::balance::{Balance, BalanceSlot};
 use crate::drive::RunError;
 use crate::lag::{LagConfig, Pose};
 use crate::options::{ServerOptions, TICK_HZ};
@@ -62,6 +64,8 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) ghost: Option<Ghost>,
     pub(crate) keeping: Option<Keeping>,
     pub(crate) options: ServerOptions,
+    pub(crate) settings: Option<Settings>,
+    pub(crate) balance: Option<BalanceSlot>,
     game: PhantomData<fn() -> G>,
 }
 
@@ -138,6 +142,8 @@ impl Server {
             ghost: None,
             keeping: None,
             options: ServerOptions::default(),
+            settings: None,
+            balance: None,
             game: PhantomData,
         }
     }
@@ -164,6 +170,8 @@ impl ServerBuilder<NoGame> {
             ghost: self.ghost,
             keeping: self.keeping,
             options: self.options,
+            settings: self.settings,
+            balance: self.balance,
             game: PhantomData,
         };
         named.replicate::<G::State>()
@@ -366,6 +374,42 @@ impl<G> ServerBuilder<G> {
     #[must_use]
     pub fn config(mut self, options: ServerOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Where what an operator set came from: so that the settings file counts beside flags and environment, can be checked
+    /// with `--check-config`, and is read again at SIGHUP or `POST /reload`.
+    ///
+    /// ```no_run
+    /// use clap::Parser;
+    /// use server_runtime::prelude::*;
+    /// use server_runtime::{ServerOptions, Settings};
+    ///
+    /// #[derive(Parser)]
+    /// struct Flags {
+    ///     #[command(flatten)]
+    ///     server: ServerOptions,
+    /// }
+    ///
+    /// let (flags, settings) = Settings::read_or_exit::<Flags>(std::env::args_os());
+    /// let builder = Server::builder("duel").config(flags.server).settings(settings);
+    /// ```
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    /// Declares the game's balance: see [`Balance`]. The resource is there from the start, with its default where the
+    /// settings file says nothing else.
+    ///
+    /// # Panics
+    /// If there is one already.
+    #[must_use]
+    pub fn balance<T: Balance>(mut self) -> Self {
+        assert!(self.balance.is_none(), "two balances for one game");
+        self.balance = Some(BalanceSlot::of::<T>());
+        self.setup.world.insert_resource(T::default());
         self
     }
 }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use netcode_transport::{Carrier, TransportError, WebSocketError};
 use netcode_wire::Time;
+use operate::SettingsError;
 
 use crate::builder::{ServerBuilder, ServerGame};
 use crate::carriers::{self, Carriers};
+use crate::configure::{ConfigureError, Configured};
 use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError, StateTerms};
 use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
@@ -26,6 +28,9 @@ pub enum RunError {
     /// A setting cannot be used.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// A setting of the file cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     // Deliberate: the causes below are told in the one line itself, so they are no `source` to be told again.
     /// The players' port cannot be had.
     #[error("{cause}; choose another with --port, or 0 for a free one")]
@@ -60,11 +65,34 @@ pub enum RunError {
     Interrupted,
 }
 
+impl RunError {
+    /// What a process ends with: 2 if its settings cannot be used, as for a wrong flag, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Options(_) | Self::Settings(_)) { 2 } else { 1 }
+    }
+}
+
+impl From<ConfigureError> for RunError {
+    fn from(error: ConfigureError) -> Self {
+        match error {
+            ConfigureError::Settings(error) => Self::Settings(error),
+            ConfigureError::Options(error) => Self::Options(error),
+        }
+    }
+}
+
 /// Runs the server a builder describes, to its end.
-pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunError> {
-    crate::logging::init_logging();
-    builder.options.validate()?;
+pub(crate) fn run<G: ServerGame>(mut builder: ServerBuilder<G>) -> Result<(), RunError> {
+    let configured = Configured::new(&builder.options, builder.settings.take(), builder.balance)?;
+    if builder.options.check_config {
+        print!("{}", configured.to_text());
+        return Ok(());
+    }
     let options = builder.options.clone();
+    operate::logs::start(&options.log_level, options.log_format);
+    configured.doubts().iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    let balance = configured.balance().cloned();
     let carriers = carriers::open(&options)?;
     let (admin, admin_address) = open_admin(SocketAddr::new(options.admin_bind, options.admin_port))?;
     let udp_address = carriers::udp_address(&carriers);
@@ -76,12 +104,15 @@ pub(crate) fn run<G: ServerGame>(builder: ServerBuilder<G>) -> Result<(), RunErr
         Announcements { admin: admin_address, websocket_port: websocket_address.map(|at| at.port()) };
     let terms = builder.keeping.as_ref();
     let terms = terms.map(|keeping| StateTerms { name: keeping.name, wait: keeping.policy.wait });
-    let config = OpsConfig::new(&options, &builder.name, admin, announcements, terms);
+    let config = OpsConfig::new(&options, configured, &builder.name, admin, announcements, terms);
     let ops = Ops::start(config, Arc::clone(&board))?;
     let addresses = public_addresses(&options, udp_address, ops.addresses());
     let mut room = Room::new(builder, &addresses, clock.unix_at_zero_s())?;
     if options.backend.is_some() {
         room.entrust_states();
+    }
+    if let Some(balance) = &balance {
+        room.set_balance(balance);
     }
     if !ops.is_managed() {
         room.open(options.seed, options.seconds);
@@ -259,6 +290,7 @@ impl<G: ServerGame> Driver<G> {
                     tracing::info!(players = newcomers.len(), "newcomers are on their way");
                     self.room.seat_newcomers(newcomers);
                 }
+                Command::Balance(balance) => self.room.set_balance(&balance),
                 Command::Drain { within, why } => self.begin_drain(within, why),
                 Command::State { player, word } => {
                     self.room.give_state(self.clock.now(), player, word);

@@ -8,15 +8,16 @@
 
 pub mod prelude;
 
+mod balance;
 mod builder;
 mod carriers;
 mod codec;
+mod configure;
 mod drive;
 mod game_match;
 mod grid;
 mod input_ring;
 mod lag;
-mod logging;
 mod meter;
 mod ops;
 mod options;
@@ -35,6 +36,7 @@ mod status;
 mod transport;
 mod visibility;
 
+pub use balance::Balance;
 pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
 pub use codec::{DENSE_CLIENTS_MAX, SnapshotCodec};
 pub use drive::RunError;
@@ -46,8 +48,9 @@ pub use input_ring::{Arrival, InputRing, REPEAT_TICKS_MAX, RING_TICKS, Taken};
 pub use lag::{
     Block, Favour, Hit, LagCompensation, LagConfig, POSES_MAX, Point, Pose, REWIND_MS_MAX, Rewind, Seen,
 };
-pub use logging::init_logging;
 pub use meter::Meter;
+pub use operate::settings::{Stray, in_range};
+pub use operate::{Secret, Settings, SettingsError};
 pub use ops::OpsError;
 pub use options::{OptionsError, PROTOCOL_ID_DEFAULT, ServerOptions, TICK_HZ};
 pub use outbox::{OUTBOX_BYTES_MAX, Outbox};

@@ -6,10 +6,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use netcode_token::Key;
+use operate::Secret;
+use operate::logs::{LogFilter, LogFormat};
 
 use crate::codec::SnapshotCodec;
 use crate::transport::Transport;
+
+mod check;
+
+pub use check::OptionsError;
 
 /// Allowed tick rates, in Hz.
 pub const TICK_HZ: std::ops::RangeInclusive<u16> = 10..=128;
@@ -35,6 +40,19 @@ pub const PROTOCOL_ID_DEFAULT: u64 = 0x5449_434B_5752_4947;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub struct ServerOptions {
+    /// Settings file, TOML: a key a flag, by its long name, and `[balance]` for the game. Flags and environment beat it.
+    #[arg(long, env = "TICKWRIGHT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check all settings, print them without secrets, and end: with 0, or with 2 if one cannot be used.
+    #[arg(long)]
+    pub check_config: bool,
+    /// Which log lines are written: off, error, warn, info, debug, trace, or target=level in commas. May change at run
+    /// time.
+    #[arg(long, env = "TICKWRIGHT_LOG", default_value = "info", value_name = "FILTER")]
+    pub log_level: LogFilter,
+    /// How log lines look.
+    #[arg(long, env = "TICKWRIGHT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Pretty, value_name = "FORMAT")]
+    pub log_format: LogFormat,
     /// Address to listen on for players.
     #[arg(long, env = "TICKWRIGHT_BIND", default_value = "0.0.0.0", value_name = "IP")]
     pub bind: IpAddr,
@@ -63,21 +81,37 @@ pub struct ServerOptions {
         value_name = "IP:PORT"
     )]
     pub public_addresses: Vec<SocketAddr>,
-    /// Address of the admin port. It has no password: keep it on loopback.
+    /// Address of the admin port. Any but loopback needs --admin-token.
     #[arg(long, env = "TICKWRIGHT_ADMIN_BIND", default_value = "127.0.0.1", value_name = "IP")]
     pub admin_bind: IpAddr,
     /// Admin port (health, metrics, live view); 0 chooses a free one.
     #[arg(long, env = "TICKWRIGHT_ADMIN_PORT", default_value_t = 0, value_name = "PORT")]
     pub admin_port: u16,
+    /// What the admin port wants to see as `Authorization: Bearer TOKEN`: 16 to 256 visible ASCII characters. Nothing, if
+    /// it is not given.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_parser = check::admin_token,
+        value_name = "TOKEN"
+    )]
+    pub admin_token: Option<Secret>,
     /// Private key that connect tokens are sealed with: 64 hexadecimal digits.
-    #[arg(long, env = "TICKWRIGHT_KEY", hide_env_values = true, value_name = "HEX")]
-    pub key: Option<String>,
+    #[arg(
+        long,
+        env = "TICKWRIGHT_KEY",
+        hide_env_values = true,
+        value_parser = check::private_key,
+        value_name = "HEX"
+    )]
+    pub key: Option<Secret>,
     /// Protocol id that tokens must name.
     #[arg(
         long = "protocol",
         env = "TICKWRIGHT_PROTOCOL",
         default_value_t = PROTOCOL_ID_DEFAULT,
-        value_parser = parse_protocol,
+        value_parser = check::protocol,
         value_name = "ID"
     )]
     pub protocol_id: u64,
@@ -157,12 +191,12 @@ pub struct ServerOptions {
         value_name = "S"
     )]
     pub drain_seconds: u16,
-    /// Where match results go: the backend's gRPC endpoint.
-    #[arg(long, env = "TICKWRIGHT_BACKEND", value_name = "URL")]
+    /// Where match results go: the backend's gRPC endpoint, like http://127.0.0.1:7070.
+    #[arg(long, env = "TICKWRIGHT_BACKEND", value_parser = check::backend, value_name = "URL")]
     pub backend: Option<String>,
     /// Token that the backend expects from servers.
     #[arg(long, env = "TICKWRIGHT_SERVICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub service_token: Option<String>,
+    pub service_token: Option<Secret>,
     /// Folder in which results and players' states wait until the backend has them; servers of one machine may share it.
     /// Without it they are lost if the backend stays away for longer than a server's end may take.
     #[arg(long, env = "TICKWRIGHT_RESULT_SPOOL", value_name = "FOLDER")]
@@ -178,7 +212,7 @@ pub struct ServerOptions {
     )]
     pub checkpoint_seconds: u16,
     /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
-    #[arg(long, env = "TICKWRIGHT_REGION", value_name = "NAME")]
+    #[arg(long, env = "TICKWRIGHT_REGION", value_parser = check::region, value_name = "NAME")]
     pub region: Option<String>,
     /// Memory for the flight recorder, MiB, at most 1024; 0 turns it off. A match that needs more can be looked at from the
     /// newest ticks only.
@@ -199,61 +233,14 @@ pub struct ServerOptions {
     pub exit_with_parent: bool,
 }
 
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OptionsError {
-    /// A number outside its range.
-    #[error("{key} is {value}: allowed is {allowed}")]
-    OutOfRange {
-        /// The flag.
-        key: &'static str,
-        /// What it was set to.
-        value: String,
-        /// What it may be.
-        allowed: &'static str,
-    },
-    /// Nothing was given where something must be.
-    #[error("{key} is missing: {hint}")]
-    Missing {
-        /// The flag and its variable.
-        key: &'static str,
-        /// What to give.
-        hint: &'static str,
-    },
-    /// Text that is not what it should be. The value itself is not shown when it is a secret.
-    #[error("{key} is not usable: {expected}")]
-    Malformed {
-        /// The flag and its variable.
-        key: &'static str,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// Two settings that exclude each other.
-    #[error("{key} does not go with {other}: {hint}")]
-    Conflict {
-        /// The flag.
-        key: &'static str,
-        /// What it excludes.
-        other: String,
-        /// What to do instead.
-        hint: &'static str,
-    },
-    /// A transport that was left out of this build.
-    #[error(
-        "--transport {transport} is not in this build: build with the cargo feature `{transport}` (here are: {built})"
-    )]
-    NotBuilt {
-        /// The one asked for.
-        transport: Transport,
-        /// Those there are.
-        built: String,
-    },
-}
-
 impl Default for ServerOptions {
     /// What a command line without flags and an empty environment give.
     fn default() -> Self {
         Self {
+            config: None,
+            check_config: false,
+            log_level: LogFilter::default(),
+            log_format: LogFormat::Pretty,
             bind: IpAddr::from([0, 0, 0, 0]),
             port: 0,
             websocket_port: None,
@@ -263,6 +250,7 @@ impl Default for ServerOptions {
             public_addresses: Vec::new(),
             admin_bind: IpAddr::from([127, 0, 0, 1]),
             admin_port: 0,
+            admin_token: None,
             key: None,
             protocol_id: PROTOCOL_ID_DEFAULT,
             tick_rate: None,
@@ -304,144 +292,5 @@ impl ServerOptions {
     /// Where recordings go.
     pub(crate) fn record_folder(&self) -> PathBuf {
         self.record_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("tickwright-recordings"))
-    }
-
-    /// Checks what clap cannot, and everything again for options made in code.
-    ///
-    /// # Errors
-    /// The first setting that cannot be used, with what it may be.
-    pub fn validate(&self) -> Result<(), OptionsError> {
-        in_range("--tick-rate", self.tick_rate.unwrap_or(60), 10, 128, "10 to 128 Hz")?;
-        in_range("--clients-max", self.clients_max, 1, 1024, "1 to 1024 players")?;
-        in_range("--encode-threads", self.encode_threads.unwrap_or(1), 1, 64, "1 to 64 threads")?;
-        in_range("--record-mib", self.record_mib, 0, 1024, "0 (off) to 1024 MiB")?;
-        in_range("--seconds", self.seconds, 0, 86_400, "0 (never ends) to 86400 seconds")?;
-        in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;
-        in_range("--seat-hold-seconds", self.seat_hold_seconds, 0, 600, "0 to 600 seconds")?;
-        in_range("--grace-seconds", self.grace_seconds, 0, 60, "0 to 60 seconds")?;
-        in_range("--checkpoint-seconds", self.checkpoint_seconds, 0, 3600, "0 (never) to 3600 seconds")?;
-        in_range("--drain-seconds", self.drain_seconds, 0, 3600, "0 to 3600 seconds")?;
-        if let Some(backend) = &self.backend
-            && !(backend.starts_with("http://") || backend.starts_with("https://"))
-        {
-            let expected = "an endpoint like http://127.0.0.1:7070";
-            return Err(OptionsError::Malformed { key: "--backend (TICKWRIGHT_BACKEND)", expected });
-        }
-        self.transport.require()?;
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if let Some(region) = &self.region
-            && !((1..=16).contains(&region.len()) && region.bytes().all(plain))
-        {
-            let expected = "1 to 16 of a-z, 0-9 and -";
-            return Err(OptionsError::Malformed { key: "--region (TICKWRIGHT_REGION)", expected });
-        }
-        if self.websocket_port.is_some() && !self.transport.is_ours() {
-            let other = format!("--transport {}", self.transport);
-            let hint = "its clients come by UDP alone; browsers need --transport udp or websocket";
-            return Err(OptionsError::Conflict { key: "--websocket-port", other, hint });
-        }
-        self.private_key().map(drop)
-    }
-
-    /// The key that connect tokens are sealed with.
-    ///
-    /// # Errors
-    /// It is missing, or not 64 hexadecimal digits.
-    pub fn private_key(&self) -> Result<Key, OptionsError> {
-        const KEY: &str = "--key (TICKWRIGHT_KEY)";
-        let hint = "give 64 hexadecimal digits, the same to whoever mints connect tokens";
-        let hex = self.key.as_deref().ok_or(OptionsError::Missing { key: KEY, hint })?;
-        let expected = "expected 64 hexadecimal digits";
-        Key::from_hex(hex.trim()).map_err(|_| OptionsError::Malformed { key: KEY, expected })
-    }
-}
-
-fn in_range<T: Copy + PartialOrd + std::fmt::Display>(
-    key: &'static str,
-    value: T,
-    least: T,
-    most: T,
-    allowed: &'static str,
-) -> Result<(), OptionsError> {
-    if value < least || value > most {
-        return Err(OptionsError::OutOfRange { key, value: value.to_string(), allowed });
-    }
-    Ok(())
-}
-
-/// Reads a protocol id in decimal or, with `0x`, in hexadecimal.
-fn parse_protocol(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| "allowed is a 64-bit number, decimal or 0x…".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser, Debug)]
-    struct Flags {
-        #[command(flatten)]
-        server: ServerOptions,
-    }
-
-    fn valid() -> ServerOptions {
-        ServerOptions { key: Some("11".repeat(32)), ..ServerOptions::default() }
-    }
-
-    #[test]
-    fn defaults_are_what_an_empty_command_line_gives() {
-        let parsed = Flags::parse_from(["x"]).server;
-        let fields =
-            |options: &ServerOptions| format!("{:?}", ServerOptions { key: None, ..options.clone() });
-        assert_eq!(fields(&parsed), fields(&ServerOptions::default()));
-        assert_eq!(valid().validate(), Ok(()));
-    }
-
-    #[test]
-    fn errors_name_the_key_and_the_range() {
-        let check = |options: ServerOptions, expected: &str| {
-            let message = options.validate().unwrap_err().to_string();
-            assert_eq!(message, expected);
-        };
-        check(
-            ServerOptions { tick_rate: Some(500), ..valid() },
-            "--tick-rate is 500: allowed is 10 to 128 Hz",
-        );
-        check(
-            ServerOptions { key: Some("abc".into()), ..valid() },
-            "--key (TICKWRIGHT_KEY) is not usable: expected 64 hexadecimal digits",
-        );
-        let missing = ServerOptions { key: None, ..valid() }.validate().unwrap_err().to_string();
-        assert!(missing.starts_with("--key (TICKWRIGHT_KEY) is missing: "), "{missing}");
-        let combined =
-            ServerOptions { transport: Transport::Renet, websocket_port: Some(0), ..valid() }.validate();
-        if Transport::Renet.is_built() {
-            let said = combined.unwrap_err().to_string();
-            assert!(said.starts_with("--websocket-port does not go with --transport renet: "), "{said}");
-        }
-        let backend = ServerOptions { backend: Some("localhost".into()), ..valid() };
-        assert!(backend.validate().unwrap_err().to_string().contains("--backend"));
-        let region = ServerOptions { region: Some("EU West".into()), ..valid() };
-        assert!(region.validate().unwrap_err().to_string().contains("--region"));
-    }
-
-    #[test]
-    fn clap_names_the_flag_and_the_range() {
-        let message = Flags::try_parse_from(["x", "--tick-rate", "9"]).unwrap_err().to_string();
-        let first = message.lines().next().unwrap();
-        assert!(first.contains("--tick-rate") && first.contains("10..=128"), "{first}");
-    }
-
-    #[test]
-    fn protocol_ids_in_both_spellings() {
-        assert_eq!(parse_protocol("0x5449434B57524947"), Ok(PROTOCOL_ID_DEFAULT));
-        assert_eq!(parse_protocol("17"), Ok(17));
-        assert!(parse_protocol("x").is_err());
     }
 }

@@ -14,7 +14,10 @@ pub use netcode_derive::{Input, Message, Replicate};
 pub use netcode_proto::channels;
 pub use netcode_snapshot::{Audience, Input, Message, NetId, Replicate};
 pub use netcode_wire::Tick;
+pub use operate::Settings;
+pub use operate::settings::{Stray, in_range};
 
+pub use crate::balance::Balance;
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
 pub use crate::grid::SpatialGrid;

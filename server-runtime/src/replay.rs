@@ -93,7 +93,7 @@ impl<G: ServerGame> Replay<G> {
         builder.options.record_mib = 0;
         builder.options.tick_rate = Some(recording.tick_hz());
         // Nobody connects, so any key will do.
-        builder.options.key = Some(Key::generate().to_hex());
+        builder.options.key = Some(Key::generate().to_hex().into());
         let room = builder.build(&[], 0)?;
         recording.fits(&room.identity())?;
         Ok(Self {
@@ -317,7 +317,7 @@ mod tests {
     /// Plays `ticks` ticks of three walkers and records them; the record of `lie` has another input than was played.
     fn recorded(ticks: u32, lie: Option<u32>, bytes_max: usize) -> Recorder<Walk> {
         let mut game = builder();
-        game.options.key = Some(Key::generate().to_hex());
+        game.options.key = Some(Key::generate().to_hex().into());
         let mut room = game.build(&[], 0).expect("the options are in order");
         let mut recorder = Recorder::new(room.identity(), bytes_max);
         let mut rng = fastrand::Rng::with_seed(9);

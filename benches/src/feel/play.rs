@@ -151,7 +151,7 @@ impl Play {
         // Not a secret, and nothing of the match may depend on chance that is not drawn from the seed.
         let key = Key::from_bytes([7; 32]);
         let options = ServerOptions {
-            key: Some(key.to_hex()),
+            key: Some(key.to_hex().into()),
             clients_max: manner.players,
             ..ServerOptions::default()
         };

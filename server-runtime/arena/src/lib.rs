@@ -20,6 +20,7 @@ pub mod plains;
 pub mod rules;
 #[cfg(feature = "server")]
 mod server;
+mod tuning;
 
 #[cfg(feature = "server")]
 pub use career::Career;
@@ -29,3 +30,4 @@ pub use input::Controls;
 pub use messages::{Hit, Kill, MatchEnd, Place};
 #[cfg(feature = "server")]
 pub use server::{Map, Struck, server, server_main, standings};
+pub use tuning::Tuning;

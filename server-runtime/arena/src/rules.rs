@@ -7,6 +7,7 @@ use crate::components::{Pickup, Ship, Shot, Vitals};
 use crate::heading::{direction, wrap};
 use crate::input::Controls;
 use crate::layout::{ARENA, BERTHS, Ground};
+use crate::tuning::Tuning;
 
 /// The tick that these rules were tuned for, in hertz; what is counted in ticks is counted in these.
 pub const TICK_HZ: u16 = 60;
@@ -30,22 +31,10 @@ pub const SHOT_TICKS: u32 = 54;
 pub const RELOAD_TICKS: u8 = 14;
 /// Full health.
 pub const HEALTH_MAX: u8 = 100;
-/// What one hit takes.
-pub const HIT_DAMAGE: u8 = 20;
-/// What a healing pick-up gives back.
-pub const HEAL: u8 = 40;
 /// Ticks from a ship's loss to its next life.
 pub const WAIT_TICKS: u8 = 120;
-/// Ticks until a taken pick-up lies there again.
-pub const RESTOCK_TICKS: u32 = 480;
 /// Metres between a ship's centre and a pick-up's, to take it.
 pub const REACH: f32 = 2.2;
-/// Points for a hit.
-pub const HIT_POINTS: u16 = 10;
-/// Points for a ship shot down, besides those for the hit.
-pub const KILL_POINTS: u16 = 100;
-/// Points for a pick-up that does not heal.
-pub const PICKUP_POINTS: u16 = 25;
 
 /// Moves a ship of the arena by one tick.
 pub fn step_ship(ship: &mut Ship, controls: &Controls, dt: f32) {
@@ -137,13 +126,13 @@ pub fn blocked_on(ground: &Ground, from: Vec2, to: Vec2, radius: f32) -> Option<
 }
 
 /// A hit on `victim` by `shooter`: points, damage. True when it was the last one; then call [`wreck`].
-pub fn hit(shooter: &mut Vitals, victim: &mut Vitals) -> bool {
-    shooter.score = shooter.score.saturating_add(HIT_POINTS);
-    victim.health = victim.health.saturating_sub(HIT_DAMAGE);
+pub fn hit(shooter: &mut Vitals, victim: &mut Vitals, tuning: &Tuning) -> bool {
+    shooter.score = shooter.score.saturating_add(tuning.hit_points);
+    victim.health = victim.health.saturating_sub(tuning.hit_damage);
     if victim.health > 0 {
         return false;
     }
-    shooter.score = shooter.score.saturating_add(KILL_POINTS);
+    shooter.score = shooter.score.saturating_add(tuning.kill_points);
     shooter.kills = shooter.kills.saturating_add(1);
     victim.deaths = victim.deaths.saturating_add(1);
     victim.health = HEALTH_MAX;
@@ -151,8 +140,8 @@ pub fn hit(shooter: &mut Vitals, victim: &mut Vitals) -> bool {
 }
 
 /// A hit on a ship that flew when and where the `shooter` saw it, but has been lost to others by now: a hit all the same.
-pub fn hit_wreck(shooter: &mut Vitals) {
-    shooter.score = shooter.score.saturating_add(HIT_POINTS);
+pub fn hit_wreck(shooter: &mut Vitals, tuning: &Tuning) {
+    shooter.score = shooter.score.saturating_add(tuning.hit_points);
 }
 
 /// Ends a ship's life. Deliberate: it is moved to its next berth at once and waits there, so that its owner predicts
@@ -171,15 +160,15 @@ pub fn berth(others: &[Vec2]) -> Vec2 {
 }
 
 /// Whether a ship takes a pick-up, with what it gives. One that heals is left to those who need it.
-pub fn take(ship: &Ship, vitals: &mut Vitals, pickup: &Pickup) -> bool {
+pub fn take(ship: &Ship, vitals: &mut Vitals, pickup: &Pickup, tuning: &Tuning) -> bool {
     let within_reach = ship.flies() && ship.pos.distance(pickup.pos) < REACH;
     if !within_reach || (pickup.heals && vitals.health == HEALTH_MAX) {
         return false;
     }
     if pickup.heals {
-        vitals.health = (vitals.health + HEAL).min(HEALTH_MAX);
+        vitals.health = vitals.health.saturating_add(tuning.heal).min(HEALTH_MAX);
     } else {
-        vitals.score = vitals.score.saturating_add(PICKUP_POINTS);
+        vitals.score = vitals.score.saturating_add(tuning.pickup_points);
     }
     true
 }
@@ -313,9 +302,9 @@ mod tests {
     #[test]
     fn five_hits_end_a_life_and_are_paid_for() {
         let (mut shooter, mut victim) = (Vitals::default(), Vitals::default());
-        let results: Vec<bool> = (0..5).map(|_| hit(&mut shooter, &mut victim)).collect();
+        let results: Vec<bool> = (0..5).map(|_| hit(&mut shooter, &mut victim, &Tuning::default())).collect();
         assert_eq!(results, [false, false, false, false, true]);
-        assert_eq!((shooter.kills, shooter.score), (1, 5 * HIT_POINTS + KILL_POINTS));
+        assert_eq!((shooter.kills, shooter.score), (1, 5 * 10 + 100));
         assert_eq!((victim.deaths, victim.health, victim.score), (1, HEALTH_MAX, 0));
     }
 
@@ -348,12 +337,18 @@ mod tests {
         let ship = Ship::at(vec2(10.0, 10.0));
         let mut vitals = Vitals { health: 70, ..Vitals::default() };
         let near = |heals| Pickup { pos: vec2(11.0, 10.0), heals };
-        assert!(take(&ship, &mut vitals, &near(true)));
+        assert!(take(&ship, &mut vitals, &near(true), &Tuning::default()));
         assert_eq!(vitals.health, HEALTH_MAX);
-        assert!(!take(&ship, &mut vitals, &near(true)), "nothing to heal");
-        assert!(take(&ship, &mut vitals, &near(false)));
-        assert_eq!(vitals.score, PICKUP_POINTS);
-        assert!(!take(&ship, &mut vitals, &Pickup { pos: vec2(10.0, 12.5), heals: false }), "out of reach");
-        assert!(!take(&wreck(&ship, ship.pos), &mut vitals, &near(false)), "a wreck takes nothing");
+        assert!(!take(&ship, &mut vitals, &near(true), &Tuning::default()), "nothing to heal");
+        assert!(take(&ship, &mut vitals, &near(false), &Tuning::default()));
+        assert_eq!(vitals.score, 25);
+        assert!(
+            !take(&ship, &mut vitals, &Pickup { pos: vec2(10.0, 12.5), heals: false }, &Tuning::default()),
+            "out of reach"
+        );
+        assert!(
+            !take(&wreck(&ship, ship.pos), &mut vitals, &near(false), &Tuning::default()),
+            "a wreck takes nothing"
+        );
     }
 }

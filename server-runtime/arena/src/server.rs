@@ -17,7 +17,8 @@ use crate::game::ArenaGame;
 use crate::layout::SPOTS;
 use crate::live::{Callsign, KillFeed, draw, ghost};
 use crate::messages::{Hit, Kill, MatchEnd, Place};
-use crate::rules::{self, RESTOCK_TICKS, SHIP_RADIUS, SHOT_RADIUS, SHOT_TICKS, TICK_HZ};
+use crate::rules::{self, SHIP_RADIUS, SHOT_RADIUS, SHOT_TICKS, TICK_HZ};
+use crate::tuning::Tuning;
 
 /// The arena's dedicated server.
 #[derive(Parser, Debug)]
@@ -44,10 +45,10 @@ pub enum Map {
 /// # Errors
 /// A flag cannot be used, a port is taken, or the sidecar cannot be reached.
 pub fn server_main(args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
-    let flags = Flags::parse_from(args);
+    let (flags, settings) = Settings::read_or_exit::<Flags>(args);
     match flags.world {
-        Map::Arena => server(flags.server).run()?,
-        Map::Plains => crate::plains::server(flags.server).run()?,
+        Map::Arena => server(flags.server).settings(settings).run()?,
+        Map::Plains => crate::plains::server(flags.server).settings(settings).run()?,
     }
     Ok(())
 }
@@ -68,6 +69,7 @@ pub fn server(options: ServerOptions) -> ServerBuilder<ArenaGame> {
 pub(crate) fn declare<G: ServerGame<State = Ship>>(name: &str) -> ServerBuilder<G> {
     Server::builder(name)
         .tick_rate(TICK_HZ)
+        .balance::<Tuning>()
         .game::<G>()
         .replicate::<Vitals>()
         .replicate::<Shot>()
@@ -179,6 +181,7 @@ fn fire(
 /// Shots fly until they meet a ship, a rock or the edge, or are spent; those still in flight at the end hit nobody.
 fn fly_shots(
     (tick, dt, lag, current): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Match>),
+    tuning: Res<Tuning>,
     (mut shots, inputs): (Shots, Query<&InputOf<ArenaGame>>),
     mut ships: Ships,
     (mut outbox, mut feed, mut told): (ResMut<Outbox>, ResMut<KillFeed>, EventWriter<Struck>),
@@ -192,8 +195,8 @@ fn fly_shots(
         let seen = lag.seen(*rewind).since(before).except(by.ship);
         let met = seen.sweep(from, to, SHOT_RADIUS);
         let met = met.filter(|met| current.is_running() && stopped.is_none_or(|at| met.fraction < at));
-        let struck =
-            met.and_then(|met| strike((by.ship, shot), met.entity, &mut ships, &mut outbox, &mut feed));
+        let struck = met
+            .and_then(|met| strike((by.ship, shot), met.entity, &tuning, &mut ships, &mut outbox, &mut feed));
         told.write_batch(struck);
         if struck.is_some() || stopped.is_some() || age >= SHOT_TICKS {
             commands.entity(entity).despawn();
@@ -205,6 +208,7 @@ fn fly_shots(
 fn strike(
     (by, shot): (Entity, &Shot),
     target: Entity,
+    tuning: &Tuning,
     ships: &mut Ships,
     outbox: &mut Outbox,
     feed: &mut KillFeed,
@@ -216,11 +220,11 @@ fn strike(
     let mut struck = Struck { shooter: by.0, born: Tick(shot.born), victim: of.0, harmed, downed: false };
     let (by, victim) = (by.0.0, of.0.0);
     if !struck.harmed {
-        rules::hit_wreck(&mut shooter);
+        rules::hit_wreck(&mut shooter, tuning);
         outbox.broadcast(&Hit { shooter: by, victim, health: 0 });
         return Some(struck);
     }
-    let lost = rules::hit(&mut shooter, &mut vitals);
+    let lost = rules::hit(&mut shooter, &mut vitals, tuning);
     let shooter = by;
     outbox.broadcast(&Hit { shooter, victim, health: if lost { 0 } else { u32::from(vitals.health) } });
     if lost {
@@ -234,16 +238,16 @@ fn strike(
 
 /// Who flies over a pick-up has it.
 fn take_pickups(
-    tick: Res<CurrentTick>,
+    (tick, tuning): (Res<CurrentTick>, Res<Tuning>),
     pickups: Query<(Entity, &Pickup, &Spot)>,
     mut ships: Query<(&Ship, &mut Vitals)>,
     mut larder: ResMut<Larder>,
     mut commands: Commands,
 ) {
     for (entity, pickup, spot) in &pickups {
-        if ships.iter_mut().any(|(ship, mut vitals)| rules::take(ship, &mut vitals, pickup)) {
+        if ships.iter_mut().any(|(ship, mut vitals)| rules::take(ship, &mut vitals, pickup, &tuning)) {
             commands.entity(entity).despawn();
-            larder.0.push((tick.0.offset(RESTOCK_TICKS as i32), spot.0));
+            larder.0.push((tick.0.offset(tuning.restock_ticks as i32), spot.0));
         }
     }
 }

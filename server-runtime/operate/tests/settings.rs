@@ -147,7 +147,11 @@ fn what_cannot_be_used_is_said_with_key_value_place_and_range() {
             &[],
             "key is (secret) (from DIR/server.toml, line 1): it is malformed; allowed is Hidden, 4 digits",
         ),
-        ("tick-rat = 9", &[], "tick-rat is no setting (from DIR/server.toml, line 1); did you mean tick-rate?"),
+        (
+            "tick-rat = 9",
+            &[],
+            "tick-rat is no setting (from DIR/server.toml, line 1); did you mean tick-rate?",
+        ),
         ("zzz = 9", &[], "zzz is no setting (from DIR/server.toml, line 1)"),
         ("config = \"x\"", &[], "config is no setting (from DIR/server.toml, line 1)"),
         (
@@ -189,7 +193,10 @@ fn tables_are_read_as_a_type_over_its_default() {
         settings.section("balance").over(&USUAL, Balance::check)
     };
     assert_eq!(balance("").unwrap(), USUAL);
-    assert_eq!(balance("[balance]\nhit-damage = 7\nspeed = 2").unwrap(), Balance { hit_damage: 7, speed: 2.0 });
+    assert_eq!(
+        balance("[balance]\nhit-damage = 7\nspeed = 2").unwrap(),
+        Balance { hit_damage: 7, speed: 2.0 }
+    );
     for (text, expected) in [
         ("[balanec]", "[balanec] is no setting (from DIR/server.toml, line 1); did you mean [balance]?"),
         (

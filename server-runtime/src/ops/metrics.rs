@@ -3,10 +3,11 @@
 
 use std::fmt::Write;
 
+use super::reload::Reloads;
 use crate::status::Status;
 
 /// All metrics.
-pub(super) fn render(status: &Status) -> String {
+pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64) -> String {
     let mut page = Page { text: String::with_capacity(4096) };
     page.one("tickwright_up_seconds", "gauge", "Seconds since the process began to serve.", status.uptime_s);
     page.one("tickwright_tick", "gauge", "The last simulated tick.", status.tick);
@@ -65,6 +66,7 @@ pub(super) fn render(status: &Status) -> String {
         let here = u8::from(status.phase == phase);
         page.line("tickwright_phase", &format!("phase=\"{phase}\""), here);
     }
+    page.operators(reloads, admin_refused);
     page.text
 }
 
@@ -104,6 +106,17 @@ impl Page {
         self.line(name, "quantile=\"0.999\"", status.lateness_p999_ms / 1000.0);
     }
 
+    fn operators(&mut self, reloads: Reloads, admin_refused: u64) {
+        let name = "tickwright_config_reloads_total";
+        self.head(name, "counter", "How often the settings file was read again, by what came of it.");
+        self.line(name, "outcome=\"applied\"", reloads.applied);
+        self.line(name, "outcome=\"refused\"", reloads.refused);
+        let help = "1 while the settings file is not what is in force: the last reading was refused.";
+        self.one("tickwright_config_stale", "gauge", help, u8::from(reloads.last_refused));
+        let help = "Requests that the admin port turned away.";
+        self.one("tickwright_admin_refused_total", "counter", help, admin_refused);
+    }
+
     /// Round trips of the connected as quantiles: one line a player would be too many.
     fn rtt(&mut self, status: &Status) {
         let name = "tickwright_rtt_seconds";
@@ -131,7 +144,7 @@ mod tests {
         let mut status = Status { phase: "running".into(), tick_p99_ms: 2.5, ..Status::default() };
         status.players = vec![player(40.0), player(60.0), player(50.0)];
         status.drops.insert("denied".into(), 3);
-        let text = render(&status);
+        let text = render(&status, Reloads::default(), 0);
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             assert!(name.starts_with("tickwright_"), "{line}");

@@ -14,6 +14,8 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc as queue;
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::balance::NewBalance;
+use crate::configure::Configured;
 use crate::game_match::{MatchSpec, RosterEntry};
 use crate::options::ServerOptions;
 use crate::player::PlayerId;
@@ -23,16 +25,21 @@ mod admin;
 mod backfill;
 mod board;
 mod custody;
+mod gate;
 mod lifecycle;
 mod live;
 mod metrics;
+mod reload;
 mod results;
+mod signals;
 mod signer;
 mod spool;
 
 pub(crate) use board::Board;
 pub(crate) use custody::StateTerms;
+use gate::Gate;
 pub(crate) use lifecycle::Announcements;
+use reload::Reloader;
 use spool::Spool;
 
 /// A word to the tick thread.
@@ -56,6 +63,8 @@ pub(crate) enum Command {
         /// What is known.
         word: StateWord,
     },
+    /// The game's numbers from now on.
+    Balance(NewBalance),
     /// End at once.
     Stop,
 }
@@ -86,6 +95,8 @@ pub enum OpsError {
 /// What the thread needs to know.
 pub(crate) struct OpsConfig {
     admin: TcpListener,
+    gate: Gate,
+    configured: Configured,
     announcements: Announcements,
     /// Host and port of Agones' sidecar.
     sidecar: Option<(Option<String>, u16)>,
@@ -98,6 +109,7 @@ pub(crate) struct OpsConfig {
 impl OpsConfig {
     pub(crate) fn new(
         options: &ServerOptions,
+        configured: Configured,
         name: &str,
         admin: TcpListener,
         announcements: Announcements,
@@ -106,6 +118,8 @@ impl OpsConfig {
         let sidecar = options.agones_port.filter(|_| !options.standalone);
         Self {
             admin,
+            gate: Gate::new(options.admin_token.as_ref(), announcements.admin.port()),
+            configured,
             announcements,
             sidecar: sidecar.map(|port| (options.agones_host.clone(), port)),
             exit_with_parent: options.exit_with_parent,
@@ -248,8 +262,14 @@ impl Around {
         if started.send(Ok(addresses)).is_err() {
             return;
         }
-        background.spawn(admin::serve(config.admin, Arc::clone(&self.board)));
-        background.spawn(watch_signals(self.commands.clone(), config.drain_within));
+        let reloader = Arc::new(Reloader::new(config.configured, self.commands.clone()));
+        let desk = admin::Desk {
+            board: Arc::clone(&self.board),
+            gate: Arc::new(config.gate),
+            reloader: Some(Arc::clone(&reloader)),
+        };
+        background.spawn(admin::serve(config.admin, desk));
+        background.spawn(signals::watch(self.commands.clone(), config.drain_within, reloader));
         background.spawn_local(results::hand_in_left_behind(config.results.clone()));
         background.spawn_local(custody::hand_in_left_behind(config.results.clone()));
         let mut hand_ins = JoinSet::new();
@@ -297,7 +317,9 @@ impl Around {
 /// Serves `board` on a thread of its own, and nothing else: for who shows what no server runs.
 pub(crate) fn show_board(listener: TcpListener, board: Arc<Board>) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let serve = move || runtime.block_on(admin::serve(listener, board));
+    let gate = Arc::new(Gate::new(None, listener.local_addr()?.port()));
+    let desk = admin::Desk { board, gate, reloader: None };
+    let serve = move || runtime.block_on(admin::serve(listener, desk));
     std::thread::Builder::new().name("page".into()).spawn(serve).map(drop)
 }
 
@@ -318,53 +340,6 @@ async fn settle(mut hand_ins: JoinSet<()>, sdk: Option<Sdk>) {
         && let Err(error) = sdk.shutdown().await
     {
         tracing::error!(%error, "Agones was not told of the shutdown");
-    }
-}
-
-/// The first signal drains, the second stops.
-async fn watch_signals(commands: mpsc::Sender<Command>, within: Duration) {
-    let mut signals = match Signals::install() {
-        Ok(signals) => signals,
-        Err(error) => return tracing::error!(%error, "signals cannot be watched"),
-    };
-    let why = signals.next().await;
-    let _ = commands.send(Command::Drain { within, why });
-    signals.next().await;
-    let _ = commands.send(Command::Stop);
-}
-
-/// Ctrl-C everywhere, and SIGTERM where there is such a thing.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn install() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn install() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) -> &'static str {
-        let _ = tokio::signal::ctrl_c().await;
-        "Ctrl-C"
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agones_sdk::Backoff;
 use backend_proto::signature;
 use backend_proto::{AUTHORIZATION, MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
+use operate::Secret;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -31,7 +32,7 @@ const REASON_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Destination {
     pub(super) backend: Option<String>,
-    pub(super) service_token: Option<String>,
+    pub(super) service_token: Option<Secret>,
     pub(super) server: String,
     pub(super) region: String,
     pub(super) spool: Option<Spool>,
@@ -180,7 +181,7 @@ impl Destination {
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         if let Some(token) = &self.service_token {
-            let value = format!("Bearer {token}").parse();
+            let value = format!("Bearer {}", token.0).parse();
             let value = value.map_err(|_| Status::invalid_argument("service token is not ASCII"))?;
             request.metadata_mut().insert(AUTHORIZATION, value);
         }

@@ -14,6 +14,7 @@
 //! | 9 play begins, 10 play is over, 11 closed | |
 //! | 13 no state yet | player |
 //! | 14 a state | player, its version, its document |
+//! | 12 a balance | its values, JSON |
 
 use std::borrow::Cow;
 
@@ -34,6 +35,7 @@ pub(crate) enum Cue<'a> {
     End,
     Close,
     State { player: u64, saved: Option<(u32, Cow<'a, str>)> },
+    Balance(Cow<'a, str>),
 }
 
 impl<'a> Cue<'a> {
@@ -65,6 +67,7 @@ impl<'a> Cue<'a> {
                 write_varint(out, u64::from(*version));
                 text(out, document.as_bytes());
             }
+            Self::Balance(values) => entry(out, 12, values.as_bytes()),
         }
     }
 
@@ -100,6 +103,7 @@ impl<'a> Cue<'a> {
                 let document = std::str::from_utf8(read_entry(bytes)?).ok()?;
                 Self::State { player, saved: Some((version, document.into())) }
             }
+            12 => Self::Balance(std::str::from_utf8(read_entry(bytes)?).ok()?.into()),
             _ => return None,
         })
     }
@@ -142,6 +146,7 @@ mod tests {
             Cue::Close,
             Cue::State { player: 9, saved: None },
             Cue::State { player: 9, saved: Some((300, "{}".into())) },
+            Cue::Balance(r#"{"hit":7}"#.into()),
         ];
         let mut all = Vec::new();
         for cue in &cues {

@@ -27,6 +27,7 @@ use netcode_proto::{ClientId, ServerSession, Transmit};
 use netcode_snapshot::{Audience, Control, History, NetId, Parts, Schema, SharedBits};
 use netcode_wire::{Tick, Time};
 
+use crate::balance::BalanceSlot;
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
 use crate::codec::SnapshotCodec;
 use crate::drive::RunError;
@@ -140,6 +141,7 @@ pub struct Room<G: ServerGame> {
     counts: Counts,
     recorder: Option<Recorder<G::Input>>,
     custody: Option<Custody>,
+    balance: Option<BalanceSlot>,
 }
 
 /// What the room counts itself.
@@ -246,6 +248,7 @@ impl<G: ServerGame> Room<G> {
             counts: Counts::default(),
             recorder,
             custody,
+            balance: builder.balance,
             world,
         })
     }

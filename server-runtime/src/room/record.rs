@@ -11,6 +11,7 @@ use netcode_snapshot::Frame;
 use netcode_wire::Time;
 
 use super::{Room, TickPanic, inbound};
+use crate::balance::NewBalance;
 use crate::builder::ServerGame;
 use crate::lag::Rewind;
 use crate::outbox::Outbox;
@@ -24,6 +25,12 @@ impl<G: ServerGame> Room<G> {
         if let Some(recorder) = &mut self.recorder {
             recorder.cue(cue);
         }
+    }
+
+    /// Gives the game these numbers from the next tick on.
+    pub(crate) fn set_balance(&mut self, balance: &NewBalance) {
+        self.note(&Cue::Balance(balance.json().into()));
+        balance.put(&mut self.world);
     }
 
     /// Notes the inputs of this tick, as they stand in `inputs`.
@@ -161,6 +168,11 @@ impl<G: ServerGame> Room<G> {
             Cue::Start => self.start(Time::ZERO),
             Cue::End => self.end(Time::ZERO),
             Cue::Close => self.close(),
+            Cue::Balance(values) => {
+                if let Some(balance) = self.balance.and_then(|slot| slot.recorded(&values)) {
+                    balance.put(&mut self.world);
+                }
+            }
         }
     }
 

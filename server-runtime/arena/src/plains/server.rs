@@ -11,8 +11,9 @@ use server_runtime::prelude::*;
 use super::{GROUND, PlainsGame, SIGHT_M, berth};
 use crate::components::{Pickup, Ship, Shot, Vitals};
 use crate::messages::{Hit, Kill};
-use crate::rules::{self, REACH, RESTOCK_TICKS, SHIP_RADIUS, SHOT_RADIUS, SHOT_SPEED, SHOT_TICKS, TICK_HZ};
+use crate::rules::{self, REACH, SHIP_RADIUS, SHOT_RADIUS, SHOT_SPEED, SHOT_TICKS, TICK_HZ};
 use crate::server::declare;
+use crate::tuning::Tuning;
 
 /// The plains, declared: the same components and messages as the arena's, in the same order.
 #[must_use]
@@ -117,6 +118,7 @@ fn locate(ships: Query<(Entity, &Ship)>, mut nearby: ResMut<Nearby>) {
 /// Shots fly until they meet a ship or the edge, or are spent.
 fn fly_shots(
     (tick, dt, lag, nearby): (Res<CurrentTick>, Res<Dt>, Res<LagCompensation>, Res<Nearby>),
+    tuning: Res<Tuning>,
     shots: Query<(Entity, &Shot, &Rewind, &FiredBy)>,
     mut ships: Query<(&mut Ship, &mut Vitals, &Owner, &Berth)>,
     mut outbox: ResMut<Outbox>,
@@ -126,7 +128,7 @@ fn fly_shots(
         let age = tick.0.0.saturating_sub(shot.born);
         let (from, to) = (shot.at(age.saturating_sub(1) as f32 * dt.0), shot.at(age as f32 * dt.0));
         let met = first_met(&lag, &nearby, *rewind, (from, to), by.0);
-        let struck = met.is_some_and(|met| strike(by.0, met, &mut ships, &mut outbox));
+        let struck = met.is_some_and(|met| strike(by.0, met, &tuning, &mut ships, &mut outbox));
         let stopped = rules::blocked_on(&GROUND, from, to, SHOT_RADIUS).is_some();
         if struck || stopped || age >= SHOT_TICKS {
             commands.entity(entity).despawn();
@@ -161,6 +163,7 @@ fn first_met(
 fn strike(
     by: Entity,
     target: Entity,
+    tuning: &Tuning,
     ships: &mut Query<(&mut Ship, &mut Vitals, &Owner, &Berth)>,
     outbox: &mut Outbox,
 ) -> bool {
@@ -171,7 +174,7 @@ fn strike(
     if !ship.flies() {
         return false;
     }
-    let lost = rules::hit(&mut shooter, &mut vitals);
+    let lost = rules::hit(&mut shooter, &mut vitals, tuning);
     let hit =
         Hit { shooter: by.0.0, victim: of.0.0, health: if lost { 0 } else { u32::from(vitals.health) } };
     if lost {
@@ -188,7 +191,7 @@ fn strike(
 
 /// Who flies over a pick-up has it.
 fn take_pickups(
-    (tick, nearby): (Res<CurrentTick>, Res<Nearby>),
+    (tick, nearby, tuning): (Res<CurrentTick>, Res<Nearby>, Res<Tuning>),
     pickups: Query<(Entity, &Pickup, &Spot)>,
     mut ships: Query<(&Ship, &mut Vitals)>,
     mut larder: ResMut<Larder>,
@@ -200,14 +203,14 @@ fn take_pickups(
             // Looked at before it is changed: what is only looked at costs no replication.
             let Ok((ship, mut vitals)) = ships.get_mut(ship) else { return };
             taken = taken
-                || rules::take(ship, vitals.bypass_change_detection(), pickup) && {
+                || rules::take(ship, vitals.bypass_change_detection(), pickup, &tuning) && {
                     vitals.set_changed();
                     true
                 };
         });
         if taken {
             commands.entity(entity).despawn();
-            larder.0.push((tick.0.offset(RESTOCK_TICKS as i32), spot.0));
+            larder.0.push((tick.0.offset(tuning.restock_ticks as i32), spot.0));
         }
     }
 }

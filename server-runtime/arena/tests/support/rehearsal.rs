@@ -49,7 +49,7 @@ impl Rehearsal {
     /// An open room that plays for `seconds`, with `count` players on their way to it.
     pub(crate) fn new(count: usize, profile: &Profile, seed: u64, seconds: u32) -> Self {
         let key = Key::generate();
-        let options = ServerOptions { key: Some(key.to_hex()), ..ServerOptions::default() };
+        let options = ServerOptions { key: Some(key.to_hex().into()), ..ServerOptions::default() };
         let mut room = arena::server(options).build(&[], UNIX_AT_ZERO_S).expect("the options are complete");
         room.open(seed, seconds);
         let players = (0..count).map(|index| Player::new(index, &key, profile, seed)).collect();

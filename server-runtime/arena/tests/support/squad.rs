@@ -1,7 +1,7 @@
 //! Players with real sockets behind a simulated network: netcode clients flown by pilots, all on one thread. Never
 //! knows the server's inside.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use arena::ArenaGame;
 use arena::pilot::{Pilot, Sight};
 use netcode_client::{Client, ClientConfig, ClientState};
 use netcode_sim::{Conditioner, Profile};
-use netcode_token::{Seat, TokenSpec, mint};
+use netcode_token::{Key, Seat, TokenSpec, mint};
 use netcode_transport::{Carrier, UdpCarrier};
 use netcode_wire::Time;
 
@@ -44,8 +44,13 @@ struct Member {
 
 impl Squad {
     pub(crate) fn start(server: &ServerProcess, count: usize) -> Self {
+        Self::start_at(server.udp, &server.key, count)
+    }
+
+    /// Players of the server at `udp`, whose tokens are sealed with `key`.
+    pub(crate) fn start_at(udp: SocketAddr, key: &Key, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut members: Vec<Member> = (0..count).map(|index| Member::connect(server, index)).collect();
+        let mut members: Vec<Member> = (0..count).map(|index| Member::connect(udp, key, index)).collect();
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let start = Instant::now();
@@ -66,11 +71,11 @@ impl Squad {
 }
 
 impl Member {
-    fn connect(server: &ServerProcess, index: usize) -> Self {
+    fn connect(udp: SocketAddr, key: &Key, index: usize) -> Self {
         let player = player_of(index);
         let carrier = UdpCarrier::open((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let [up, down] = [player, !player].map(|seed| Conditioner::new(Profile::demo(), seed));
-        Self { client: client_of(server, index), carrier, up, down, pilot: Pilot::new(player) }
+        Self { client: client_for(udp, key, index), carrier, up, down, pilot: Pilot::new(player) }
     }
 
     fn advance(&mut self, now: Time) {
@@ -101,6 +106,10 @@ fn player_of(index: usize) -> u64 {
 
 /// A client with a token for `server`, whose clock starts now at zero.
 pub(crate) fn client_of(server: &ServerProcess, index: usize) -> Client<ArenaGame> {
+    client_for(server.udp, &server.key, index)
+}
+
+fn client_for(udp: SocketAddr, key: &Key, index: usize) -> Client<ArenaGame> {
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let player = player_of(index);
     let name = NAMES[index % NAMES.len()].to_owned();
@@ -111,10 +120,10 @@ pub(crate) fn client_of(server: &ServerProcess, index: usize) -> Client<ArenaGam
         expire_unix_s: unix_s + 60,
         timeout_s: 10,
         client_id: player,
-        servers: vec![server.udp],
+        servers: vec![udp],
         user_data: seat.encode(),
     };
-    let token = mint(&spec, &server.key).expect("the specification is complete");
+    let token = mint(&spec, key).expect("the specification is complete");
     let mut config = ClientConfig::new(PROTOCOL_ID);
     config.messages = arena::messages();
     config.telemetry = true;

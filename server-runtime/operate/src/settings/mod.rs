@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Command, Parser};
+use clap::{ArgMatches, Command, FromArgMatches, Parser};
 
 pub use error::{Origin, SettingsError, exit_with};
 pub use section::{Section, Stray, in_range};
@@ -38,6 +38,7 @@ pub struct Settings {
     declare: fn() -> Command,
     args: Vec<OsString>,
     path: Option<PathBuf>,
+    matches: ArgMatches,
     entries: Vec<Entry>,
     sections: BTreeMap<String, Section>,
     doubts: Vec<String>,
@@ -64,9 +65,8 @@ impl Settings {
     /// The first value that cannot be used, with its key, where it came from, and what is allowed.
     pub fn read<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<(T, Self), SettingsError> {
         let args: Vec<OsString> = args.into_iter().collect();
-        let (matches, settings) = read::read(T::command, args)?;
-        let values = T::from_arg_matches(&matches).map_err(SettingsError::Usage)?;
-        Ok((values, settings))
+        let settings = read::read(T::command, args)?;
+        Ok((settings.values()?, settings))
     }
 
     /// [`Settings::read`], as a program's first line: help, version and errors are printed, and the process ends, with 2
@@ -80,7 +80,26 @@ impl Settings {
     /// # Errors
     /// As [`Settings::read`]; these settings stay what they are.
     pub fn read_again(&self) -> Result<Self, SettingsError> {
-        read::read(self.declare, self.args.clone()).map(|(_, settings)| settings)
+        read::read(self.declare, self.args.clone())
+    }
+
+    /// The values, as the parser or a part of it.
+    ///
+    /// # Errors
+    /// The part is none of the parser that these were read with.
+    pub fn values<T: FromArgMatches>(&self) -> Result<T, SettingsError> {
+        T::from_arg_matches(&self.matches).map_err(SettingsError::Usage)
+    }
+
+    /// These settings, but with what `keys` were in `before`: they are in force for as long as the process lives.
+    #[must_use]
+    pub fn keeping(mut self, before: &Self, keys: &[String]) -> Self {
+        for entry in self.entries.iter_mut().filter(|entry| keys.contains(&entry.key)) {
+            if let Some(old) = before.entries.iter().find(|old| old.key == entry.key) {
+                entry.clone_from(old);
+            }
+        }
+        self
     }
 
     /// The file, if one is named.

@@ -14,10 +14,7 @@ use super::file::{self, File, FileText, FileValue};
 use super::words::nearest;
 use super::{Entry, FILE_FLAG, NOT_IN_A_FILE, Settings};
 
-pub(super) fn read(
-    declare: fn() -> Command,
-    args: Vec<OsString>,
-) -> Result<(ArgMatches, Settings), SettingsError> {
+pub(super) fn read(declare: fn() -> Command, args: Vec<OsString>) -> Result<Settings, SettingsError> {
     let mut command = declare();
     // Global flags and generated ones are there from now on.
     command.build();
@@ -38,7 +35,7 @@ pub(super) fn read(
         layered.try_get_matches_from(&args).map_err(|error| blame(declare, &command, &args, error))?;
     let entries = entries(&command, &matches, &file, path.as_ref());
     let doubts = doubts(&command, std::env::vars_os().map(|(name, _)| name));
-    Ok((matches, Settings { declare, args, path, entries, sections: file.sections, doubts }))
+    Ok(Settings { declare, args, path, matches, entries, sections: file.sections, doubts })
 }
 
 /// The file that flags or environment name.

@@ -58,7 +58,11 @@ pub fn in_range<T: PartialOrd + std::fmt::Display>(
 }
 
 impl Section {
-    /// An empty one.
+    /// One of no file.
+    pub fn empty(name: &str) -> Self {
+        Self::absent(name, None)
+    }
+
     pub(super) fn absent(name: &str, path: Option<&Path>) -> Self {
         let (name, path) = (name.to_owned(), path.map(Path::to_owned));
         Self { name, path, line: 0, values: toml::Table::new(), lines: BTreeMap::new() }

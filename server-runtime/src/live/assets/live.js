@@ -32,6 +32,16 @@ const colour = Object.fromEntries(["ground", "line", "text", "soft", "faint", "a
 let socket = null;
 let failures = 0;
 
+/** Shows the token of the address's part after #, or one that is typed in, and forgets it: what stays is a cookie. */
+async function enter() {
+  const written = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (written) history.replaceState(null, "", location.pathname);
+  const known = await fetch("/login", { method: "POST", headers: written ? { authorization: `Bearer ${written}` } : {} });
+  if (known.status !== 401) return;
+  const typed = prompt("This server's admin token:");
+  if (typed) await fetch("/login", { method: "POST", headers: { authorization: `Bearer ${typed.trim()}` } });
+}
+
 function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/live`);
@@ -533,5 +543,5 @@ function draw(now) {
   requestAnimationFrame(draw);
 }
 
-connect();
+enter().catch(() => {}).finally(connect);
 requestAnimationFrame(draw);
