@@ -8,6 +8,10 @@ use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use matching::{ModeRules, RuleBook, Step};
 use netcode_token::Key;
+use operate::logs::{LogFilter, LogFormat};
+use operate::{Settings, SettingsError};
+
+pub use operate::Secret;
 
 use crate::allocation::FlagsFault;
 use crate::http::limit::Rate;
@@ -54,27 +58,21 @@ impl Role {
     }
 }
 
-/// A secret from the command line or the environment.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
 /// Accounts, matchmaking and leaderboards for Tickwright games.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "backend-services", version, no_binary_name = true)]
 #[command(after_help = "Rating parameters from a match log: backend-services ratings --help")]
 pub struct Args {
+    /// Settings file, TOML: a key a flag, by its long name. Flags and environment beat it.
+    #[arg(long, env = "TICKWRIGHT_BACKEND_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check all settings, print them without secrets, and end: with 0, or with 2 if one cannot be used.
+    #[arg(long)]
+    pub check_config: bool,
+    /// Which log lines are written: off, error, warn, info, debug, trace, or target=level in commas. Read again from the
+    /// settings file at SIGHUP.
+    #[arg(long, env = "RUST_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
+    pub log_level: LogFilter,
     /// Which routes to serve.
     #[arg(long, value_enum, default_value = "all")]
     pub role: Role,
@@ -214,6 +212,9 @@ pub struct Args {
     /// Log lines as JSON.
     #[arg(long)]
     pub log_json: bool,
+    /// Where all this came from.
+    #[arg(skip)]
+    pub settings: Option<Settings>,
 }
 
 /// What the flags ask for.
@@ -236,16 +237,27 @@ impl Args {
     /// # Errors
     /// One line that says which flag is wrong.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Wanted, ConfigFault> {
-        match Self::try_parse_from(args) {
-            Ok(args) => {
-                args.check()?;
-                Ok(Wanted::Run(Box::new(args)))
+        let (mut args, settings): (Self, _) = match Settings::read(args) {
+            Ok(read) => read,
+            Err(SettingsError::Usage(said))
+                if matches!(said.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+            {
+                return Ok(Wanted::Print(said.to_string()));
             }
-            Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-                Ok(Wanted::Print(error.to_string()))
-            }
-            Err(error) => Err(ConfigFault(first_paragraph(&error.to_string()))),
+            Err(error) => return Err(ConfigFault(error.to_string())),
+        };
+        settings.expect_sections(&[]).map_err(|error| ConfigFault(error.to_string()))?;
+        args.check()?;
+        if args.check_config {
+            return Ok(Wanted::Print(settings.to_text()));
         }
+        args.settings = Some(settings);
+        Ok(Wanted::Run(Box::new(args)))
+    }
+
+    /// How log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        if self.log_json { LogFormat::Json } else { LogFormat::Pretty }
     }
 
     /// The matchmaker's key, needed for its role.
@@ -377,16 +389,19 @@ mod tests {
         for (line, expected) in [
             ("--role accounts --bogus", "--bogus"),
             ("--role everything", "everything"),
-            ("--listen here", "--listen"),
+            ("--listen here", "listen is "),
             ("--role all", "--server-key-hex is needed"),
             ("--server-key-hex 12", "64 hex digits"),
             (&format!("--server-key-hex {key}"), "--service-token is needed"),
             (&format!("--server-key-hex {key} --service-token t"), "--allocator is needed"),
-            ("--role accounts --match-size 0", "--match-size"),
+            (
+                "--role accounts --match-size 0",
+                "match-size is \"0\" (from the command line): 0 is not in 1..=64; allowed is 1 to 64",
+            ),
             ("--role accounts --team-size 3", "--team-size"),
             ("--role accounts --min-match-size 9", "--min-match-size"),
-            ("--role accounts --auth-rate 0", "--auth-rate"),
-            ("--role accounts --match-grace NaN", "--match-grace"),
+            ("--role accounts --auth-rate 0", "auth-rate is "),
+            ("--role accounts --match-grace NaN", "match-grace is "),
             ("--role accounts --database-url postgres://x", "--redis-url"),
         ] {
             let fault = read(line).expect_err(line).to_string();
@@ -426,6 +441,29 @@ mod tests {
         };
         let printed = format!("{args:?}");
         assert!(!printed.contains("hush") && !printed.contains(&key), "{printed}");
+    }
+
+    #[test]
+    fn a_file_stands_below_the_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backend.toml");
+        let text = "role = \"accounts\"\nmatch-size = 4\nredis-url = \"redis://:hush@h\"\n\
+                    database_url = \"postgres://u:hush@h/d\"\nregions = [\"eu\", \"us\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let config = format!("--config {}", file.display());
+        let Ok(Wanted::Run(args)) = read(&format!("{config} --match-size 6")) else { panic!("sound") };
+        assert_eq!((args.role, args.match_size, args.regions.len()), (Role::Accounts, 6, 2));
+        assert!(args.database_url.is_some() && args.redis_url.is_some());
+        let Ok(Wanted::Print(shown)) = read(&format!("{config} --check-config")) else { panic!("sound") };
+        assert!(shown.contains("match-size = 4  # from ") && !shown.contains("hush"), "{shown}");
+        std::fs::write(&file, "match_siez = 4").unwrap();
+        let fault = read(&config).expect_err("a slip").to_string();
+        assert!(
+            fault.contains("match_siez is no setting") && fault.ends_with("did you mean match-size?"),
+            "{fault}"
+        );
+        std::fs::write(&file, "[balance]\nx = 1").unwrap();
+        assert!(read(&config).expect_err("no such table").to_string().starts_with("[balance] is no setting"));
     }
 
     #[test]

@@ -64,9 +64,13 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<()>
             return Ok(());
         }
     };
-    telemetry::start_logs(args.log_json);
+    operate::logs::start(&args.log_level, args.log_format());
+    for doubt in args.settings.iter().flat_map(operate::Settings::doubts) {
+        tracing::warn!("{doubt}");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(args.workers()).enable_all().build()?;
+    runtime.spawn(telemetry::follow_settings(args.settings.clone()));
     let ended = runtime.block_on(serve(&args));
     // A store thread that hangs must not keep a process alive that has answered its last request.
     runtime.shutdown_timeout(Duration::from_secs(1));

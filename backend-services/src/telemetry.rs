@@ -1,25 +1,57 @@
-//! Logs to standard error and metrics for Prometheus. Set up once a process.
+//! Log lines that follow the settings file, and metrics for Prometheus. Set up once a process.
 
-use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use operate::{Settings, SettingsError, logs};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Upper bounds of latency buckets, seconds.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Logs at `RUST_LOG`, info unless given. A second call changes nothing.
-pub fn start_logs(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    // An error means that logs are set up already, by a parent role or another test.
-    let _ = if json { lines.json().try_init() } else { lines.try_init() };
+/// Follows the settings file: at SIGHUP it is read again, and the log level in it is in force. What else has changed in it
+/// is named; a fault changes nothing. Without a file, SIGHUP ends the process as ever.
+pub async fn follow_settings(settings: Option<Settings>) {
+    let Some(mut settings) = settings.filter(|settings| settings.path().is_some()) else { return };
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::error!(%error, "SIGHUP cannot be watched"),
+    };
+    while hangups.recv().await.is_some() {
+        let outcome = match reload(&settings) {
+            Ok(read) => {
+                settings = read;
+                "applied"
+            }
+            Err(error) => {
+                tracing::error!(%error, "settings refused; the old ones are in force");
+                "refused"
+            }
+        };
+        metrics::counter!("config_reloads_total", "outcome" => outcome).increment(1);
+    }
 }
+
+fn reload(settings: &Settings) -> Result<Settings, SettingsError> {
+    let read = settings.read_again()?;
+    read.expect_sections(&[])?;
+    let (mine, others): (Vec<&str>, Vec<&str>) =
+        read.changed_since(settings).into_iter().partition(|key| *key == LOG_LEVEL);
+    if let Some(filter) = mine.first().and_then(|key| read.value(key)?.parse().ok()) {
+        logs::set_filter(&filter);
+    }
+    tracing::info!(applied = ?mine, "settings read again");
+    if !others.is_empty() {
+        tracing::warn!(keys = ?others, "changed in the file, and in force only after a restart");
+    }
+    let others: Vec<String> = others.into_iter().map(str::to_owned).collect();
+    Ok(read.keeping(settings, &others))
+}
+
+/// The flag that may change while the process runs.
+const LOG_LEVEL: &str = "log-level";
 
 /// The process's metrics; `None` if somebody else's recorder is in place.
 pub fn start_metrics() -> Option<PrometheusHandle> {

@@ -48,7 +48,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("matching", &["rating"]),
     ("scaling", &[]),
     ("operate", &[]),
-    ("backend-services", &["backend-proto", "rating", "matching", "scaling", "netcode-token", "agones-sdk", "operate"]),
+    (
+        "backend-services",
+        &["backend-proto", "rating", "matching", "scaling", "netcode-token", "agones-sdk", "operate"],
+    ),
     (
         "server-runtime",
         &[

@@ -1,4 +1,5 @@
 //! The server as its operator meets it: a process with flags, an environment, a settings file, signals and an admin port.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

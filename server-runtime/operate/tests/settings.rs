@@ -1,4 +1,5 @@
 //! Flags over environment over file over defaults, and what is said of values that cannot be used.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,11 @@ struct Flags {
     /// Several.
     #[arg(long, value_delimiter = ',')]
     names: Vec<String>,
+    /// Needs the next.
+    #[arg(long, requires = "password", conflicts_with = "quiet")]
+    user: Option<String>,
+    #[arg(long)]
+    password: Option<String>,
     /// On or off.
     #[arg(long)]
     quiet: bool,
@@ -166,6 +172,10 @@ fn what_cannot_be_used_is_said_with_key_value_place_and_range() {
     assert!(said.starts_with("the settings file DIR/server.toml is no TOML, line 1: "), "{said}");
     let missing = Settings::read::<Flags>(args(Path::new("/nowhere/x.toml"), &[])).unwrap_err().to_string();
     assert!(missing.starts_with("the settings file /nowhere/x.toml cannot be read: "), "{missing}");
+    // What goes together does, wherever it stands.
+    assert!(desk.refused("user = \"ann\"", &[]).contains("--password"));
+    assert!(desk.read("user = \"ann\"", &["--password=x"]).is_ok());
+    assert!(desk.refused("user = \"ann\"\npassword = \"x\"", &["--quiet"]).contains("cannot be used with"));
     // A value of the file that nobody needs is wrong all the same.
     assert!(desk.refused("tick-rate = 9", &["--tick-rate", "20"]).contains("line 1"));
     let usage = desk.refused("", &["--tick-rat", "20"]);
@@ -177,6 +187,7 @@ fn what_is_shown_is_a_file_again_without_secrets() {
     let desk = Desk::new();
     let (_, settings) = desk.read("key = \"1234\"\ntick-rate = 30\nnames = [\"a\"]", &["--quiet"]).unwrap();
     let text = settings.to_text();
+    assert!(!format!("{settings:?} {:?}", settings.entries()).contains("1234"));
     assert!(!text.contains("1234") && text.contains("# key is set, and secret"), "{text}");
     assert!(text.contains("tick-rate = 30  # from "), "{text}");
     assert!(text.contains("quiet = true  # from the command line"), "{text}");

@@ -33,23 +33,34 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A value that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is {value} ({origin}): {why}; allowed is {allowed}")]
+pub struct Refusal {
+    /// The flag's long name, or `table.key`.
+    pub key: String,
+    /// What it was set to; `(secret)` for secrets.
+    pub value: String,
+    /// Where that came from.
+    pub origin: Origin,
+    /// What is wrong with it.
+    pub why: String,
+    /// What it may be.
+    pub allowed: String,
+}
+
+impl From<Refusal> for SettingsError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A value that is not allowed.
-    #[error("{key} is {value} ({origin}): {why}; allowed is {allowed}")]
-    Refused {
-        /// The flag's long name, or `table.key`.
-        key: String,
-        /// What it was set to; `(secret)` for secrets.
-        value: String,
-        /// Where that came from.
-        origin: Origin,
-        /// What is wrong with it.
-        why: String,
-        /// What it may be.
-        allowed: String,
-    },
+    #[error(transparent)]
+    Refused(Box<Refusal>),
     /// A key that nobody reads.
     #[error("{key} is no setting ({origin}){}", did_you_mean(.nearest.as_deref()))]
     Unknown {

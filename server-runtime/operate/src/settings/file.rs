@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Origin, SettingsError};
+use super::error::{Origin, Refusal, SettingsError};
 use super::section::Section;
 
 /// Longest file that is read, bytes: a settings file has some lines, and a device or a log named by mistake has no end.
@@ -84,7 +84,7 @@ fn parse(text: &str, path: PathBuf) -> Result<File, SettingsError> {
                     let origin = Origin::File { path, line };
                     let why = format!("line {} says it too, as {}", before.line, before.spelled);
                     let (key, value) = (spelled, "given twice".to_owned());
-                    return Err(SettingsError::Refused { key, value, origin, why, allowed: "one".into() });
+                    return Err(Refusal { key, value, origin, why, allowed: "one".into() }.into());
                 }
                 file.values.insert(flag, FileValue { spelled, line, value: text_of(&plain) });
             }

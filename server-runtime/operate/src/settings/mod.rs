@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, FromArgMatches, Parser};
 
-pub use error::{Origin, SettingsError, exit_with};
+pub use error::{Origin, Refusal, SettingsError, exit_with};
 pub use section::{Section, Stray, in_range};
 pub use words::nearest;
 
@@ -33,7 +33,7 @@ const FILE_FLAG: &str = "config";
 const NOT_IN_A_FILE: [&str; 4] = [FILE_FLAG, "check-config", "help", "version"];
 
 /// Where a process's settings come from, what they are, and how to read them again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     declare: fn() -> Command,
     args: Vec<OsString>,
@@ -45,7 +45,7 @@ pub struct Settings {
 }
 
 /// One setting as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The flag's long name.
     pub key: String,
@@ -161,6 +161,20 @@ impl Settings {
             text.push_str(&format!("{line}{origin}\n"));
         }
         text
+    }
+}
+
+/// Without any value: there are secrets among them.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.value.as_deref().map(|value| if self.secret { "(secret)" } else { value });
+        write!(f, "{} = {shown:?} {}", self.key, self.origin)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Flags, environment and file into one: the file's values become the command line's defaults, so that clap itself lets
-//! flags and environment win, and parses all of them alike.
+//! Flags, environment and file into one: what the file says and neither a flag nor a variable does becomes a flag before
+//! all others, so that clap parses all of them alike, and knows what must not or has to go together.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::error::{Origin, SettingsError, first_paragraph};
-use super::file::{self, File, FileText, FileValue};
+use super::error::{Origin, Refusal, SettingsError, first_paragraph};
+use super::file::{self, FileText, FileValue};
 use super::words::nearest;
 use super::{Entry, FILE_FLAG, NOT_IN_A_FILE, Settings};
 
@@ -20,7 +20,10 @@ pub(super) fn read(declare: fn() -> Command, args: Vec<OsString>) -> Result<Sett
     command.build();
     let path = file_of(&command, &args);
     let file = path.as_deref().map(file::load).transpose()?.unwrap_or_default();
-    let mut layered = declare();
+    let rough = declare().ignore_errors(true).try_get_matches_from(&args).ok();
+    let mut from_file = Vec::new();
+    let mut layered = args.clone();
+    let mut place = usize::from(!command.is_no_binary_name_set()).min(layered.len());
     for (flag, found) in &file.values {
         let path = path.clone().expect("values come from a file");
         let origin = Origin::File { path, line: found.line };
@@ -29,11 +32,24 @@ pub(super) fn read(declare: fn() -> Command, args: Vec<OsString>) -> Result<Sett
         for word in &words {
             try_alone(declare, arg, word, &origin)?;
         }
-        layered = layered.mut_arg(arg.get_id(), |arg| arg.default_values(words));
+        let typed = rough.as_ref().and_then(|matches| matches.value_source(arg.get_id().as_str()));
+        let in_environment = arg.get_env().is_some_and(|name| std::env::var_os(name).is_some());
+        if typed == Some(ValueSource::CommandLine) || in_environment {
+            continue;
+        }
+        from_file.push(flag.clone());
+        for word in words {
+            layered.insert(place, word);
+            place += 1;
+        }
     }
     let matches =
-        layered.try_get_matches_from(&args).map_err(|error| blame(declare, &command, &args, error))?;
-    let entries = entries(&command, &matches, &file, path.as_ref());
+        declare().try_get_matches_from(&layered).map_err(|error| blame(declare, &command, &args, error))?;
+    let lines = |flag: &str| {
+        let line = file.values.get(flag).filter(|_| from_file.iter().any(|key| key == flag))?.line;
+        Some(Origin::File { path: path.clone()?, line })
+    };
+    let entries = entries(&command, &matches, lines);
     let doubts = doubts(&command, std::env::vars_os().map(|(name, _)| name));
     Ok(Settings { declare, args, path, matches, entries, sections: file.sections, doubts })
 }
@@ -71,44 +87,57 @@ fn flag_of<'a>(
     Err(SettingsError::Unknown { key: found.spelled.clone(), origin: origin.clone(), nearest })
 }
 
-/// The words that a command line would have after this flag.
-fn words(arg: &Arg, found: &FileValue, origin: &Origin) -> Result<Vec<String>, SettingsError> {
+/// The words that a command line would have for it.
+fn words(arg: &Arg, found: &FileValue, origin: &Origin) -> Result<Vec<OsString>, SettingsError> {
     let many = matches!(arg.get_action(), ArgAction::Append) || arg.get_value_delimiter().is_some();
-    let switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
-    let refused = |value: &str, allowed: &str| SettingsError::Refused {
-        key: found.spelled.clone(),
-        value: value.to_owned(),
-        origin: origin.clone(),
-        why: "it is of another kind".into(),
-        allowed: allowed.to_owned(),
+    let long = arg.get_long().unwrap_or_default();
+    let refused = |value: &str, allowed: &str| {
+        Refusal {
+            key: found.spelled.clone(),
+            value: value.to_owned(),
+            origin: origin.clone(),
+            why: "it is of another kind".into(),
+            allowed: allowed.to_owned(),
+        }
+        .into()
     };
+    let flag = |word: &String| format!("--{long}={word}").into();
     match &found.value {
-        FileText::Switch(on) if switch => Ok(vec![on.to_string()]),
-        _ if switch => Err(refused("no switch", "true or false")),
-        FileText::One(word) => Ok(vec![word.clone()]),
-        FileText::Many(words) if many => Ok(words.clone()),
+        FileText::Switch(true) if is_switch(arg) => Ok(vec![format!("--{long}").into()]),
+        FileText::Switch(false) if is_switch(arg) => Ok(Vec::new()),
+        _ if is_switch(arg) => Err(refused("no switch", "true or false")),
+        FileText::One(word) => Ok(vec![flag(word)]),
+        FileText::Many(words) if many => Ok(words.iter().map(flag).collect()),
         FileText::Many(_) => Err(refused("a list", "one value")),
-        FileText::Switch(on) => Ok(vec![on.to_string()]),
+        FileText::Switch(on) => Ok(vec![flag(&on.to_string())]),
         FileText::Neither => Err(refused("a date or a list of tables", "text or a number")),
     }
 }
 
+fn is_switch(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse)
+}
+
 /// Parses one value of the file as if it were all that was given, so that what is said of it is said of it.
-fn try_alone(declare: fn() -> Command, arg: &Arg, word: &str, origin: &Origin) -> Result<(), SettingsError> {
-    if matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse) {
-        return Ok(());
-    }
-    match alone(declare, arg, word) {
-        Err(error) if is_about_a_value(&error) => Err(refused(declare, arg, word, origin.clone(), &error)),
+fn try_alone(
+    declare: fn() -> Command,
+    arg: &Arg,
+    flag: &OsStr,
+    origin: &Origin,
+) -> Result<(), SettingsError> {
+    match alone(declare, flag) {
+        Err(error) if is_about_a_value(&error) => {
+            let word = flag.to_str().and_then(|flag| flag.split_once('=')).map_or("", |(_, word)| word);
+            Err(refused(declare, arg, word, origin.clone(), &error))
+        }
         // Others are about what is missing beside it.
         _ => Ok(()),
     }
 }
 
-fn alone(declare: fn() -> Command, arg: &Arg, word: &str) -> Result<ArgMatches, clap::Error> {
-    let long = arg.get_long().unwrap_or_default();
+fn alone(declare: fn() -> Command, flag: &OsStr) -> Result<ArgMatches, clap::Error> {
     let bare = declare().no_binary_name(true).mut_args(|arg| arg.env(Resettable::<ClapOsStr>::Reset));
-    bare.try_get_matches_from([format!("--{long}={word}")])
+    bare.try_get_matches_from([flag])
 }
 
 fn is_about_a_value(error: &clap::Error) -> bool {
@@ -137,7 +166,7 @@ fn refused(
     let why = source.unwrap_or_else(|| "there is no such choice".into());
     // What a secret's parser says may quote it.
     let why = if arg.is_hide_env_values_set() { "it is malformed".to_owned() } else { why };
-    SettingsError::Refused { key, value, origin, why, allowed: allowed(declare, arg) }
+    Refusal { key, value, origin, why, allowed: allowed(declare, arg) }.into()
 }
 
 /// What a flag may be: its choices, its range, or else the words of `--help`.
@@ -148,9 +177,9 @@ fn allowed(declare: fn() -> Command, arg: &Arg) -> String {
         return names.join(", ");
     }
     // Deliberate: clap does not tell the range of a number but in its refusal of a number outside of it.
-    let probes = [i64::MAX.to_string(), u64::MAX.to_string()];
-    for probe in probes {
-        if let Err(error) = alone(declare, arg, &probe)
+    let long = arg.get_long().unwrap_or_default();
+    for probe in [i64::MAX.to_string(), u64::MAX.to_string()] {
+        if let Err(error) = alone(declare, OsStr::new(&format!("--{long}={probe}")))
             && let Some(source) = std::error::Error::source(&error).map(ToString::to_string)
             && let Some((_, range)) = source.split_once(" is not in ")
         {
@@ -194,7 +223,11 @@ fn blame(
     refused(declare, arg, &value, origin, &error)
 }
 
-fn entries(command: &Command, matches: &ArgMatches, file: &File, path: Option<&PathBuf>) -> Vec<Entry> {
+fn entries(
+    command: &Command,
+    matches: &ArgMatches,
+    from_file: impl Fn(&str) -> Option<Origin>,
+) -> Vec<Entry> {
     let shown = |arg: &&Arg| arg.get_long().is_some_and(|long| !["help", "version"].contains(&long));
     let entry = |arg: &Arg| {
         let (id, key) = (arg.get_id().as_str(), arg.get_long().unwrap_or_default().to_owned());
@@ -202,12 +235,12 @@ fn entries(command: &Command, matches: &ArgMatches, file: &File, path: Option<&P
         let words =
             raw.map(|words| words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>());
         let value = words.filter(|words| !words.is_empty()).map(|words| words.join(","));
-        let origin = match (matches.value_source(id), file.values.get(&key), path) {
-            (Some(ValueSource::CommandLine), ..) => Origin::Flag,
-            (Some(ValueSource::EnvVariable), ..) => {
+        let origin = match (matches.value_source(id), from_file(&key)) {
+            (_, Some(file)) => file,
+            (Some(ValueSource::CommandLine), _) => Origin::Flag,
+            (Some(ValueSource::EnvVariable), _) => {
                 Origin::Environment(arg.get_env().unwrap_or_default().to_string_lossy().into_owned())
             }
-            (_, Some(found), Some(path)) => Origin::File { path: path.clone(), line: found.line },
             _ => Origin::Default,
         };
         Entry { key, value, origin, secret: arg.is_hide_env_values_set() }

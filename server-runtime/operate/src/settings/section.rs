@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{Origin, SettingsError};
+use super::error::{Origin, Refusal, SettingsError};
 use super::words::nearest;
 
 /// A table of the file.
@@ -123,7 +123,7 @@ impl Section {
         let line = spelled.iter().find_map(|key| self.lines.get(key).copied());
         let key = if key.is_empty() { self.name.clone() } else { format!("{}.{key}", self.name) };
         let origin = line.map_or(Origin::Default, |line| self.at(line));
-        SettingsError::Refused { key, value: value.to_owned(), origin, why, allowed: allowed.to_owned() }
+        Refusal { key, value: value.to_owned(), origin, why, allowed: allowed.to_owned() }.into()
     }
 
     fn at(&self, line: usize) -> Origin {
