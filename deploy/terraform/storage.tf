@@ -70,7 +70,7 @@ resource "aws_s3_bucket_policy" "archive" {
 resource "aws_secretsmanager_secret" "backend" {
   # checkov:skip=CKV2_AWS_57:the key that seals connect tokens is changed by the steps in docs/operations.md, not by a clock
   name                    = "${local.name}/backend"
-  description             = "TICKWRIGHT_KEY, TICKWRIGHT_SERVICE_TOKEN, DATABASE_URL, REDIS_URL"
+  description             = "TICKWRIGHT_KEY, TICKWRIGHT_SERVICE_TOKEN, TICKWRIGHT_ADMIN_TOKEN, DATABASE_URL, REDIS_URL"
   kms_key_id              = aws_kms_key.main.arn
   recovery_window_in_days = 30
 }
