@@ -68,7 +68,7 @@ pub use room::{MatchReport, PlayerReport, Report, Room, StateWish, StateWord, Ti
 pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
-pub use status::{PlayerStatus, Status};
+pub use status::{ChannelStatus, PlayerStatus, Status};
 pub use transport::Transport;
 pub use visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,

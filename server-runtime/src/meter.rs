@@ -3,8 +3,52 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use operate::exposition::Buckets;
 
 use crate::stage::{Stage, StageTimes};
+
+/// Upper bounds of a tick's, a stage's and a lateness's time, seconds: 60 Hz leave 0.0167 for a tick.
+const TICK_BOUNDS_S: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.025, 0.05, 0.1, 0.25,
+    1.0,
+];
+/// Upper bounds of round trips and of their deviation, seconds.
+const LINK_BOUNDS_S: &[f64] =
+    &[0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0];
+/// Upper bounds of the share of datagrams lost.
+const LOSS_BOUNDS: &[f64] = &[0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5];
+
+/// What a scraper gets of a server's times and links, since it began. Those of several rooms add up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figures {
+    /// Whole ticks, seconds.
+    pub(crate) tick: Buckets,
+    /// Stages, in their order, seconds.
+    pub(crate) stages: [Buckets; 5],
+    /// How late ticks start, seconds.
+    pub(crate) lateness: Buckets,
+    /// One reading a second for each connected player, seconds.
+    pub(crate) rtt: Buckets,
+    /// Likewise.
+    pub(crate) jitter: Buckets,
+    /// Likewise, 0 to 1.
+    pub(crate) loss: Buckets,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        let ticks = || Buckets::new(TICK_BOUNDS_S);
+        let links = || Buckets::new(LINK_BOUNDS_S);
+        Self {
+            tick: ticks(),
+            stages: std::array::from_fn(|_| ticks()),
+            lateness: ticks(),
+            rtt: links(),
+            jitter: links(),
+            loss: Buckets::new(LOSS_BOUNDS),
+        }
+    }
+}
 
 /// Longest time that is told apart, microseconds.
 const MICROS_MAX: u64 = 60_000_000;
@@ -18,6 +62,7 @@ pub struct Meter {
     lateness: Histogram<u64>,
     max_us: u64,
     last_us: u64,
+    figures: Figures,
 }
 
 impl Default for Meter {
@@ -35,6 +80,7 @@ impl Meter {
             lateness: histogram(),
             max_us: 0,
             last_us: 0,
+            figures: Figures::default(),
         }
     }
 
@@ -43,14 +89,33 @@ impl Meter {
         record(&mut self.total, times.total());
         self.last_us = micros(times.total());
         self.max_us = self.max_us.max(self.last_us);
+        self.figures.tick.observe(times.total().as_secs_f64());
         for (histogram, time) in self.stages.iter_mut().zip(times.0) {
             record(histogram, time);
+        }
+        for (buckets, time) in self.figures.stages.iter_mut().zip(times.0) {
+            buckets.observe(time.as_secs_f64());
         }
     }
 
     /// A tick started this long after its deadline.
     pub fn late(&mut self, lateness: Duration) {
         record(&mut self.lateness, lateness);
+        self.figures.lateness.observe(lateness.as_secs_f64());
+    }
+
+    /// A reading of a connected player's link: round trip and its deviation in microseconds, loss 0 to 1.
+    pub(crate) fn link(&mut self, rtt_us: u64, jitter_us: u64, loss: f32) {
+        if rtt_us > 0 {
+            self.figures.rtt.observe(rtt_us as f64 / 1e6);
+            self.figures.jitter.observe(jitter_us as f64 / 1e6);
+        }
+        self.figures.loss.observe(f64::from(loss));
+    }
+
+    /// What a scraper gets.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Ticks measured.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::meter::Figures;
+
 /// A server's state and figures. Counts are over the process's whole life; `_s` rates are over the last second.
 /// At exit it is printed on standard output as `{"final":{…}}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -90,8 +92,23 @@ pub struct Status {
     pub matches_voided: u64,
     /// Why the last match was given up.
     pub void_reason: Option<String>,
+    /// What waits on each channel, all connected players together, by the channel's name.
+    pub channels: BTreeMap<String, ChannelStatus>,
+    /// The histograms of `/metrics`.
+    #[serde(skip)]
+    pub(crate) figures: std::sync::Arc<Figures>,
     /// What became of the last result: `submitted`, `duplicate`, `refused`, `unsent: …`, or `none`.
     pub result: String,
+}
+
+/// One channel's part of [`Status`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelStatus {
+    /// Messages queued, or sent and not acknowledged.
+    pub queued_messages: usize,
+    /// Their bytes.
+    pub queued_bytes: usize,
 }
 
 /// One player's part of [`Status`].
@@ -106,6 +123,8 @@ pub struct PlayerStatus {
     pub connected: bool,
     /// Smoothed round-trip time of the last connection, milliseconds.
     pub rtt_ms: f64,
+    /// Smoothed deviation of the round-trip time, milliseconds.
+    pub jitter_ms: f64,
     /// Lost datagrams down, 0..=1.
     pub loss: f64,
     /// Seconds connected in all.

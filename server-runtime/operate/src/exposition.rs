@@ -3,6 +3,7 @@
 
 mod check;
 mod page;
+pub mod process;
 
 pub use check::{Family, Flaw, Kind, Sample, parse};
 pub use page::{Buckets, Page};

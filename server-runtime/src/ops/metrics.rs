@@ -3,7 +3,11 @@
 
 use std::fmt::Write;
 
+use operate::exposition::{self, Buckets, Kind, process};
+
 use super::reload::Reloads;
+use crate::meter::Figures;
+use crate::stage::Stage;
 use crate::status::Status;
 
 /// All metrics.
@@ -67,6 +71,9 @@ pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64) -> S
         page.line("tickwright_phase", &format!("phase=\"{phase}\""), here);
     }
     page.operators(reloads, admin_refused);
+    page.histograms(&status.figures);
+    page.channels(status);
+    process::write(&mut page.text);
     page.text
 }
 
@@ -104,6 +111,42 @@ impl Page {
         let name = "tickwright_tick_lateness_seconds";
         self.head(name, "gauge", "How late ticks start, 99.9th percentile.");
         self.line(name, "quantile=\"0.999\"", status.lateness_p999_ms / 1000.0);
+    }
+
+    /// Distributions: what quantiles of one server cannot be added up to.
+    fn histograms(&mut self, figures: &Figures) {
+        let mut page = exposition::Page::new();
+        let mut one = |name: &str, help: &str, buckets: &Buckets| {
+            page.family(name, Kind::Histogram, help);
+            page.histogram(name, &[], buckets);
+        };
+        one("tickwright_tick_duration_seconds", "Time a tick takes.", &figures.tick);
+        one("tickwright_tick_late_seconds", "How late ticks start.", &figures.lateness);
+        let help = "Round-trip times, a reading a second for each connected player.";
+        one("tickwright_link_rtt_seconds", help, &figures.rtt);
+        let help = "Deviation of round-trip times, a reading a second for each connected player.";
+        one("tickwright_link_jitter_seconds", help, &figures.jitter);
+        let help = "Share of datagrams down lost lately, a reading a second for each connected player.";
+        one("tickwright_link_loss_ratio", help, &figures.loss);
+        let name = "tickwright_stage_duration_seconds";
+        page.family(name, Kind::Histogram, "Time a stage of a tick takes.");
+        for (stage, buckets) in Stage::ALL.iter().zip(&figures.stages) {
+            page.histogram(name, &[("stage", stage.name())], buckets);
+        }
+        self.text.push_str(&page.finish());
+    }
+
+    fn channels(&mut self, status: &Status) {
+        let name = "tickwright_channel_queued_messages";
+        self.head(name, "gauge", "Messages queued or not acknowledged, by channel, all players together.");
+        for (channel, waiting) in &status.channels {
+            self.line(name, &format!("channel=\"{channel}\""), waiting.queued_messages);
+        }
+        let name = "tickwright_channel_queued_bytes";
+        self.head(name, "gauge", "Their bytes.");
+        for (channel, waiting) in &status.channels {
+            self.line(name, &format!("channel=\"{channel}\""), waiting.queued_bytes);
+        }
     }
 
     fn operators(&mut self, reloads: Reloads, admin_refused: u64) {
@@ -145,11 +188,13 @@ mod tests {
         status.players = vec![player(40.0), player(60.0), player(50.0)];
         status.drops.insert("denied".into(), 3);
         let text = render(&status, Reloads::default(), 0);
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(name.starts_with("tickwright_"), "{line}");
-            assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
-        }
+        let families = exposition::parse(&text).expect("what a scraper reads");
+        let ours = |name: &String| name.starts_with("tickwright_") || name.starts_with("process_");
+        assert!(families.len() > 40 && families.keys().all(ours), "{:?}", families.keys());
+        let finite =
+            |family: &exposition::Family| family.samples.iter().all(|sample| sample.value.is_finite());
+        assert!(families.values().all(|family| finite(family) && !family.help.is_empty()));
+        assert_eq!(families["tickwright_stage_duration_seconds"].samples.len(), 5 * 18);
         assert!(text.contains("tickwright_tick_seconds{quantile=\"0.99\"} 0.0025\n"));
         assert!(text.contains("tickwright_rtt_seconds{quantile=\"0.5\"} 0.05\n"));
         assert!(text.contains("tickwright_drops_total{cause=\"denied\"} 3\n"));

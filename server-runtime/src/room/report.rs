@@ -1,8 +1,10 @@
 //! What the room tells of itself: the status document and the live view's feed. Reads everything, changes
 //! nothing but its own marks.
 
+use std::collections::BTreeMap;
+
 use netcode_client::Game;
-use netcode_proto::ServerSession;
+use netcode_proto::{ChannelId, ServerSession, channels};
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 use serde::Serialize;
@@ -16,7 +18,17 @@ use crate::player::PlayerId;
 use crate::scene::{Scene, Shape};
 use crate::spec::format_match_id;
 use crate::stage::Stage;
-use crate::status::{PlayerStatus, Status};
+use crate::status::{ChannelStatus, PlayerStatus, Status};
+
+/// The standard channels and what they are called in metrics.
+const CHANNELS: [(ChannelId, &str); 6] = [
+    (channels::STATE, "state"),
+    (channels::CONTROL, "control"),
+    (channels::GAME_UNRELIABLE, "game_unreliable"),
+    (channels::GAME_SEQUENCED, "game_sequenced"),
+    (channels::GAME_RELIABLE_UNORDERED, "game_reliable_unordered"),
+    (channels::GAME_RELIABLE_ORDERED, "game_reliable_ordered"),
+];
 
 /// One picture for all viewers, and each client's lens to choose from.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +100,10 @@ impl<G: ServerGame> Room<G> {
     pub fn mark_rates(&mut self, now: Time, seconds: f64) {
         self.read_links(now);
         self.players.iter_mut().for_each(|player| player.totals.mark_rates(seconds));
+        for player in self.players.iter().filter(|player| player.client().is_some()) {
+            let link = &player.totals.link;
+            self.meter.link(link.rtt_us, link.jitter_us, link.loss);
+        }
     }
 
     /// The status at `now`.
@@ -143,6 +159,8 @@ impl<G: ServerGame> Room<G> {
             matches_played: self.counts.matches_played,
             matches_voided: self.counts.matches_voided,
             void_reason: self.counts.void_reason.clone(),
+            channels: self.channels(),
+            figures: std::sync::Arc::new(self.meter.figures().clone()),
             ..Status::default()
         }
     }
@@ -216,13 +234,28 @@ impl<G: ServerGame> Room<G> {
         }
     }
 
+    /// What waits on each channel.
+    fn channels(&self) -> BTreeMap<String, ChannelStatus> {
+        let mut all = BTreeMap::new();
+        for (channel, name) in CHANNELS {
+            let clients = self.players.iter().filter_map(Player::client);
+            let waiting = clients.filter_map(|client| self.net.channel_stats(client, channel));
+            let sum = waiting.fold(ChannelStatus::default(), |sum, stats| ChannelStatus {
+                queued_messages: sum.queued_messages + stats.queued_messages,
+                queued_bytes: sum.queued_bytes + stats.queued_bytes,
+            });
+            all.insert(name.to_owned(), sum);
+        }
+        all
+    }
+
     fn left_s(&mut self) -> Option<f64> {
         let current = self.current_match();
         let ends_at = current.ends_at.filter(|_| current.phase == Phase::Running)?;
         Some(f64::from(ends_at.since(self.tick).max(0)) / f64::from(self.tick_hz))
     }
 
-    fn drops(&self) -> std::collections::BTreeMap<String, u64> {
+    fn drops(&self) -> BTreeMap<String, u64> {
         let net = self.net.counters();
         [
             ("datagram_malformed", net.dropped_malformed),
@@ -262,6 +295,7 @@ fn player_status<I: Clone + Default>(player: &Player<I>) -> PlayerStatus {
         name: player.name.clone(),
         connected: player.client().is_some(),
         rtt_ms: player.totals.link.rtt_us as f64 / 1000.0,
+        jitter_ms: player.totals.link.jitter_us as f64 / 1000.0,
         loss: f64::from(player.totals.link.loss),
         connected_s: sum.connected_us as f64 / 1e6,
         bytes_down_s: player.totals.rate.0,

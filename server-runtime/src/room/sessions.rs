@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use netcode_proto::{
-    Bytes, ChannelId, ClientId, Counters, LinkConfig, LinkStats, SendError, SendRoom, ServerConfig,
-    ServerEvent, ServerSession, Transmit,
+    Bytes, ChannelId, ChannelStats, ClientId, Counters, LinkConfig, LinkStats, SendError, SendRoom,
+    ServerConfig, ServerEvent, ServerSession, Transmit,
 };
 use netcode_token::{Key, aead::has_aes_hardware};
 use netcode_wire::{Ecn, Time};
@@ -45,6 +45,14 @@ impl Sessions {
             #[cfg(not(all(feature = "renet", feature = "laminar")))]
             left_out => unreachable!("{left_out} is not in this build, as was asked above"),
         })
+    }
+
+    /// What one channel of a connected client holds; `None` for other libraries' sessions, which do not tell.
+    pub(crate) fn channel_stats(&self, client: ClientId, channel: ChannelId) -> Option<ChannelStats> {
+        match self {
+            Self::Ours(session) => session.channel_stats(client, channel),
+            Self::Foreign(_) => None,
+        }
     }
 }
 
