@@ -62,7 +62,8 @@ def cases():
         "backend": {"files": files, "websocketUrl": "wss://play.example.com/{host}/{port}", "postgresCaConfigMap": "postgres-ca",
                     "service": {"type": "LoadBalancer", "annotations": {"a": "b"}}},
         "gameServer": {"protocol": "TCPUDP", "region": "eu", "tickRate": 30, "args": ["--seat-hold-seconds=30"],
-                       "env": [{"name": "TICKWRIGHT_LOG", "value": "info"}], "resultSpool": "/var/lib/tickwright/results"},
+                       "env": [{"name": "TICKWRIGHT_LOG", "value": "info"}], "resultSpool": "/var/lib/tickwright/results",
+                       "settings": (DEPLOY.parent / "docs" / "arena.toml").read_text()},
         "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
         "networkPolicy": {"allocatorCidrs": ["10.9.0.0/16"]},
     }
