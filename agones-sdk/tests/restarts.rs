@@ -50,14 +50,14 @@ impl Drop for Killed {
     }
 }
 
-/// Health is judged by the second sidecar as strictly as by the first: only pings that go on keep it Ready.
+/// Two seconds of silence are Unhealthy, for the second sidecar as for the first: only pings that go on keep it Ready.
 #[tokio::test(flavor = "multi_thread")]
 async fn signs_of_life_and_watch_outlive_killed_sidecars() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("gs.yaml");
     let object = |state: &str| {
         format!(
-            "metadata: {{name: mine}}\nspec: {{health: {{periodSeconds: 1, failureThreshold: 1, initialDelaySeconds: 0}}}}\n\
+            "metadata: {{name: mine}}\nspec: {{health: {{periodSeconds: 1, failureThreshold: 2, initialDelaySeconds: 0}}}}\n\
              status: {{state: {state}}}\n"
         )
     };
