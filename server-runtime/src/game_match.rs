@@ -40,7 +40,7 @@ impl Phase {
 }
 
 /// An expected player, as the matchmaker announced it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterEntry {
     /// Who. Accepted as a number or as a decimal string (JavaScript cannot hold 64 bits).
     #[serde(deserialize_with = "crate::spec::u64_or_string")]

@@ -19,8 +19,8 @@ use std::net::SocketAddr;
 use netcode_wire::{ByteReader, ByteWriter, WireError};
 
 use crate::{
-    Key, NONCE_LEN, PRIVATE_LEN, SERVERS_MAX, TOKEN_LEN, TokenError, USER_DATA_LEN, VERSION, address, key,
-    private,
+    Key, NONCE_LEN, PRIVATE_LEN, SERVERS_MAX, Seat, TOKEN_LEN, TokenError, USER_DATA_LEN, VERSION, address,
+    key, private,
 };
 
 /// What a backend decides about a token.
@@ -40,6 +40,32 @@ pub struct TokenSpec {
     pub servers: Vec<SocketAddr>,
     /// What the server shall know of them; see [`crate::Seat`].
     pub user_data: [u8; USER_DATA_LEN],
+}
+
+impl TokenSpec {
+    /// Admits `seat` to `server` from `unix_s` on, for a minute; five seconds of silence end the session. For tests, bots
+    /// and servers without a backend: a backend says all of it itself.
+    ///
+    /// ```
+    /// use netcode_token::{Key, Seat, TOKEN_LEN, TokenSpec, mint};
+    ///
+    /// let seat = Seat { match_id: 0, player: 7, team: 1, rating_milli: 0, name: "seven".into() };
+    /// let spec = TokenSpec::for_seat(&seat, 77, "127.0.0.1:4000".parse()?, 1_000_000);
+    /// assert_eq!(mint(&spec, &Key::generate())?.len(), TOKEN_LEN);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn for_seat(seat: &Seat, protocol_id: u64, server: SocketAddr, unix_s: u64) -> Self {
+        Self {
+            protocol_id,
+            create_unix_s: unix_s,
+            expire_unix_s: unix_s + 60,
+            timeout_s: 5,
+            client_id: seat.player,
+            servers: vec![server],
+            user_data: seat.encode(),
+        }
+    }
 }
 
 /// What a client reads from a token.

@@ -11,8 +11,8 @@ use netcode_proto::{
     Bytes, ChannelId, Client as Session, ClientSession, ClientState as SessionState, ConnectError, Transmit,
 };
 use netcode_snapshot::{
-    COLUMNS_MAX, ComponentId, InputPacket, Message, NetId, Receiver, Replicate, Schema, SnapshotHeader,
-    Telemetry, ViewTime,
+    COLUMNS_MAX, ComponentId, InputPacket, Message, MessageSet, NetId, Receiver, Replicate, Schema,
+    SnapshotHeader, Telemetry, ViewTime,
 };
 use netcode_wire::{BitWriter, Tick, Time};
 
@@ -139,9 +139,24 @@ impl<G: Game, S: ClientSession> Client<G, S> {
         Ok(self.session.send(now, ChannelId(channel), self.out.as_bytes())?)
     }
 
-    /// The next game message, framed as [`MessageSet`](netcode_snapshot::MessageSet) reads it.
+    /// The next game message, to be read with [`Client::messages`].
     pub fn poll_message(&mut self) -> Option<(ChannelId, Bytes)> {
         self.messages.pop_front()
+    }
+
+    /// The game's messages: reads what [`Client::poll_message`] gives.
+    ///
+    /// ```
+    /// # use netcode_client::{Client, Game};
+    /// # use netcode_snapshot::{Message, MessageError};
+    /// fn next<G: Game, M: Message>(client: &mut Client<G>) -> Option<Result<M, MessageError>> {
+    ///     let (_, bytes) = client.poll_message()?;
+    ///     Some(client.messages().decode(&bytes))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn messages(&self) -> &MessageSet {
+        &self.config.messages
     }
 
     /// Says goodbye to the server.
