@@ -129,7 +129,7 @@ fn kick_off(
     }
 }
 
-/// Runners bounce: one change a bump, then all predict right again. `snap` puts it on the wire's grid.
+/// Runners bounce off each other: one change a bump, after which everybody predicts right again.
 fn jostle(mut runners: Query<&mut Runner>) {
     let mut pairs = runners.iter_combinations_mut();
     while let Some([mut a, mut b]) = pairs.fetch_next() {
@@ -138,8 +138,6 @@ fn jostle(mut runners: Query<&mut Runner>) {
         if a.at.distance(b.at) < 2.0 * RUNNER && closing < 0.0 {
             let bounce = normal * (closing / 2.0 - 2.0);
             (a.speed, b.speed) = (a.speed + bounce, b.speed - bounce);
-            a.snap();
-            b.snap();
         }
     }
 }
