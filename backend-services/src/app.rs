@@ -137,7 +137,9 @@ impl App {
 
     /// Prometheus' text format.
     pub fn render_metrics(&self) -> String {
-        self.0.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()
+        let mut text = self.0.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default();
+        operate::exposition::process::write(&mut text);
+        text
     }
 }
 

@@ -6,6 +6,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use operate::{Settings, SettingsError, logs};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod catalogue;
+
 /// Upper bounds of latency buckets, seconds.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
@@ -60,6 +62,7 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).ok()?;
+        catalogue::introduce();
         Some(handle)
     };
     METRICS.get_or_init(start).clone()

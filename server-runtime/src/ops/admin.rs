@@ -119,7 +119,8 @@ async fn readiness(State(desk): State<Desk>) -> Response {
 async fn prometheus(State(desk): State<Desk>) -> Response {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let reloads = desk.reloader.as_ref().map(|reloader| reloader.counts()).unwrap_or_default();
-    let text = metrics::render(&desk.board.status(), reloads, desk.gate.refused());
+    let text =
+        metrics::render(&desk.board.status(), reloads, desk.gate.refused(), &desk.board.agones_state());
     (content_type, text).into_response()
 }
 

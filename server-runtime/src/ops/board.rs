@@ -23,6 +23,7 @@ pub(crate) struct Board {
     recording_wanted: AtomicBool,
     status: Mutex<Arc<Status>>,
     result: Mutex<String>,
+    agones_state: Mutex<String>,
     live: watch::Sender<Arc<LiveFrame>>,
 }
 
@@ -36,6 +37,7 @@ impl Board {
             recording_wanted: AtomicBool::new(false),
             status: Mutex::new(Arc::new(status)),
             result: Mutex::new("none".into()),
+            agones_state: Mutex::default(),
             live: watch::Sender::new(Arc::default()),
         })
     }
@@ -81,6 +83,10 @@ impl Board {
         self.open.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn note_agones_state(&self, state: &str) {
+        state.clone_into(&mut lock(&self.agones_state));
+    }
+
     pub(super) fn note_result(&self, result: String) {
         *lock(&self.result) = result;
     }
@@ -98,6 +104,11 @@ impl Board {
 
     pub(super) fn status(&self) -> Arc<Status> {
         Arc::clone(&lock(&self.status))
+    }
+
+    /// As Agones names it; empty without Agones.
+    pub(super) fn agones_state(&self) -> String {
+        lock(&self.agones_state).clone()
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Arc<LiveFrame>> {

@@ -75,12 +75,21 @@ pub(super) async fn follow(
         }
         follow_states(&sdk, &commands, &signer).await;
     };
-    tokio::join!(health, states);
+    tokio::join!(health, states, show_state(&sdk, &board));
 }
 
 async fn announce(sdk: &Sdk, what: &str, value: &str) {
     if let Err(error) = sdk.set_annotation(what, value).await {
         tracing::warn!(%error, what, "a port is not announced");
+    }
+}
+
+/// Notes the state for those who watch. A watch of its own: what is shown waits for nothing that is done.
+async fn show_state(sdk: &Sdk, board: &Board) {
+    let mut watch = sdk.watch();
+    loop {
+        let server = watch.next().await;
+        board.note_agones_state(server.status.as_ref().map_or("", |status| &status.state));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::stage::Stage;
 use crate::status::Status;
 
 /// All metrics.
-pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64) -> String {
+pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64, agones_state: &str) -> String {
     let mut page = Page { text: String::with_capacity(4096) };
     page.one("tickwright_up_seconds", "gauge", "Seconds since the process began to serve.", status.uptime_s);
     page.one("tickwright_tick", "gauge", "The last simulated tick.", status.tick);
@@ -70,6 +70,7 @@ pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64) -> S
         let here = u8::from(status.phase == phase);
         page.line("tickwright_phase", &format!("phase=\"{phase}\""), here);
     }
+    page.agones(agones_state);
     page.operators(reloads, admin_refused);
     page.histograms(&status.figures);
     page.channels(status);
@@ -149,6 +150,15 @@ impl Page {
         }
     }
 
+    fn agones(&mut self, current: &str) {
+        let name = "tickwright_agones_state";
+        self.head(name, "gauge", "1 for the state that the server has with Agones; all 0 without Agones.");
+        for state in ["Scheduled", "RequestReady", "Ready", "Reserved", "Allocated", "Unhealthy", "Shutdown"]
+        {
+            self.line(name, &format!("state=\"{state}\""), u8::from(state == current));
+        }
+    }
+
     fn operators(&mut self, reloads: Reloads, admin_refused: u64) {
         let name = "tickwright_config_reloads_total";
         self.head(name, "counter", "How often the settings file was read again, by what came of it.");
@@ -187,7 +197,7 @@ mod tests {
         let mut status = Status { phase: "running".into(), tick_p99_ms: 2.5, ..Status::default() };
         status.players = vec![player(40.0), player(60.0), player(50.0)];
         status.drops.insert("denied".into(), 3);
-        let text = render(&status, Reloads::default(), 0);
+        let text = render(&status, Reloads::default(), 0, "Ready");
         let families = exposition::parse(&text).expect("what a scraper reads");
         let ours = |name: &String| name.starts_with("tickwright_") || name.starts_with("process_");
         assert!(families.len() > 40 && families.keys().all(ours), "{:?}", families.keys());
@@ -198,6 +208,7 @@ mod tests {
         assert!(text.contains("tickwright_tick_seconds{quantile=\"0.99\"} 0.0025\n"));
         assert!(text.contains("tickwright_rtt_seconds{quantile=\"0.5\"} 0.05\n"));
         assert!(text.contains("tickwright_drops_total{cause=\"denied\"} 3\n"));
+        assert!(text.contains("tickwright_agones_state{state=\"Ready\"} 1\n"));
         assert!(text.contains("tickwright_phase{phase=\"running\"} 1\n"));
     }
 }
