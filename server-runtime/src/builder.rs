@@ -18,6 +18,7 @@ use operate::Settings;
 
 use crate::balance::{Balance, BalanceSlot};
 use crate::drive::RunError;
+use crate::host::Rooms;
 use crate::lag::{LagConfig, Pose};
 use crate::options::{ServerOptions, TICK_HZ};
 use crate::player::{InputOf, Networked, PlayerId};
@@ -39,6 +40,11 @@ use crate::visibility::Viewer;
 pub struct Server;
 
 /// A [`Game`] whose predicted state is also an ECS component: what a server can run. Implemented for all such.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no game that a server can run",
+    label = "this is not a `Game`, or its `State` is not a component",
+    note = "write `impl Game for {Self}`, and put `#[derive(Component, Replicate, Clone, PartialEq)]` on the type that is its `State`"
+)]
 pub trait ServerGame: Game<State: Component<Mutability = Mutable>> {}
 
 impl<G: Game<State: Component<Mutability = Mutable>>> ServerGame for G {}
@@ -149,6 +155,39 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Begins a server that plays as many matches at once as `--rooms` says, each in a room with its own world, seed and
+    /// deadlines. `declare` is asked for a builder once for each room; what it panics at costs that room alone.
+    ///
+    /// ```no_run
+    /// # use server_runtime::prelude::*;
+    /// # #[derive(Component, Replicate, Clone, PartialEq)]
+    /// # #[net(predicted)]
+    /// # struct Walker { #[net(range(-50.0..=50.0), step = 0.01)] x: f32 }
+    /// # #[derive(Input, Clone, Default, PartialEq)]
+    /// # struct Walk { jump: bool }
+    /// # struct WalkingGame;
+    /// # impl Game for WalkingGame {
+    /// #     type Input = Walk;
+    /// #     type State = Walker;
+    /// #     fn step(_: &mut Walker, _: &Walk, _: StepContext) {}
+    /// #     fn distance(a: &Walker, b: &Walker) -> f32 { (a.x - b.x).abs() }
+    /// # }
+    /// fn walkers(options: ServerOptions) -> ServerBuilder<WalkingGame> {
+    ///     Server::builder("walkers").game::<WalkingGame>().config(options)
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let options = ServerOptions { rooms: 16, ..ServerOptions::default() };
+    ///     Server::rooms(move || walkers(options.clone())).run()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn rooms<G: ServerGame>(declare: impl Fn() -> ServerBuilder<G> + Send + Sync + 'static) -> Rooms<G> {
+        Rooms::new(declare)
+    }
+}
+
 impl ServerBuilder<NoGame> {
     /// Names the game: its input, and the component its players predict, which is replicated from here on.
     #[must_use]
@@ -250,6 +289,20 @@ impl<G> ServerBuilder<G> {
         self.messages = self.messages.message::<M>(channel.0);
         self.inbound.push(Inbound::new::<M>(channel));
         MessageRegistry::register_message::<crate::player::FromPlayer<M>>(&mut self.setup.world);
+        self
+    }
+
+    /// Registers a type of event that the game's own systems exchange with `EventWriter<E>` and `EventReader<E>`.
+    #[must_use]
+    pub fn event<E: bevy_ecs::message::Message>(mut self) -> Self {
+        self.setup.add_event::<E>();
+        self
+    }
+
+    /// Registers a type of event that is to come later, and again and again: see [`Timers`](crate::Timers).
+    #[must_use]
+    pub fn timer<E: bevy_ecs::message::Message + Clone>(mut self) -> Self {
+        self.setup.add_timer::<E>();
         self
     }
 
@@ -425,8 +478,14 @@ impl<G: ServerGame> ServerBuilder<G> {
     /// Serves until the match is over or a drain is asked for: opens the ports, tells Agones, ticks. Blocks.
     ///
     /// # Errors
-    /// A setting cannot be used, a port is taken, the sidecar cannot be reached, or a system panicked.
+    /// A setting cannot be used, a port is taken, the sidecar cannot be reached, or a system panicked. So is `--rooms`
+    /// with more than one: those are declared one by one, see [`Server::rooms`].
     pub fn run(self) -> Result<(), RunError> {
+        if self.options.rooms > 1 {
+            let hint = "the game plays one match a process: declare it with `Server::rooms`";
+            let other = "this game".to_owned();
+            return Err(crate::options::OptionsError::Conflict { key: "--rooms", other, hint }.into());
+        }
         crate::drive::run(self)
     }
 

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +51,12 @@ pub enum RunError {
     Admin {
         /// The address asked for.
         address: SocketAddr,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// A thread to tick rooms on cannot be had.
+    #[error("a thread for rooms could not start: {cause}")]
+    Thread {
         /// Why not.
         cause: std::io::Error,
     },
@@ -158,12 +164,12 @@ impl Clock {
         self.at(Instant::now())
     }
 
-    fn at(&self, instant: Instant) -> Time {
+    pub(crate) fn at(&self, instant: Instant) -> Time {
         let micros = instant.saturating_duration_since(self.started).as_micros();
         Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    fn unix_at_zero_s(&self) -> u64 {
+    pub(crate) fn unix_at_zero_s(&self) -> u64 {
         self.unix_at_zero.as_secs()
     }
 
@@ -286,7 +292,7 @@ impl<G: ServerGame> Driver<G> {
                     tracing::info!(players = spec.players.len(), seconds = spec.seconds, "allocated");
                     self.room.allocate(spec);
                 }
-                Command::Seat(newcomers) => {
+                Command::Seat { newcomers, .. } => {
                     tracing::info!(players = newcomers.len(), "newcomers are on their way");
                     self.room.seat_newcomers(newcomers);
                 }
@@ -330,25 +336,11 @@ impl<G: ServerGame> Driver<G> {
         }
     }
 
-    /// Writes what was recorded to a file, on a thread of its own: the disk is nothing to wait for.
-    fn save_recording(&mut self, why: &'static str) -> Option<std::thread::JoinHandle<()>> {
-        let bytes = self.room.recording()?;
-        let unix_ms = self.clock.unix_ms(self.clock.now().as_micros());
-        let name = format!("{}-{unix_ms}-{}", self.room.recording_name(), std::process::id());
-        let folder = self.record_folder.clone();
-        let save = move || match shelf::save(&folder, &name, &bytes) {
-            Ok(path) => tracing::info!(why, path = %path.display(), bytes = bytes.len(), "recorded"),
-            Err(error) => tracing::error!(why, %error, folder = %folder.display(), "the recording is lost"),
-        };
-        let thread = std::thread::Builder::new().name("recording".into()).spawn(save);
-        thread.inspect_err(|error| tracing::error!(why, %error, "the recording is lost")).ok()
-    }
-
     /// Refreshes what the admin port shows.
     fn publish(&mut self) {
         let now = self.clock.now();
         if self.board.take_recording_wish() {
-            self.save_recording("asked for");
+            keep_recording(&self.room, self.clock, &self.record_folder, "asked for");
         }
         self.board.beat(now);
         if now >= self.rates_at {
@@ -374,6 +366,7 @@ impl<G: ServerGame> Driver<G> {
         status.skipped_ticks = self.pacer.skipped();
         carriers::add_drops(&self.carriers, &mut status.drops);
         status.result = self.board.result();
+        status.rooms_max = 1;
         status
     }
 
@@ -383,7 +376,10 @@ impl<G: ServerGame> Driver<G> {
         self.forward_reports();
         let panicked = matches!(outcome, Err(RunError::Panicked(_)));
         let saving = (panicked || self.room.has_begun())
-            .then(|| self.save_recording(if panicked { "panic" } else { "over" }))
+            .then(|| {
+                let why = if panicked { "panic" } else { "over" };
+                keep_recording(&self.room, self.clock, &self.record_folder, why)
+            })
             .flatten();
         if !matches!(outcome, Err(RunError::Interrupted)) {
             self.ops.settle();
@@ -400,21 +396,40 @@ impl<G: ServerGame> Driver<G> {
     }
 }
 
+/// Writes what a room recorded to a file, on a thread of its own: the disk is nothing to wait for.
+pub(crate) fn keep_recording<G: ServerGame>(
+    room: &Room<G>,
+    clock: Clock,
+    folder: &Path,
+    why: &'static str,
+) -> Option<std::thread::JoinHandle<()>> {
+    let bytes = room.recording()?;
+    let unix_ms = clock.unix_ms(clock.now().as_micros());
+    let name = format!("{}-{unix_ms}-{}", room.recording_name(), std::process::id());
+    let folder = folder.to_owned();
+    let save = move || match shelf::save(&folder, &name, &bytes) {
+        Ok(path) => tracing::info!(why, path = %path.display(), bytes = bytes.len(), "recorded"),
+        Err(error) => tracing::error!(why, %error, folder = %folder.display(), "the recording is lost"),
+    };
+    let thread = std::thread::Builder::new().name("recording".into()).spawn(save);
+    thread.inspect_err(|error| tracing::error!(why, %error, "the recording is lost")).ok()
+}
+
 /// What a parent reads once players may come.
-fn ready_line(udp: SocketAddr, admin: SocketAddr, websocket: Option<SocketAddr>) -> String {
+pub(crate) fn ready_line(udp: SocketAddr, admin: SocketAddr, websocket: Option<SocketAddr>) -> String {
     let websocket = websocket.map(|at| format!(r#","websocket":"{at}""#)).unwrap_or_default();
     format!(r#"{{"ready":true,"udp":"{udp}","admin":"{admin}"{websocket}}}"#)
 }
 
 /// One line on standard output. Whoever read it may be gone, which is no reason to fail.
-fn tell_parent(line: &str) {
+pub(crate) fn tell_parent(line: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
         tracing::debug!(%error, "nobody reads standard output");
     }
 }
 
-fn open_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
+pub(crate) fn open_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
     let opened = TcpListener::bind(address).and_then(|admin| {
         let local = admin.local_addr()?;
         Ok((admin, reachable(local)))
@@ -424,7 +439,7 @@ fn open_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError
 
 /// By which addresses tokens may name this server. Unknown to the machine itself when it listens on all
 /// interfaces without being told: then any; but renet admits only by addresses that it knows, so there it is loopback.
-fn public_addresses(
+pub(crate) fn public_addresses(
     options: &ServerOptions,
     local: SocketAddr,
     from_agones: &[SocketAddr],
@@ -457,7 +472,7 @@ const TURN_MIN: Duration = Duration::from_millis(1);
 /// How long full ticks go on after a datagram: a handshake takes a few round trips.
 const AWAKE_AFTER_DATAGRAM: Duration = Duration::from_secs(2);
 /// How often rates are taken, the status is made, and the live view is drawn (20 Hz).
-const RATES_PERIOD: Duration = Duration::from_secs(1);
+pub(crate) const RATES_PERIOD: Duration = Duration::from_secs(1);
 const STATUS_PERIOD: Duration = Duration::from_millis(500);
-const STATUS_PERIOD_IDLE: Duration = Duration::from_secs(5);
-const LIVE_PERIOD: Duration = Duration::from_millis(50);
+pub(crate) const STATUS_PERIOD_IDLE: Duration = Duration::from_secs(5);
+pub(crate) const LIVE_PERIOD: Duration = Duration::from_millis(50);

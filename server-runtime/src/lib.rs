@@ -3,8 +3,8 @@
 //! A game is components, a pure step function, and systems in five [`Stage`]s; everything between a socket and
 //! those systems is this crate's. Begin at [`Server::builder`]; [`prelude`] has all the names.
 //!
-//! Must never know a game's rules. `room` alone knows both the ECS and the netcode; `drive` alone
-//! knows clocks, sockets and threads.
+//! Must never know a game's rules. `room` alone knows both the ECS and the netcode; `drive` (one
+//! room) and `host` (many) alone know clocks, sockets and threads.
 
 pub mod prelude;
 
@@ -16,6 +16,7 @@ mod configure;
 mod drive;
 mod game_match;
 mod grid;
+mod host;
 mod input_ring;
 mod lag;
 mod meter;
@@ -33,6 +34,7 @@ mod scene;
 mod spec;
 mod stage;
 mod status;
+mod timers;
 mod transport;
 mod visibility;
 
@@ -44,6 +46,7 @@ pub use game_match::{
     Match, MatchEnded, MatchSpec, MatchStarted, Phase, RosterEntry, ScoreLine, Scoreboard, match_running,
 };
 pub use grid::SpatialGrid;
+pub use host::Rooms;
 pub use input_ring::{Arrival, InputRing, REPEAT_TICKS_MAX, RING_TICKS, Taken};
 pub use lag::{
     Block, Favour, Hit, LagCompensation, LagConfig, POSES_MAX, Point, Pose, REWIND_MS_MAX, Rewind, Seen,
@@ -68,7 +71,8 @@ pub use room::{MatchReport, PlayerReport, Report, Room, StateWish, StateWord, Ti
 pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
-pub use status::{ChannelStatus, PlayerStatus, Status};
+pub use status::{ChannelStatus, PlayerStatus, RoomStatus, Status};
+pub use timers::{TimerId, Timers};
 pub use transport::Transport;
 pub use visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,

@@ -35,6 +35,18 @@ pub(crate) struct Figures {
     pub(crate) loss: Buckets,
 }
 
+impl Figures {
+    /// What another room has measured too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.tick.add(&other.tick);
+        self.stages.iter_mut().zip(&other.stages).for_each(|(sum, stage)| sum.add(stage));
+        self.lateness.add(&other.lateness);
+        self.rtt.add(&other.rtt);
+        self.jitter.add(&other.jitter);
+        self.loss.add(&other.loss);
+    }
+}
+
 impl Default for Figures {
     fn default() -> Self {
         let ticks = || Buckets::new(TICK_BOUNDS_S);

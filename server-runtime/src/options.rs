@@ -123,7 +123,7 @@ pub struct ServerOptions {
         value_name = "HZ"
     )]
     pub tick_rate: Option<u16>,
-    /// Players at once, 1 to 1024.
+    /// Players at once in all rooms together, 1 to 1024.
     #[arg(
         long = "clients-max",
         env = "TICKWRIGHT_CLIENTS_MAX",
@@ -132,6 +132,33 @@ pub struct ServerOptions {
         value_name = "N"
     )]
     pub clients_max: u16,
+    /// Matches at once in this process, 1 to 1000, each in a room of its own; the process stays when one is over. With 1
+    /// the process is its match's and ends with it.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_ROOMS",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1000),
+        value_name = "N"
+    )]
+    pub rooms: u16,
+    /// Threads that rooms tick on, 1 to 256; one fewer than there are cores unless given. More than `--rooms` are none.
+    #[arg(
+        long,
+        env = "TICKWRIGHT_THREADS",
+        value_parser = clap::value_parser!(u16).range(1..=256),
+        value_name = "N"
+    )]
+    pub threads: Option<u16>,
+    /// Ticks that a room catches up at most when it is late, 1 to 60; what is missed beyond is skipped and counted.
+    #[arg(
+        long = "catch-up-ticks",
+        env = "TICKWRIGHT_CATCH_UP_TICKS",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=60),
+        value_name = "N"
+    )]
+    pub catch_up_ticks: u16,
     /// Port of the Agones sidecar, which Agones itself puts into the environment; without it the server
     /// stands alone.
     #[arg(long, env = "AGONES_SDK_GRPC_PORT", value_name = "PORT")]
@@ -255,6 +282,9 @@ impl Default for ServerOptions {
             protocol_id: PROTOCOL_ID_DEFAULT,
             tick_rate: None,
             clients_max: 64,
+            rooms: 1,
+            threads: None,
+            catch_up_ticks: 4,
             agones_port: None,
             agones_host: None,
             standalone: false,

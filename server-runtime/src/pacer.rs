@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use netcode_wire::Time;
 
-/// Ticks that may be run back to back to catch up. More than this many missed deadlines are skipped: a server
+/// Ticks that may be run back to back to catch up, unless an operator says otherwise. More than this many missed deadlines are skipped: a server
 /// that is late by a tenth of a second should drop time, not spiral.
 pub const CATCH_UP_TICKS_MAX: u64 = 4;
 
@@ -16,6 +16,7 @@ pub struct Pacer {
     hz: u64,
     start: Time,
     next: u64,
+    catch_up: u64,
     overruns: u64,
     skipped: u64,
 }
@@ -36,7 +37,41 @@ impl Pacer {
     /// If `hz` is zero.
     pub fn new(hz: u16, start: Time) -> Self {
         assert!(hz > 0, "tick rate must not be zero");
-        Self { hz: u64::from(hz), start, next: 0, overruns: 0, skipped: 0 }
+        Self { hz: u64::from(hz), start, next: 0, catch_up: CATCH_UP_TICKS_MAX, overruns: 0, skipped: 0 }
+    }
+
+    /// The same, catching up to `ticks` at a time before it skips; at least one.
+    #[must_use]
+    pub fn catching_up(mut self, ticks: u64) -> Self {
+        self.catch_up = ticks.max(1);
+        self
+    }
+
+    /// Forgets missed deadlines as [`Pacer::restart`] does, but keeps its place among others: the first deadline is the
+    /// next moment that lies `phase` (0 to 1 ticks) after a whole number of ticks.
+    pub fn restart_in_phase(&mut self, now: Time, phase: f64) {
+        let period_us = 1_000_000.0 / self.hz as f64;
+        let ticks = (now.as_micros() as f64 / period_us - phase).ceil().max(0.0);
+        // Saturates: a `f64` out of range becomes the range's end.
+        let at_us = ((ticks + phase) * period_us).ceil() as u64;
+        self.restart(Time::from_micros(at_us.max(now.as_micros())));
+    }
+
+    /// Claims one of the ticks that are due at `now`: when it was due, and how late it starts. What is too far behind to
+    /// be caught up is skipped. For who has other things to do between the ticks that it is behind.
+    pub fn claim(&mut self, now: Time) -> Option<(Time, Duration)> {
+        if now < self.deadline() {
+            return None;
+        }
+        let behind = self.behind(now);
+        // Counted once, when it is passed over or when it starts with others behind it.
+        let skipped = behind.saturating_sub(self.catch_up);
+        self.overruns += skipped + u64::from(behind - skipped > 1);
+        self.skipped += skipped;
+        self.next += skipped;
+        let due_at = self.deadline();
+        self.next += 1;
+        Some((due_at, now.since(due_at)))
     }
 
     /// Forgets missed deadlines without counting them: the first is now (after an idle pause).
@@ -51,14 +86,19 @@ impl Pacer {
         if now < first {
             return Due { ticks: 0, lateness: Duration::ZERO };
         }
-        let elapsed_us = u128::from(now.as_micros() - self.start.as_micros());
-        let last = u64::try_from(elapsed_us * u128::from(self.hz) / 1_000_000).unwrap_or(u64::MAX);
-        let behind = (last + 1).saturating_sub(self.next).max(1);
-        let ticks = behind.min(CATCH_UP_TICKS_MAX);
+        let behind = self.behind(now);
+        let ticks = behind.min(self.catch_up);
         self.overruns += behind - 1;
         self.skipped += behind - ticks;
         self.next += behind;
         Due { ticks, lateness: now.since(first) }
+    }
+
+    /// Deadlines that have come by `now`, one at least.
+    fn behind(&self, now: Time) -> u64 {
+        let elapsed_us = u128::from(now.as_micros() - self.start.as_micros());
+        let last = u64::try_from(elapsed_us * u128::from(self.hz) / 1_000_000).unwrap_or(u64::MAX);
+        (last + 1).saturating_sub(self.next).max(1)
     }
 
     /// When the next tick is due.
@@ -126,6 +166,27 @@ mod tests {
         assert_eq!(pacer.due(at(2_000_000)).ticks, CATCH_UP_TICKS_MAX);
         assert_eq!((pacer.overruns(), pacer.skipped()), (19, 16));
         assert_eq!(pacer.deadline(), at(2_100_000));
+    }
+
+    #[test]
+    fn claimed_one_by_one_it_counts_the_same() {
+        let mut pacer = Pacer::new(10, at(0)).catching_up(2);
+        assert_eq!(pacer.claim(at(0)), Some((at(0), Duration::ZERO)));
+        assert_eq!(pacer.claim(at(99_999)), None);
+        // Five are due (100 to 500 ms), two of which are caught up.
+        let claimed: Vec<_> = std::iter::from_fn(|| pacer.claim(at(500_000))).collect();
+        let expected = [(at(400_000), Duration::from_millis(100)), (at(500_000), Duration::ZERO)];
+        assert_eq!((claimed.as_slice(), pacer.overruns(), pacer.skipped()), (&expected[..], 4, 3));
+        assert_eq!(pacer.deadline(), at(600_000));
+    }
+
+    #[test]
+    fn a_phase_is_kept_over_a_restart() {
+        let mut pacer = Pacer::new(10, at(0));
+        for (now_us, first_us) in [(0, 25_000), (25_000, 25_000), (25_001, 125_000), (1_000_000, 1_025_000)] {
+            pacer.restart_in_phase(at(now_us), 0.25);
+            assert_eq!(pacer.deadline(), at(first_us), "from {now_us}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
 
 use crate::stage::{Stage, Stages};
+use crate::timers::{self, Timers};
 
 /// A part of a game: a set of systems and resources that belong together.
 ///
@@ -23,6 +24,11 @@ use crate::stage::{Stage, Stages};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a plug-in",
+    label = "this cannot be added to a server",
+    note = "write `impl Plugin for {Self} {{ fn build(&self, setup: &mut Setup) {{ … }} }}`; systems alone go to `add_systems`"
+)]
 pub trait Plugin {
     /// Adds the part to a server that is being built.
     fn build(&self, setup: &mut Setup);
@@ -68,6 +74,15 @@ impl Setup {
     /// `EventReader<E>`. Events live for two ticks.
     pub fn add_event<E: Message>(&mut self) -> &mut Self {
         MessageRegistry::register_message::<E>(&mut self.world);
+        self
+    }
+
+    /// Registers a type of event that is to come later, and again and again: the resource [`Timers<E>`](Timers).
+    pub fn add_timer<E: Message + Clone>(&mut self) -> &mut Self {
+        if !self.world.contains_resource::<Timers<E>>() {
+            self.world.init_resource::<Timers<E>>();
+            self.add_event::<E>().stages.do_first(timers::ring::<E>);
+        }
         self
     }
 

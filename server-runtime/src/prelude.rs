@@ -21,6 +21,7 @@ pub use crate::balance::Balance;
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
 pub use crate::grid::SpatialGrid;
+pub use crate::host::Rooms;
 pub use crate::lag::{Block, Favour, Hit, LagCompensation, LagConfig, Pose, Rewind, Seen};
 pub use crate::options::ServerOptions;
 pub use crate::outbox::Outbox;
@@ -32,6 +33,7 @@ pub use crate::player_state::{PlayerState, PlayerStates, StatePolicy, WhenAway};
 pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;
+pub use crate::timers::Timers;
 pub use crate::visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,
 };

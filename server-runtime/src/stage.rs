@@ -10,7 +10,7 @@ use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
 ///
 /// | stage | the framework does first | your systems typically |
 /// |---|---|---|
-/// | `Receive` | joins, leaves and typed messages become events | greet, chat, lobby |
+/// | `Receive` | joins, leaves, typed messages and [timers](crate::Timers) that are due become events | greet, chat, lobby |
 /// | `Input` | each player's input of this tick lands in [`crate::InputOf`] | validate, translate, drive NPCs |
 /// | `Simulate` | `Game::step` for every owned entity | projectiles, pick-ups, physics |
 /// | `Resolve` | hittable poses are recorded for lag compensation | hits, damage, scores, respawn |
@@ -53,12 +53,15 @@ impl Stage {
 /// One schedule a stage, each on the single-threaded executor.
 pub(crate) struct Stages {
     schedules: [Schedule; 5],
+    /// What the framework does before the first one's systems.
+    first: Vec<fn(&mut World)>,
 }
 
 impl Stages {
     /// Five empty schedules.
     pub(crate) fn new() -> Self {
         Self {
+            first: Vec::new(),
             schedules: Stage::ALL.map(|stage| {
                 let mut schedule = Schedule::new(stage);
                 // Deliberate: the multi-threaded executor costs more per run than a small game's whole stage.
@@ -73,8 +76,16 @@ impl Stages {
         &mut self.schedules[stage.index()]
     }
 
+    /// Does this before the systems of [`Stage::Receive`], after what was added before.
+    pub(crate) fn do_first(&mut self, what: fn(&mut World)) {
+        self.first.push(what);
+    }
+
     /// Runs one stage's systems.
     pub(crate) fn run(&mut self, stage: Stage, world: &mut World) {
+        if stage == Stage::Receive {
+            self.first.iter().for_each(|what| what(world));
+        }
         self.schedules[stage.index()].run(world);
     }
 }

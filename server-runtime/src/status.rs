@@ -99,6 +99,37 @@ pub struct Status {
     pub(crate) figures: std::sync::Arc<Figures>,
     /// What became of the last result: `submitted`, `duplicate`, `refused`, `unsent: …`, or `none`.
     pub result: String,
+    /// Matches that may be played at once: 1 unless `--rooms` says more.
+    pub rooms_max: usize,
+    /// With more than one: the rooms in use. Everything above is about all rooms together then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<RoomStatus>,
+}
+
+/// One room's part of [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoomStatus {
+    /// Its number, below `rooms_max`; taken again by the next match.
+    pub room: usize,
+    /// The thread it ticks on.
+    pub worker: usize,
+    /// UUID text.
+    pub match_id: String,
+    /// `waiting`, `running` or `ended`.
+    pub phase: String,
+    /// Players connected now.
+    pub players_connected: usize,
+    /// The last simulated tick.
+    pub tick: u32,
+    /// 99th percentile of the time a tick takes, milliseconds.
+    pub tick_p99_ms: f64,
+    /// 99.9th percentile of how late ticks start.
+    pub lateness_p999_ms: f64,
+    /// Deadlines that passed before their tick could start.
+    pub overruns: u64,
+    /// Of those, ticks given up.
+    pub skipped_ticks: u64,
 }
 
 /// One channel's part of [`Status`].

@@ -40,15 +40,19 @@ pub enum Map {
     Plains,
 }
 
-/// Runs a dedicated server until its match is over or it is told to stop. `args` begin with the program's name.
+/// Runs a dedicated server until its match is over or it is told to stop; with `--rooms`, one for many matches. `args`
+/// begin with the program's name.
 ///
 /// # Errors
 /// A flag cannot be used, a port is taken, or the sidecar cannot be reached.
 pub fn server_main(args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let (flags, settings) = Settings::read_or_exit::<Flags>(args);
+    let options = flags.server;
     match flags.world {
-        Map::Arena => server(flags.server).settings(settings).run()?,
-        Map::Plains => crate::plains::server(flags.server).settings(settings).run()?,
+        Map::Arena => Server::rooms(move || server(options.clone())).settings(settings).run()?,
+        Map::Plains => {
+            Server::rooms(move || crate::plains::server(options.clone())).settings(settings).run()?;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! and the match has long enough to go, and lets newcomers in before it lets the backend send them. Must never know a
 //! session nor who would fit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Command;
 use super::results::{Destination, Failed};
 use crate::game_match::RosterEntry;
-use crate::room::Vacancy;
+use crate::room::{MatchReport, Report, Vacancy};
 use crate::spec::format_match_id;
 
 /// How long one question waits for news; less than the deadline of a call.
@@ -22,6 +22,40 @@ const WAIT_MS: u32 = 2000;
 const TRY_WITHIN: Duration = Duration::from_secs(5);
 /// After a question that had no answer.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The searches of all matches here.
+#[derive(Default)]
+pub(super) struct Searches(BTreeMap<u128, queue::UnboundedSender<Vacancy>>);
+
+impl Searches {
+    /// Passes a vacancy on to its match's search; the first of a match begins one, which is to be run.
+    pub(super) fn note(
+        &mut self,
+        vacancy: Vacancy,
+        to: &Destination,
+        commands: &mpsc::Sender<Command>,
+    ) -> Option<impl Future<Output = ()> + 'static> {
+        let mut begun = None;
+        let search = self.0.entry(vacancy.match_id).or_insert_with(|| {
+            let (vacancies, vacant) = queue::unbounded_channel();
+            begun = Some(run(to.clone(), vacant, commands.clone()));
+            vacancies
+        });
+        // A receiver that is gone has learned that nobody is to be had.
+        let _ = search.send(vacancy);
+        begun
+    }
+
+    /// A match that is over looks for nobody.
+    pub(super) fn end(&mut self, report: &Report) {
+        match report {
+            Report::Ended(MatchReport { match_id, .. }) | Report::Voided { match_id, .. } => {
+                self.0.remove(match_id);
+            }
+            Report::Left(_) | Report::Closed => {}
+        }
+    }
+}
 
 /// What is asked for one match.
 struct Search {
@@ -33,7 +67,7 @@ struct Search {
     until: Option<Instant>,
 }
 
-/// Looks for players whenever a seat is free, for as long as this process lives.
+/// Looks for players for one match whenever a seat is free, until nobody tells of vacancies any more.
 pub(super) async fn run(
     to: Destination,
     mut vacancies: queue::UnboundedReceiver<Vacancy>,
@@ -55,8 +89,11 @@ pub(super) async fn run(
                 if newcomers.is_empty() && reply.open == 0 {
                     let Some(vacancy) = search.next_vacancy(&mut vacancies).await else { return };
                     search.note(&vacancy);
-                } else if !newcomers.is_empty() && commands.send(Command::Seat(newcomers)).is_err() {
-                    return;
+                } else if !newcomers.is_empty() {
+                    let seat = Command::Seat { match_id: first.match_id, newcomers };
+                    if commands.send(seat).is_err() {
+                        return;
+                    }
                 }
             }
             Err(failed) if failed.for_good => {

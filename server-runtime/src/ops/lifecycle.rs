@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use agones_sdk::client::{ConnectOptions, Sdk, SdkError};
 use agones_sdk::{GameServer, State};
+use backend_proto::signature::RESULT_KEY_ANNOTATION;
+use tokio::sync::mpsc as queue;
 
+use super::rooms::{self, RoomNews};
 use super::signer::Signer;
 use super::{Board, Command};
 use crate::game_match::MatchSpec;
@@ -55,27 +58,49 @@ pub(super) async fn addresses(sdk: &Sdk) -> Vec<SocketAddr> {
     }
 }
 
-/// Lives through Agones' states until the runtime ends.
-pub(super) async fn follow(
-    sdk: Sdk,
-    commands: mpsc::Sender<Command>,
-    board: Arc<Board>,
-    signer: Signer,
-    announcements: Announcements,
-) {
-    let health = stay_healthy(&sdk, &board);
-    let states = async {
-        announce(&sdk, ADMIN_ANNOTATION, &announcements.admin.to_string()).await;
-        if let Some(port) = announcements.websocket_port {
-            announce(&sdk, WEBSOCKET_ANNOTATION, &port.to_string()).await;
-        }
-        if let Err(error) = sdk.ready().await {
-            tracing::error!(%error, "Agones was not told that we are ready");
-            let _ = commands.send(Command::Drain { within: Duration::ZERO, why: "Agones refuses us" });
-        }
-        follow_states(&sdk, &commands, &signer).await;
-    };
-    tokio::join!(health, states, show_state(&sdk, &board));
+/// How much this process takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// Matches at once.
+    pub(super) rooms: u16,
+    /// Players at once.
+    pub(super) players: u16,
+}
+
+/// The server's life.
+pub(super) struct Life {
+    pub(super) sdk: Sdk,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) board: Arc<Board>,
+    pub(super) signer: Signer,
+    pub(super) announcements: Announcements,
+    pub(super) capacity: Capacity,
+}
+
+impl Life {
+    /// Lives through Agones' states until the runtime ends.
+    pub(super) async fn follow(self, news: queue::UnboundedReceiver<RoomNews>) {
+        let health = stay_healthy(&self.sdk, &self.board);
+        let states = async {
+            announce(&self.sdk, ADMIN_ANNOTATION, &self.announcements.admin.to_string()).await;
+            if let Some(port) = self.announcements.websocket_port {
+                announce(&self.sdk, WEBSOCKET_ANNOTATION, &port.to_string()).await;
+            }
+            if self.capacity.rooms > 1 {
+                rooms::offer(&self.sdk, self.capacity).await;
+            }
+            if let Err(error) = self.sdk.ready().await {
+                tracing::error!(%error, "Agones was not told that we are ready");
+                let why = "Agones refuses us";
+                let _ = self.commands.send(Command::Drain { within: Duration::ZERO, why });
+            }
+            match self.capacity.rooms {
+                1 => follow_states(&self.sdk, &self.commands, &self.signer).await,
+                _ => rooms::follow(&self.sdk, &self.commands, &self.signer, news).await,
+            }
+        };
+        tokio::join!(health, states, show_state(&self.sdk, &self.board));
+    }
 }
 
 async fn announce(sdk: &Sdk, what: &str, value: &str) {
@@ -137,7 +162,7 @@ fn allocation(server: &GameServer, signer: &Signer) -> Command {
     };
     match serde_json::from_str::<MatchSpec>(json) {
         Ok(spec) => {
-            signer.learn(spec.match_id, server);
+            signer.learn(spec.match_id, server, RESULT_KEY_ANNOTATION);
             Command::Allocate(spec)
         }
         Err(error) => {

@@ -8,7 +8,7 @@ use operate::exposition::{self, Buckets, Kind, process};
 use super::reload::Reloads;
 use crate::meter::Figures;
 use crate::stage::Stage;
-use crate::status::Status;
+use crate::status::{RoomStatus, Status};
 
 /// All metrics.
 pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64, agones_state: &str) -> String {
@@ -65,6 +65,7 @@ pub(super) fn render(status: &Status, reloads: Reloads, admin_refused: u64, agon
         page.line("tickwright_drops_total", &format!("cause=\"{cause}\""), count);
     }
     page.rtt(status);
+    page.rooms(status);
     page.head("tickwright_phase", "gauge", "1 for the phase that the match is in.");
     for phase in ["idle", "waiting", "running", "ended", "closed"] {
         let here = u8::from(status.phase == phase);
@@ -168,6 +169,32 @@ impl Page {
         self.one("tickwright_config_stale", "gauge", help, u8::from(reloads.last_refused));
         let help = "Requests that the admin port turned away.";
         self.one("tickwright_admin_refused_total", "counter", help, admin_refused);
+    }
+
+    /// Rooms by their number, of which there are no more than `--rooms` says: a match's id would be a line a match.
+    fn rooms(&mut self, status: &Status) {
+        let alone = ["waiting", "running", "ended"].contains(&status.phase.as_str());
+        let used = if status.rooms_max > 1 { status.rooms.len() } else { usize::from(alone) };
+        self.one("tickwright_rooms", "gauge", "Rooms in use.", used);
+        self.one("tickwright_rooms_max", "gauge", "Rooms that may be in use at once.", status.rooms_max);
+        let mut lines = |name: &str, kind: &str, help: &str, value: &dyn Fn(&RoomStatus) -> f64| {
+            self.head(name, kind, help);
+            for room in &status.rooms {
+                self.line(name, &format!("room=\"{}\"", room.room), value(room));
+            }
+        };
+        let help = "Players connected, by room.";
+        lines("tickwright_room_players", "gauge", help, &|room| room.players_connected as f64);
+        let help = "Time a tick takes, 99th percentile, by room.";
+        lines("tickwright_room_tick_p99_seconds", "gauge", help, &|room| room.tick_p99_ms / 1000.0);
+        let help = "How late ticks start, 99.9th percentile, by room.";
+        lines("tickwright_room_tick_lateness_p999_seconds", "gauge", help, &|room| {
+            room.lateness_p999_ms / 1000.0
+        });
+        let help = "Deadlines that the room's present match missed.";
+        lines("tickwright_room_tick_overruns", "gauge", help, &|room| room.overruns as f64);
+        let help = "Ticks given up after overruns in the room's present match.";
+        lines("tickwright_room_ticks_skipped", "gauge", help, &|room| room.skipped_ticks as f64);
     }
 
     /// Round trips of the connected as quantiles: one line a player would be too many.

@@ -31,6 +31,7 @@ mod live;
 mod metrics;
 mod reload;
 mod results;
+mod rooms;
 mod signals;
 mod signer;
 mod spool;
@@ -40,6 +41,7 @@ pub(crate) use custody::StateTerms;
 use gate::Gate;
 pub(crate) use lifecycle::Announcements;
 use reload::Reloader;
+use rooms::RoomNews;
 use spool::Spool;
 
 /// A word to the tick thread.
@@ -47,8 +49,13 @@ use spool::Spool;
 pub(crate) enum Command {
     /// This server's match.
     Allocate(MatchSpec),
-    /// Newcomers to the running match.
-    Seat(Vec<RosterEntry>),
+    /// Newcomers to a running match.
+    Seat {
+        /// Which.
+        match_id: u128,
+        /// Who.
+        newcomers: Vec<RosterEntry>,
+    },
     /// Take no new players; be done within the time given.
     Drain {
         /// How long a running match may go on.
@@ -75,6 +82,10 @@ enum Notice {
     Ready,
     Report(Report),
     State(StateWish),
+    /// This match's room is free again.
+    RoomGone(u128),
+    /// So many players are connected.
+    Players(usize),
     Settle,
 }
 
@@ -100,6 +111,7 @@ pub(crate) struct OpsConfig {
     announcements: Announcements,
     /// Host and port of Agones' sidecar.
     sidecar: Option<(Option<String>, u16)>,
+    capacity: lifecycle::Capacity,
     exit_with_parent: bool,
     drain_within: Duration,
     results: results::Destination,
@@ -122,6 +134,7 @@ impl OpsConfig {
             configured,
             announcements,
             sidecar: sidecar.map(|port| (options.agones_host.clone(), port)),
+            capacity: lifecycle::Capacity { rooms: options.rooms, players: options.clients_max },
             exit_with_parent: options.exit_with_parent,
             drain_within: Duration::from_secs(u64::from(options.drain_seconds)),
             results: results::Destination {
@@ -196,6 +209,16 @@ impl Ops {
     /// Passes a room's wish on.
     pub(crate) fn keep(&self, wish: StateWish) {
         self.say(Notice::State(wish));
+    }
+
+    /// Says that this match's room is free again.
+    pub(crate) fn room_gone(&self, match_id: u128) {
+        self.say(Notice::RoomGone(match_id));
+    }
+
+    /// Says how many players are connected.
+    pub(crate) fn players(&self, players: usize) {
+        self.say(Notice::Players(players));
     }
 
     /// The next command; waits up to `patience` for it.
@@ -278,24 +301,32 @@ impl Around {
             let states = custody::run(config.results.clone(), terms, wished, self.commands.clone());
             hand_ins.spawn_local(states);
         }
-        let (vacancies, vacant) = queue::unbounded_channel();
-        background.spawn_local(backfill::run(config.results.clone(), vacant, self.commands.clone()));
+        let mut searches = backfill::Searches::default();
+        let (rooms, room_news) = queue::unbounded_channel();
+        let mut room_news = Some(room_news);
         while let Some(notice) = self.notices.recv().await {
             match notice {
                 Notice::Ready => {
                     self.board.open_to_players();
-                    if let Some(sdk) = &sdk {
-                        let (sdk, commands) = (sdk.clone(), self.commands.clone());
-                        let board = Arc::clone(&self.board);
-                        let (signer, announcements) = (config.results.signer.clone(), config.announcements);
-                        background.spawn(lifecycle::follow(sdk, commands, board, signer, announcements));
+                    if let (Some(sdk), Some(room_news)) = (&sdk, room_news.take()) {
+                        let life = lifecycle::Life {
+                            sdk: sdk.clone(),
+                            commands: self.commands.clone(),
+                            board: Arc::clone(&self.board),
+                            signer: config.results.signer.clone(),
+                            announcements: config.announcements,
+                            capacity: config.capacity,
+                        };
+                        background.spawn(life.follow(room_news));
                     }
                 }
                 Notice::Report(Report::Left(vacancy)) => {
-                    // A receiver that is gone has learned that nobody is to be had.
-                    let _ = vacancies.send(vacancy);
+                    if let Some(search) = searches.note(vacancy, &config.results, &self.commands) {
+                        background.spawn_local(search);
+                    }
                 }
                 Notice::Report(report) => {
+                    searches.end(&report);
                     let destination = config.results.clone();
                     hand_ins.spawn_local(results::hand_in(destination, report, Arc::clone(&self.board)));
                 }
@@ -303,8 +334,12 @@ impl Around {
                     // A receiver that is gone was never wanted: no state was declared.
                     let _ = wishes.send(wish);
                 }
+                // A receiver that is gone has no Agones to tell.
+                Notice::RoomGone(match_id) => drop(rooms.send(RoomNews::Gone(match_id))),
+                Notice::Players(players) => drop(rooms.send(RoomNews::Players(players))),
                 Notice::Settle => break,
             }
+            while hand_ins.try_join_next().is_some() {}
         }
         drop(wishes);
         let settled = settle(hand_ins, sdk);

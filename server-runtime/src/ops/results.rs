@@ -57,6 +57,7 @@ pub(super) async fn hand_in(to: Destination, report: Report, board: Arc<Board>) 
         Report::Ended(report) => (report.match_id, submit(&to, &report, &board).await),
         Report::Voided { match_id, reason } => (match_id, report_lost(&to, match_id, &reason).await),
     };
+    to.signer.forget(match_id);
     let match_id = format_match_id(match_id);
     match &outcome {
         Ok(word) => tracing::info!(match_id, "result {word}"),

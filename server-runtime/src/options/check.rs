@@ -66,6 +66,9 @@ impl ServerOptions {
         in_range("--tick-rate", self.tick_rate.unwrap_or(60), 10, 128, "10 to 128 Hz")?;
         in_range("--clients-max", self.clients_max, 1, 1024, "1 to 1024 players")?;
         in_range("--encode-threads", self.encode_threads.unwrap_or(1), 1, 64, "1 to 64 threads")?;
+        in_range("--rooms", self.rooms, 1, 1000, "1 to 1000 matches")?;
+        in_range("--threads", self.threads.unwrap_or(1), 1, 256, "1 to 256 threads")?;
+        in_range("--catch-up-ticks", self.catch_up_ticks, 1, 60, "1 to 60 ticks")?;
         in_range("--record-mib", self.record_mib, 0, 1024, "0 (off) to 1024 MiB")?;
         in_range("--seconds", self.seconds, 0, 86_400, "0 (never ends) to 86400 seconds")?;
         in_range("--wait-seconds", self.wait_seconds, 1, 600, "1 to 600 seconds")?;
@@ -93,6 +96,11 @@ impl ServerOptions {
             let other = format!("--transport {}", self.transport);
             let hint = "its clients come by UDP alone; browsers need --transport udp or websocket";
             return Err(OptionsError::Conflict { key: "--websocket-port", other, hint });
+        }
+        if self.rooms > 1 && !self.transport.is_ours() {
+            let other = format!("--transport {}", self.transport);
+            let hint = "other libraries' sessions are one match's; start a process for each";
+            return Err(OptionsError::Conflict { key: "--rooms", other, hint });
         }
         self.private_key().map(drop)
     }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `custody` | when players' states are asked for and saved |
 //! | `sessions` | whose sessions they are |
+//! | `port` | the room's end of sessions that other rooms share |
 //! | `receive` | sessions → seats |
 //! | `hear` | inputs → rings, messages → events |
 //! | `turn` | one tick: the five stages and the framework's own steps |
@@ -49,18 +50,19 @@ pub(crate) mod interest;
 pub(crate) mod net_ids;
 mod phases;
 mod players;
+pub(crate) mod port;
 pub(crate) mod poses;
 mod receive;
 mod record;
 mod report;
 mod send;
-mod sessions;
+pub(crate) mod sessions;
 mod spread;
 mod turn;
 
 pub use custody::{StateWish, StateWord};
 pub use phases::{MatchReport, PlayerReport, Report, Vacancy};
-pub(crate) use report::LiveFrame;
+pub(crate) use report::{LiveFrame, net_drops};
 pub use turn::TickPanic;
 
 use custody::Custody;
@@ -170,10 +172,15 @@ impl<G: ServerGame> Room<G> {
         addresses: &[SocketAddr],
         unix_at_zero_s: u64,
     ) -> Result<Self, RunError> {
+        builder.options.validate()?;
+        let net = Sessions::open(&builder.options, addresses, unix_at_zero_s)?;
+        Ok(Self::with_sessions(builder, net))
+    }
+
+    /// The room a builder describes, whose options are valid, with these sessions.
+    pub(crate) fn with_sessions(builder: ServerBuilder<G>, net: Sessions) -> Self {
         let options = &builder.options;
-        options.validate()?;
         let tick_hz = options.tick_rate.unwrap_or(builder.tick_hz);
-        let net = Sessions::open(options, addresses, unix_at_zero_s)?;
         let messages = builder.messages.build();
         let messages_hash = messages.hash();
         let mut world = builder.setup.world;
@@ -196,7 +203,7 @@ impl<G: ServerGame> Room<G> {
         let recorder = options.record_bytes().map(|bytes_max| Recorder::new(identity, bytes_max));
         let custody =
             builder.keeping.map(|keeping| Custody::new(keeping, options.checkpoint_seconds, tick_hz));
-        Ok(Self {
+        Self {
             name: builder.name,
             tick_hz,
             stages: builder.setup.stages,
@@ -250,7 +257,15 @@ impl<G: ServerGame> Room<G> {
             custody,
             balance: builder.balance,
             world,
-        })
+        }
+    }
+
+    /// The end of the sessions that it shares with other rooms; `None`: it has its own.
+    pub(crate) fn port(&mut self) -> Option<&mut port::Port> {
+        match &mut self.net {
+            Sessions::Shared(port) => Some(port),
+            Sessions::Ours(_) | Sessions::Foreign(_) => None,
+        }
     }
 
     /// A datagram to send; call until `None` after every tick and every idle step.

@@ -88,6 +88,11 @@ impl<G: ServerGame> Room<G> {
         self.begin_waiting(spec);
     }
 
+    /// Makes this an open room for one match: whoever has a token for it may join.
+    pub(crate) fn open_match(&mut self, spec: MatchSpec) {
+        self.begin_waiting(spec);
+    }
+
     /// Takes an allocated match. Ignored unless the room is idle.
     pub fn allocate(&mut self, spec: MatchSpec) {
         if self.phase() == Phase::Idle && !self.draining {

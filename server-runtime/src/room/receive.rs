@@ -45,6 +45,9 @@ impl<G: ServerGame> Room<G> {
 
     /// Sessions that came and went, held seats that ran out, and whatever messages are left.
     pub(super) fn receive(&mut self, now: Time) {
+        while let Some((at, client)) = self.net.next_heard() {
+            self.hear(at, client);
+        }
         self.take_events(now);
         for client in std::mem::take(&mut self.unheard) {
             self.hear(now, client);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use netcode_client::Game;
-use netcode_proto::{ChannelId, ServerSession, channels};
+use netcode_proto::{ChannelId, Counters, ServerSession, channels};
 use netcode_snapshot::Replicate;
 use netcode_wire::Time;
 use serde::Serialize;
@@ -256,27 +256,32 @@ impl<G: ServerGame> Room<G> {
     }
 
     fn drops(&self) -> BTreeMap<String, u64> {
-        let net = self.net.counters();
-        [
-            ("datagram_malformed", net.dropped_malformed),
-            ("datagram_unknown", net.dropped_unknown),
-            ("datagram_replayed", net.dropped_replayed),
-            ("datagram_forged", net.dropped_forged),
-            ("datagram_unexpected", net.dropped_unexpected),
-            ("request_invalid", net.requests_invalid),
-            ("request_expired", net.requests_expired),
-            ("request_reused", net.requests_reused),
-            ("request_overflowed", net.requests_overflowed),
-            ("denied", net.denied),
-            ("outbox_overflowed", net.outbox_overflowed),
+        let ours = [
             ("seat_refused", self.counts.refused),
             ("message_malformed", self.counts.malformed),
             ("snapshot_unsent", self.counts.snapshots_dropped),
             ("input_too_early", self.players.iter().map(|player| player.ring.too_early()).sum()),
-        ]
-        .map(|(cause, count)| (cause.to_owned(), count))
-        .into()
+        ];
+        let all = net_drops(&self.net.counters()).into_iter().chain(ours);
+        all.map(|(cause, count)| (cause.to_owned(), count)).collect()
     }
+}
+
+/// What sessions threw away, by cause.
+pub(crate) fn net_drops(net: &Counters) -> [(&'static str, u64); 11] {
+    [
+        ("datagram_malformed", net.dropped_malformed),
+        ("datagram_unknown", net.dropped_unknown),
+        ("datagram_replayed", net.dropped_replayed),
+        ("datagram_forged", net.dropped_forged),
+        ("datagram_unexpected", net.dropped_unexpected),
+        ("request_invalid", net.requests_invalid),
+        ("request_expired", net.requests_expired),
+        ("request_reused", net.requests_reused),
+        ("request_overflowed", net.requests_overflowed),
+        ("denied", net.denied),
+        ("outbox_overflowed", net.outbox_overflowed),
+    ]
 }
 
 fn same_life<G: Game>(predicted: &[u32], truth: &[u32]) -> bool {

@@ -1,4 +1,4 @@
-//! The sessions below a room: ours, or another library's behind a pointer. Owns the choice; must never know a player.
+//! The sessions below a room: ours, another library's behind a pointer, or a share of those of all rooms. Owns the choice; must never know a player.
 
 use std::net::SocketAddr;
 
@@ -9,6 +9,7 @@ use netcode_proto::{
 use netcode_token::{Key, aead::has_aes_hardware};
 use netcode_wire::{Ecn, Time};
 
+use super::port::Port;
 use crate::drive::RunError;
 use crate::options::ServerOptions;
 use crate::transport::Transport;
@@ -24,6 +25,8 @@ pub(crate) enum Sessions {
         expect(dead_code, reason = "made where a feature brings one")
     )]
     Foreign(Box<dyn ServerSession + Send>),
+    /// Those of the process, which has other rooms too.
+    Shared(Box<Port>),
 }
 
 impl Sessions {
@@ -51,7 +54,17 @@ impl Sessions {
     pub(crate) fn channel_stats(&self, client: ClientId, channel: ChannelId) -> Option<ChannelStats> {
         match self {
             Self::Ours(session) => session.channel_stats(client, channel),
-            Self::Foreign(_) => None,
+            Self::Foreign(_) | Self::Shared(_) => None,
+        }
+    }
+}
+
+impl Sessions {
+    /// The next client to be heard of those that say nothing on arrival: shared sessions keep it for the room's tick.
+    pub(crate) fn next_heard(&mut self) -> Option<(Time, ClientId)> {
+        match self {
+            Self::Shared(port) => port.next_heard(),
+            Self::Ours(_) | Self::Foreign(_) => None,
         }
     }
 }
@@ -78,6 +91,7 @@ macro_rules! either {
         match $self {
             Sessions::Ours($session) => $call,
             Sessions::Foreign($session) => $call,
+            Sessions::Shared($session) => $call,
         }
     };
 }
@@ -166,6 +180,7 @@ impl ServerSession for Sessions {
         match self {
             Self::Ours(session) => *session.counters(),
             Self::Foreign(session) => session.counters(),
+            Self::Shared(port) => port.counters(),
         }
     }
 
