@@ -50,6 +50,9 @@ pub struct Flags {
     /// Allocate from this fleet only.
     #[arg(long, value_name = "NAME")]
     pub fleet: Option<String>,
+    /// Servers may hold several matches (`--rooms` there): one in use that has room in its list `rooms` is taken first.
+    #[arg(long)]
+    pub shared_servers: bool,
     /// The fleet's namespace.
     #[arg(long, default_value = "default", value_name = "NAME")]
     pub namespace: String,
@@ -116,7 +119,7 @@ impl Flags {
 
     fn selection(&self, namespace: &str) -> Selection {
         let (namespace, fleet) = (namespace.to_owned(), self.fleet.clone());
-        Selection { namespace, fleet, labels: BTreeMap::new() }
+        Selection { namespace, fleet, labels: BTreeMap::new(), shared: self.shared_servers }
     }
 
     fn client(&self, url: &str) -> Result<AllocatorClient, AllocateError> {
@@ -253,6 +256,7 @@ mod tests {
             allocators: Some(path),
             allocator_secrets: Some(folder.path().to_owned()),
             fleet: None,
+            shared_servers: false,
             namespace: "default".to_owned(),
         };
         let servers = flags.servers(None).map_err(|fault| fault.to_string())?;

@@ -23,6 +23,7 @@ pub fn selection(fleet: &str, tier: &str) -> Selection {
         namespace: "default".to_owned(),
         fleet: Some(fleet.to_owned()),
         labels: [("tier".to_owned(), tier.to_owned())].into(),
+        shared: false,
     }
 }
 
