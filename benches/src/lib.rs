@@ -14,4 +14,5 @@ pub mod ratings;
 pub mod recorder;
 pub mod replication;
 pub mod room;
+pub mod rooms;
 pub mod seal;

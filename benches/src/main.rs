@@ -16,6 +16,7 @@ use benches::ratings::{self, RatingsFlags};
 use benches::recorder::{self, RecorderFlags};
 use benches::replication::{self, ReplicationFlags};
 use benches::room::Table;
+use benches::rooms::{self, RoomsFlags};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
@@ -63,6 +64,8 @@ enum What {
     Feel(FeelFlags),
     /// The whole server in an open world with a swarm of clients: processor time a client and tick, ticks, bytes.
     Arena(ArenaFlags),
+    /// Many arena matches in one server process: what an idle one and a room cost, rooms a core, how punctual ticks are.
+    Rooms(RoomsFlags),
     /// A child process of the contests.
     #[command(hide = true)]
     Role {
@@ -121,6 +124,7 @@ fn main() -> anyhow::Result<()> {
         What::Objects => write_json("objects", &benches::objects::objects()?)?,
         What::Feel(flags) => feel::feel(&flags, &compare::workspace())?,
         What::Arena(flags) => drop(whole::run(&flags)?),
+        What::Rooms(flags) => write_json("rooms", &rooms::run(&flags)?)?,
         What::Role { role, job } => play(&role, job)?,
     }
     Ok(())

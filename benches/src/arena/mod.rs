@@ -2,8 +2,8 @@
 //! the loopback, one open world. Owns the cases, the processes and the table; must never know how a bot plays.
 
 mod bot;
-mod server;
-mod swarm;
+pub(crate) mod server;
+pub(crate) mod swarm;
 
 use std::path::PathBuf;
 
@@ -226,7 +226,7 @@ impl ArenaFigures {
     }
 }
 
-fn quantile_ms(counts: &[(u64, u64)], quantile: f64) -> f64 {
+pub(crate) fn quantile_ms(counts: &[(u64, u64)], quantile: f64) -> f64 {
     let all: u64 = counts.iter().map(|(_, count)| count).sum();
     let mut below = 0;
     for (us, count) in counts {

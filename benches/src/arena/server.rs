@@ -12,31 +12,25 @@ use server_runtime::Transport;
 use super::{SERVER, SWARM, SwarmJob, SwarmReport};
 
 /// A running server. Dropping it ends it.
-pub(super) struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
-    pub(super) udp: SocketAddr,
-    pub(super) admin: SocketAddr,
+    pub(crate) udp: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl ServerProcess {
     /// Starts one for `clients`, and waits until players may come.
     pub(super) fn start(key: &str, transport: Transport, clients: u16, pin: bool) -> anyhow::Result<Self> {
         let clients = clients.to_string();
-        let args = [
-            "arena-server",
-            "--world",
-            "plains",
-            "--standalone",
-            "--exit-with-parent",
-            "--bind",
-            "127.0.0.1",
-            "--key",
-            key,
-            "--clients-max",
-            &clients,
-            "--transport",
-            transport.name(),
-        ];
+        let more = ["--world", "plains", "--clients-max", &clients, "--transport", transport.name()];
+        Self::start_with(key, &more, pin)
+    }
+
+    /// The same with these flags, whatever they say.
+    pub(crate) fn start_with(key: &str, more: &[&str], pin: bool) -> anyhow::Result<Self> {
+        let mut args =
+            vec!["arena-server", "--standalone", "--exit-with-parent", "--bind", "127.0.0.1", "--key", key];
+        args.extend_from_slice(more);
         let mut child = command(pin.then_some(SERVER_CORE))?
             .args(["role", SERVER, &serde_json::to_string(&args)?])
             .env("RUST_LOG", "warn")
@@ -60,7 +54,7 @@ impl ServerProcess {
     }
 
     /// Its process.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         // `taskset` replaces itself by what it starts.
         self.child.id()
     }
@@ -97,18 +91,18 @@ fn command(core: Option<usize>) -> anyhow::Result<Command> {
 }
 
 /// Cores of this machine.
-pub(super) fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Whether processes can be given a core.
-pub(super) fn pinned() -> bool {
+pub(crate) fn pinned() -> bool {
     let run = Command::new("taskset").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }
 
 /// Processor time that a process has used, all its threads.
-pub(super) fn cpu_ns(pid: u32) -> anyhow::Result<u64> {
+pub(crate) fn cpu_ns(pid: u32) -> anyhow::Result<u64> {
     let mut sum = 0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
@@ -119,4 +113,4 @@ pub(super) fn cpu_ns(pid: u32) -> anyhow::Result<u64> {
 }
 
 const SERVER_CORE: usize = 0;
-const SWARM_CORE: usize = 1;
+pub(crate) const SWARM_CORE: usize = 1;

@@ -151,7 +151,7 @@ impl Swarm {
 }
 
 /// What the server says of itself.
-fn status(admin: SocketAddr) -> anyhow::Result<Status> {
+pub(crate) fn status(admin: SocketAddr) -> anyhow::Result<Status> {
     let mut stream = TcpStream::connect(admin)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(b"GET /status.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
@@ -163,7 +163,7 @@ fn status(admin: SocketAddr) -> anyhow::Result<Status> {
 }
 
 /// Of two ever growing histograms the part between.
-fn between(before: &[(u64, u64)], after: &[(u64, u64)]) -> Vec<(u64, u64)> {
+pub(crate) fn between(before: &[(u64, u64)], after: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let before: BTreeMap<u64, u64> = before.iter().copied().collect();
     let grown = |(us, count): &(u64, u64)| (*us, count - before.get(us).copied().unwrap_or(0).min(*count));
     after.iter().map(grown).filter(|(_, count)| *count > 0).collect()
