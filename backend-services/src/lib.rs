@@ -24,6 +24,7 @@ pub mod parties;
 pub mod progression;
 pub mod ratings;
 mod run;
+pub mod sanctions;
 pub mod store;
 pub mod telemetry;
 

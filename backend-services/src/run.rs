@@ -34,7 +34,7 @@ use crate::matchmaking::{Matchmaker, Settings};
 use crate::parties::Parties;
 use crate::progression::rules::Rules;
 use crate::store::{Db, MatchState, Stores};
-use crate::{autoscaling, custody, leaderboards, matches, matchmaking, ratings, telemetry};
+use crate::{autoscaling, custody, leaderboards, matches, matchmaking, ratings, sanctions, telemetry};
 
 /// Requests that are under way may take so long after the process was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -107,10 +107,16 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         let matches =
             matches::rpc::service(stores.clone(), judge, matchmaker, news, unsigned, guard.clone(), drains);
         let boards = leaderboards::rpc::service(stores.clone(), app.boards().clone(), scribe, guard.clone());
-        let custody = custody::rpc::service(stores.clone(), guard);
+        let custody = custody::rpc::service(stores.clone(), guard.clone());
+        let hub = sanctions::hub::Hub::new(stores.db.clone());
+        background.spawn(hub.clone().follow(draining.clone()));
+        let operators = app.matchmaker().map_err(|error| anyhow::anyhow!("{}", error.detail))?.clone();
+        let db = stores.db.clone();
+        let sanctions = sanctions::rpc::service(hub, db, operators, guard, draining.clone());
         let mut server =
             tonic::transport::Server::builder().tcp_nodelay(true).timeout(Duration::from_secs(10));
-        let server = server.add_service(matches).add_service(boards).add_service(custody);
+        let server =
+            server.add_service(matches).add_service(boards).add_service(custody).add_service(sanctions);
         let ended = told_to_end(draining.clone());
         background.spawn(async move {
             if let Err(error) = server.serve_with_incoming_shutdown(TcpListenerStream::new(grpc), ended).await

@@ -14,11 +14,12 @@ use operate::SettingsError;
 use crate::builder::{ServerBuilder, ServerGame};
 use crate::carriers::{self, Carriers};
 use crate::configure::{ConfigureError, Configured};
-use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError, StateTerms};
+use crate::ops::{Announcements, Board, Command, Ops, OpsConfig, OpsError, StateTerms, Verdict};
 use crate::options::{OptionsError, ServerOptions};
 use crate::pacer::Pacer;
+use crate::player::PlayerId;
 use crate::record::shelf;
-use crate::room::{Room, TickPanic};
+use crate::room::{Room, TickPanic, codes};
 use crate::status::Status;
 use crate::transport::Transport;
 
@@ -173,6 +174,13 @@ impl Clock {
         self.unix_at_zero.as_secs()
     }
 
+    /// The moment at which the wall clock says this, milliseconds since 1970; [`Time::ZERO`] for what was before.
+    fn at_unix_ms(&self, unix_ms: i64) -> Time {
+        let unix = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+        let micros = unix.saturating_sub(self.unix_at_zero).as_micros();
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
     /// A moment of this clock as wall-clock milliseconds since 1970.
     pub(crate) fn unix_ms(&self, micros: u64) -> i64 {
         let unix = self.unix_at_zero + Duration::from_micros(micros);
@@ -301,12 +309,25 @@ impl<G: ServerGame> Driver<G> {
                 Command::State { player, word } => {
                     self.room.give_state(self.clock.now(), player, word);
                 }
+                Command::Sanction { player, verdict } => self.sanction(player, verdict),
                 Command::Stop => return Err(RunError::Interrupted),
             }
             next = self.ops.command(Duration::ZERO);
         }
         self.forward_reports();
         Ok(())
+    }
+
+    fn sanction(&mut self, player: PlayerId, verdict: Verdict) {
+        let now = self.clock.now();
+        match verdict {
+            Verdict::Kick => self.room.bar(now, player, codes::KICKED, None),
+            Verdict::Ban { until_unix_ms } => {
+                let until = until_unix_ms.map(|unix_ms| self.clock.at_unix_ms(unix_ms));
+                self.room.bar(now, player, codes::BANNED, until);
+            }
+            Verdict::Unban => self.room.unbar(player),
+        }
     }
 
     fn begin_drain(&mut self, within: Duration, why: &'static str) {

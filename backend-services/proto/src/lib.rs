@@ -56,6 +56,8 @@ pub use match_v1::{
 };
 pub use players_v1::custody_client::CustodyClient;
 pub use players_v1::custody_server::{Custody, CustodyServer};
+pub use players_v1::sanctions_client::SanctionsClient;
+pub use players_v1::sanctions_server::{Sanctions, SanctionsServer};
 
 /// Name of the metadata entry that carries `Bearer <service token>`.
 pub const AUTHORIZATION: &str = "authorization";

@@ -56,6 +56,7 @@ async fn register(
     post, path = "/v1/auth/guest/login", tag = "accounts", request_body = LoginRequest,
     responses(
         (status = 200, description = "a new session", body = Session),
+        (status = 403, description = "player_banned: until when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "unknown_secret", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
         Bodied, Stored,
@@ -73,6 +74,7 @@ async fn log_in(
     post, path = "/v1/auth/refresh", tag = "accounts", request_body = RefreshRequest,
     responses(
         (status = 200, description = "the next pair of tokens", body = Session),
+        (status = 403, description = "player_banned: until when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "invalid_refresh_token, refresh_token_reused, account_gone", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body", body = Problem, content_type = "application/problem+json"),
         Bodied, Stored,

@@ -9,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::crypto::{SecretHash, derive_token, random_token};
 use crate::http::problem::ApiError;
 use crate::ids::{PlayerId, SessionId};
+use crate::sanctions;
 use crate::store::{Account, Db, Family, NewAccount, ServiceKey, StoreError};
 
 /// A drawn id that is taken is drawn again this often; a second time is already all but impossible.
@@ -77,6 +78,7 @@ impl Accounts {
         // Deliberate: a secret that no account can have is answered like one that no account has.
         check_device_secret(secret).map_err(|_| unknown())?;
         let account = self.db.account_by_secret(SecretHash::of(secret)).await?.ok_or_else(unknown)?;
+        sanctions::admit(&self.db, account.player, now).await?;
         self.open(account, now).await
     }
 
@@ -93,6 +95,8 @@ impl Accounts {
         for _ in 0..JUDGEMENTS_MAX {
             let found = self.db.family_of(SecretHash::of(token)).await?;
             let (family, generation) = found.ok_or_else(invalid)?;
+            // Before the token is used up: once the ban is over, it is as good as it was.
+            sanctions::admit(&self.db, family.player, now).await?;
             match judge_refresh(&family, generation, now) {
                 Refresh::Rotate => {
                     let expires = now.plus(SESSION_LIFETIME);

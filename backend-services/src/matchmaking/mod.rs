@@ -35,6 +35,7 @@ use crate::http::problem::ApiError;
 use crate::ids::{MatchId, PlayerId, TicketId};
 use crate::matches::rules::{in_mode, newcomer};
 use crate::parties::Parties;
+use crate::sanctions;
 use crate::store::Db;
 
 pub use self::browser_url::BrowserUrl;
@@ -175,6 +176,7 @@ impl Matchmaker {
         self.desk.check(&record).map_err(|fault| refused(&fault))?;
         let mut state = State::Queued;
         for player in record.player_ids() {
+            sanctions::admit(&self.db, player, now).await?;
             if self.db.live_match_of(player).await?.is_some() {
                 state = State::Held;
             }
@@ -254,6 +256,10 @@ impl Matchmaker {
             let entry = self.entry(caller.player, id).await?;
             let asked =
                 matches!(&entry.state, State::Asked(asked) if !has_accepted(caller.player, &entry, asked));
+            if matches!(entry.state, State::Matched { .. }) {
+                // The last door before the seat.
+                sanctions::admit(&self.db, caller.player, UnixMs::now()).await?;
+            }
             if asked || entry.state.is_final() || tokio::time::Instant::now() >= end || *drain.borrow() {
                 return self.view(id, caller.player, entry);
             }
@@ -327,6 +333,7 @@ impl Matchmaker {
     /// There is none, or the store failed.
     pub async fn running_match(&self, caller: Caller) -> Result<Place, ApiError> {
         let none = || ApiError::not_found("no_running_match", "you are in no running match");
+        sanctions::admit(&self.db, caller.player, UnixMs::now()).await?;
         let (live, team) = self.db.live_match_of(caller.player).await?.ok_or_else(none)?;
         let address: SocketAddr = live.address.and_then(|text| text.parse().ok()).ok_or_else(none)?;
         let account = self.db.account(caller.player).await?.ok_or_else(none)?;

@@ -10,6 +10,7 @@ use crate::http::problem::ApiError;
 use crate::ids::{PlayerId, TicketId};
 use crate::parties::Changed;
 use crate::parties::rules::{Party, PartyFault, whole};
+use crate::sanctions::rules::ban_now;
 use crate::store::StoreError;
 
 /// Tickets change under us at most so often before we leave it to whoever changes them.
@@ -81,18 +82,40 @@ impl Matchmaker {
         Ok(())
     }
 
-    /// Whether these tickets and the parties of their players still fit; a ticket that does not is taken back.
+    /// Whether these tickets and the parties of their players still fit, and nobody is banned; a ticket that does not is
+    /// taken back.
     pub(super) async fn fit(&self, entries: &[Entry]) -> Result<bool, StoreError> {
         let mut all = true;
         for entry in entries {
             let players: Vec<PlayerId> = entry.record.player_ids().collect();
             let Some(first) = players.first() else { continue };
-            if !whole(&players, &self.parties.mates(*first).await?) {
+            let broken = !whole(&players, &self.parties.mates(*first).await?);
+            if broken || self.any_banned(&players).await? {
                 all = false;
                 self.drop_ticket(entry.record.ticket_id(), &State::Cancelled).await?;
             }
         }
         Ok(all)
+    }
+
+    /// Takes back whatever a player waits for.
+    ///
+    /// # Errors
+    /// A store failed.
+    pub async fn drop_tickets_of(&self, player: PlayerId) -> Result<(), StoreError> {
+        if let Some(id) = self.desk.queue().ticket_of(player).await? {
+            self.drop_ticket(id, &State::Cancelled).await?;
+        }
+        Ok(())
+    }
+
+    async fn any_banned(&self, players: &[PlayerId]) -> Result<bool, StoreError> {
+        for player in players {
+            if ban_now(self.db.ban_of(*player).await?, UnixMs::now()).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a ticket back wherever it stands, unless its match is on. Whether it is out now.

@@ -63,6 +63,7 @@ struct WaitParams {
         (status = 201, description = "queued; a player whose match still runs waits for its end", body = Ticket),
         (status = 200, description = "the ticket that stood already", body = Ticket),
         (status = 401, description = "token_required, token_expired, invalid_token, account_gone", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "player_banned: until when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found: it ended meanwhile; ask again", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "in_party: its leader queues, member_queued", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_body, unknown_mode, unknown_region, unknown_role, invalid_attribute, invalid_ticket", body = Problem, content_type = "application/problem+json"),
@@ -85,6 +86,7 @@ async fn enqueue(
     params(("id" = String, Path, description = "the ticket's id"), WaitParams),
     responses(
         (status = 200, description = "where it stands", body = Ticket),
+        (status = 403, description = "player_banned: until when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "ticket_not_found: queue again", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "invalid_wait", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "not_served, store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
@@ -223,6 +225,7 @@ async fn activate(
     get, path = "/v1/matchmaking/match", tag = "matchmaking", security(("bearer" = [])),
     responses(
         (status = 200, description = "where it is played", body = MatchAddress),
+        (status = 403, description = "player_banned: until when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no_running_match", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "store_busy, store_unavailable, no_connect_token", body = Problem, content_type = "application/problem+json"),
         Signed, Limited,

@@ -295,7 +295,7 @@ async fn promote(
         (status = 200, description = "the ticket that stood already", body = Ticket),
         (status = 400, description = "malformed_json, unreadable_body", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "token_required, token_expired, invalid_token, account_gone", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "not_the_leader", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "not_the_leader, player_banned", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no_party, ticket_not_found: it ended meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "member_queued", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "payload_too_large", body = Problem, content_type = "application/problem+json"),

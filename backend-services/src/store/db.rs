@@ -54,6 +54,7 @@ pub(super) enum Row {
 #[derive(Clone)]
 pub(super) enum Value {
     Int(i64),
+    MaybeInt(Option<i64>),
     Float(f64),
     Text(String),
     Bytes(Vec<u8>),
@@ -286,6 +287,7 @@ type PostgresQuery = sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArg
 fn sqlite(sql: &'static str, args: &[Value]) -> SqliteQuery {
     args.iter().fold(sqlx::query(sql), |query, arg| match arg.clone() {
         Value::Int(value) => query.bind(value),
+        Value::MaybeInt(value) => query.bind(value),
         Value::Float(value) => query.bind(value),
         Value::Text(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
@@ -297,6 +299,7 @@ fn sqlite(sql: &'static str, args: &[Value]) -> SqliteQuery {
 fn postgres(sql: &'static str, args: &[Value]) -> PostgresQuery {
     args.iter().fold(sqlx::query(sql), |query, arg| match arg.clone() {
         Value::Int(value) => query.bind(value),
+        Value::MaybeInt(value) => query.bind(value),
         Value::Float(value) => query.bind(value),
         Value::Text(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
@@ -317,6 +320,7 @@ macro_rules! from {
 
 from! {
     i64 => |value| Self::Int(value);
+    Option<i64> => |value| Self::MaybeInt(value);
     f64 => |value| Self::Float(value);
     &str => |value| Self::Text(value.to_owned());
     String => |value| Self::Text(value);

@@ -45,6 +45,7 @@ const VERSIONS: &[Version] = &[
     version!(6, "0006_results"),
     version!(7, "0007_progression"),
     version!(8, "0008_states"),
+    version!(9, "0009_sanctions"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

@@ -23,6 +23,7 @@ mod ranking;
 mod ranks;
 mod ratings;
 mod results;
+mod sanctions;
 mod seats;
 mod states;
 mod tickets;
@@ -46,6 +47,7 @@ pub use ranking::Ranking;
 pub use ranks::{RankCopy, Ranks};
 pub use ratings::{OffsetRow, RatingRow};
 pub use results::{Before, CountedMatch, Finished, FinishedMatch, Outcome, Reported};
+pub use sanctions::{BanChange, BanRow, NewSanction, SanctionRow};
 pub use seats::{JoinFault, MatchSeat, RunningMatch};
 pub use states::StateRow;
 

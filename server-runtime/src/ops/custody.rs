@@ -65,15 +65,23 @@ pub(super) async fn run(
     let desk = Rc::new(Desk { to, terms, holder: fresh_name(), client, commands });
     let mut workers = JoinSet::new();
     let mut players: HashMap<PlayerId, queue::UnboundedSender<StateWish>> = HashMap::new();
-    while let Some(wish) = wishes.recv().await {
+    while let Some(mut wish) = wishes.recv().await {
         let (StateWish::Load { player } | StateWish::Save { player, .. }) = wish;
-        let words = players.entry(player).or_insert_with(|| {
-            let (words_in, words) = queue::unbounded_channel();
-            workers.spawn_local(Hold::new(Rc::clone(&desk), player).serve(words));
-            words_in
-        });
-        // A worker ends when its sender does, and not before.
-        let _ = words.send(wish);
+        loop {
+            let words = players.entry(player).or_insert_with(|| {
+                let (words_in, words) = queue::unbounded_channel();
+                workers.spawn_local(Hold::new(Rc::clone(&desk), player).serve(words));
+                words_in
+            });
+            // A worker whose player was let go has ended: the next one begins anew.
+            let Err(queue::error::SendError(unheard)) = words.send(wish) else { break };
+            wish = unheard;
+            players.remove(&player);
+        }
+        while workers.try_join_next().is_some() {}
+        if players.len() >= WORKERS_SWEPT_AT {
+            players.retain(|_, words| !words.is_closed());
+        }
     }
     players.clear();
     while workers.join_next().await.is_some() {}
@@ -88,6 +96,7 @@ struct Hold {
     /// What was opened or saved last.
     latest: Option<(u32, String)>,
     unsent: Option<Unsent>,
+    released: bool,
 }
 
 /// A save that was not acknowledged yet.
@@ -99,7 +108,7 @@ struct Unsent {
 
 impl Hold {
     fn new(desk: Rc<Desk>, player: PlayerId) -> Self {
-        Self { desk, player, fence: None, sequence: 0, latest: None, unsent: None }
+        Self { desk, player, fence: None, sequence: 0, latest: None, unsent: None, released: false }
     }
 
     async fn serve(mut self, mut words: queue::UnboundedReceiver<StateWish>) {
@@ -110,6 +119,10 @@ impl Hold {
                     word = words.recv() => word,
                     outcome = attempt(&self.desk, unsent) => {
                         self.settle(outcome);
+                        // All is said and done; nothing is awaited between the look and our end.
+                        if self.released && self.unsent.is_none() && words.is_empty() {
+                            return;
+                        }
                         continue;
                     }
                 },
@@ -161,7 +174,7 @@ impl Hold {
             let why = match timeout_at(until, self.desk.open(self.player, force)).await {
                 Ok(Ok(reply)) if reply.fate() == Opened::Opened => {
                     self.fence = Some(reply.fence);
-                    self.sequence = reply.sequence;
+                    (self.sequence, self.released) = (reply.sequence, false);
                     self.latest = reply.document.map(|document| (reply.version, document));
                     return StateWord::Loaded(self.latest.clone());
                 }
@@ -184,6 +197,7 @@ impl Hold {
 
     fn save(&mut self, document: Option<(u32, String)>, release: bool) {
         let Some(fence) = self.fence else { return };
+        self.released = release;
         self.sequence += 1;
         self.latest = document.clone().or(self.latest.take());
         // What was not acknowledged is in the newest one, or nothing new is.
@@ -352,5 +366,7 @@ fn fresh_name() -> String {
     netcode_token::Key::generate().to_hex()[..32].to_owned()
 }
 
+/// Players at whose number those who were let go are swept out.
+const WORKERS_SWEPT_AT: usize = 1024;
 /// After a question that had no answer, or not the one that was hoped for.
 const ASK_AGAIN: Duration = Duration::from_millis(100);

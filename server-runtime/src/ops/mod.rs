@@ -33,6 +33,7 @@ mod reload;
 mod results;
 mod rooms;
 mod signals;
+mod sanctions;
 mod signer;
 mod spool;
 
@@ -42,6 +43,7 @@ use gate::Gate;
 pub(crate) use lifecycle::Announcements;
 use reload::Reloader;
 use rooms::RoomNews;
+pub(crate) use sanctions::Verdict;
 use spool::Spool;
 
 /// A word to the tick thread.
@@ -72,6 +74,13 @@ pub(crate) enum Command {
     },
     /// The game's numbers from now on.
     Balance(NewBalance),
+    /// An operator has decided.
+    Sanction {
+        /// Of whom.
+        player: PlayerId,
+        /// What.
+        verdict: Verdict,
+    },
     /// End at once.
     Stop,
 }
@@ -294,6 +303,7 @@ impl Around {
         background.spawn(admin::serve(config.admin, desk));
         background.spawn(signals::watch(self.commands.clone(), config.drain_within, reloader));
         background.spawn_local(results::hand_in_left_behind(config.results.clone()));
+        background.spawn_local(sanctions::follow(config.results.clone(), self.commands.clone()));
         background.spawn_local(custody::hand_in_left_behind(config.results.clone()));
         let mut hand_ins = JoinSet::new();
         let (wishes, wished) = queue::unbounded_channel();

@@ -20,3 +20,7 @@ pub const STATE_AWAY: u8 = 8;
 pub const STATE_UNREADABLE: u8 = 9;
 /// The player plays elsewhere by now: another server has its state.
 pub const STATE_TAKEN: u8 = 10;
+/// An operator has put the player out of this match.
+pub const KICKED: u8 = 11;
+/// The player is banned.
+pub const BANNED: u8 = 12;

@@ -134,6 +134,12 @@ impl Custody {
         self.waiting.retain(|waiting| waiting.client != client);
     }
 
+    /// The player's connections wait no more: these.
+    pub(super) fn drop_waiting(&mut self, player: PlayerId) -> Vec<ClientId> {
+        let of_player = |waiting: &mut Waiting| waiting.seat.player == player.0;
+        self.waiting.extract_if(.., of_player).map(|waiting| waiting.client).collect()
+    }
+
     fn is_awaited(&self, player: PlayerId) -> bool {
         self.waiting.iter().any(|waiting| waiting.seat.player == player.0)
     }

@@ -4,6 +4,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `bars` | whom the room keeps out |
 //! | `custody` | when players' states are asked for and saved |
 //! | `sessions` | whose sessions they are |
 //! | `port` | the room's end of sessions that other rooms share |
@@ -41,6 +42,7 @@ use crate::record::{Identity, Recorder};
 use crate::stage::Stages;
 
 pub(crate) mod audiences;
+mod bars;
 pub mod codes;
 pub(crate) mod custody;
 pub(crate) mod extract;
@@ -65,6 +67,7 @@ pub use phases::{MatchReport, PlayerReport, Report, Vacancy};
 pub(crate) use report::{LiveFrame, net_drops};
 pub use turn::TickPanic;
 
+use bars::Bars;
 use custody::Custody;
 use extract::Extraction;
 use inbound::Inbound;
@@ -144,6 +147,7 @@ pub struct Room<G: ServerGame> {
     recorder: Option<Recorder<G::Input>>,
     custody: Option<Custody>,
     balance: Option<BalanceSlot>,
+    bars: Bars,
 }
 
 /// What the room counts itself.
@@ -256,6 +260,7 @@ impl<G: ServerGame> Room<G> {
             recorder,
             custody,
             balance: builder.balance,
+            bars: Bars::default(),
             world,
         }
     }

@@ -85,6 +85,9 @@ impl<G: ServerGame> Room<G> {
             let until = Time::from_micros(now.as_micros() + WAITING_ROOM_US);
             return self.early.push(Early { client, seat, until });
         }
+        if let Some(code) = self.bars.code(PlayerId(seat.player), now) {
+            return self.refuse(now, client, code);
+        }
         if !self.is_expected(&seat) {
             return self.refuse(now, client, codes::NOT_YOUR_MATCH);
         }
@@ -152,14 +155,15 @@ impl<G: ServerGame> Room<G> {
         self.early.retain(|early| early.client != client);
         self.custody.iter_mut().for_each(|custody| custody.note_lost(client));
         let Some(id) = self.players.unlink(client) else { return };
-        let until = self.held_until(now);
+        let (until, barred) = (self.held_until(now), self.bars.code(id, now).is_some());
         let Some(player) = self.players.get_mut(id).filter(|player| player.client() == Some(client)) else {
             return;
         };
         let by_choice = matches!(reason, DisconnectReason::ByPeer);
-        player.disconnect(if by_choice { SeatState::Left } else { SeatState::Held { until } });
-        if by_choice {
-            return self.depart(id, true);
+        let for_good = by_choice || barred;
+        player.disconnect(if for_good { SeatState::Left } else { SeatState::Held { until } });
+        if for_good {
+            return self.depart(id, by_choice);
         }
         if !matches!(reason, DisconnectReason::Superseded | DisconnectReason::ByUs(_)) {
             self.counts.disconnects += 1;
@@ -169,8 +173,17 @@ impl<G: ServerGame> Room<G> {
         self.world.write_message(PlayerDropped { player: id });
     }
 
+    /// The player's connections that wait for a seat; they wait no more.
+    pub(super) fn waiting_clients(&mut self, player: PlayerId) -> Vec<ClientId> {
+        let of_player = |early: &mut Early| early.seat.player == player.0;
+        let mut clients: Vec<ClientId> =
+            self.early.extract_if(.., of_player).map(|early| early.client).collect();
+        clients.extend(self.custody.iter_mut().flat_map(|custody| custody.drop_waiting(player)));
+        clients
+    }
+
     /// The player is gone for good; what is the player's goes at the end of the tick.
-    fn depart(&mut self, id: PlayerId, by_choice: bool) {
+    pub(super) fn depart(&mut self, id: PlayerId, by_choice: bool) {
         self.players.note_left(id);
         self.vacate(id);
         self.custody.iter_mut().for_each(|custody| custody.note_left(id));

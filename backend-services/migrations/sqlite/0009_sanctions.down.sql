@@ -1,0 +1,3 @@
+DROP TABLE sanction_counter;
+DROP TABLE sanctions;
+DROP TABLE bans;
