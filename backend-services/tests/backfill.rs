@@ -107,7 +107,7 @@ async fn a_seat_changes_hands(front: &Backend, back: &Backend, allocator: &FakeA
         player_id: new,
         placement: 3,
         seconds_played: 20.0,
-        ..result.players[1]
+        ..result.players[1].clone()
     });
     assert_eq!(rpc.submit(&result).await, (true, false));
     assert!(!rpc.backfill(wish(&sheet, &[gone], &[stays, new], 0)).await.running, "it is over");

@@ -258,6 +258,7 @@ async fn count(db: &Db, id: MatchId, mode: &str, players: &[PlayerId], seed: u64
         quit: random.u8(..10) == 0,
         team: (mode == "ctf").then_some(seat % 2),
         party: random.u32(..2),
+        suspicions: Vec::new(),
     };
     let entries: Vec<PlayerResult> = (0..).zip(players).map(entry).collect();
     let now = UnixMs(NOW.0 + random.i64(0..600_000));

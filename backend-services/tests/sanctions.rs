@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use backend_proto::players_v1::sanction::Kind as Told;
 use backend_proto::players_v1::{
-    BanRequest, KickRequest, ListSanctionsRequest, NewsReply, NewsRequest, Sanction, UnbanRequest,
+    BanRequest, KickRequest, ListSanctionsRequest, ListSuspicionsRequest, NewsReply, NewsRequest, Sanction,
+    UnbanRequest,
 };
-use backend_proto::{AUTHORIZATION, SanctionsClient};
+use backend_proto::{AUTHORIZATION, SanctionsClient, SuspicionCount};
 use backend_services::api::{Session, Ticket, TicketStatus};
 use backend_services::clock::UnixMs;
 use backend_services::crypto::SecretHash;
@@ -209,6 +210,37 @@ async fn a_ban_ends_in_time_and_nonsense_is_refused() {
     assert_eq!(client.ban(Request::new(past)).await.unwrap_err().code(), Code::Unauthenticated);
     let long = client.news(signed(NewsRequest { after: Some(0), wait_ms: 8001 })).await;
     assert_eq!(long.unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// What a game server found suspicious comes with its result, and is there for whoever asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspicions_come_with_the_result_and_are_kept() {
+    for world in World::both(&modes(), &[]).await {
+        println!("engine {}", world.name);
+        let backend = world.node();
+        let players = support::journey::register_many(&backend, 2).await;
+        support::journey::queue_all(&backend, &players).await;
+        let sheet = support::journey::sheets(&world.allocator).remove(0);
+        let mut result = support::journey::result_of(&sheet);
+        let suspect = result.players[1].player_id;
+        let told = |kind: &str, count| SuspicionCount { kind: kind.to_owned(), count };
+        let mut rpc = support::journey::Rpc::connect(&backend).await;
+        result.players[1].suspicions = vec![told("No Kind", 1)];
+        assert_eq!(rpc.try_submit(&result).await.unwrap_err().code(), Code::InvalidArgument);
+        result.players[1].suspicions = vec![told("input_flood", 900), told("view_refused", 7)];
+        assert_eq!(rpc.submit(&result).await, (true, false));
+        assert_eq!(rpc.submit(&result).await, (true, true));
+        let mut client = client(&backend).await;
+        for player_id in [suspect, 0] {
+            let list = client.list_suspicions(signed(ListSuspicionsRequest { player_id, limit: 0 })).await;
+            let rows = list.unwrap().into_inner().suspicions;
+            let rows: Vec<(u64, &str, u64)> =
+                rows.iter().map(|row| (row.player_id, row.kind.as_str(), row.count)).collect();
+            assert_eq!(rows, [(suspect, "input_flood", 900), (suspect, "view_refused", 7)]);
+        }
+        let clean = ListSuspicionsRequest { player_id: result.players[0].player_id, limit: 0 };
+        assert!(client.list_suspicions(signed(clean)).await.unwrap().into_inner().suspicions.is_empty());
+    }
 }
 
 /// Duels.

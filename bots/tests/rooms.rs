@@ -190,6 +190,7 @@ fn rules_are_pure() {
         "agones-sdk/src/fleet/scale/schedule.rs",
         "backend-services/src/accounts/rules.rs",
         "backend-services/src/custody/rules.rs",
+        "backend-services/src/sanctions/rules.rs",
         "backend-services/src/matches/rules.rs",
         "backend-services/src/matches/effects.rs",
         "backend-services/src/progression/career.rs",

@@ -17,6 +17,7 @@ use netcode_snapshot::{Audience, Message, MessageSet, MessageSetBuilder, Replica
 use operate::Settings;
 
 use crate::balance::{Balance, BalanceSlot};
+use crate::check::{CheckSlot, Checked, Verdict};
 use crate::drive::RunError;
 use crate::host::Rooms;
 use crate::lag::{LagConfig, Pose};
@@ -33,6 +34,7 @@ use crate::room::interest::Interest;
 use crate::room::poses::PoseSource;
 use crate::scene::{Scene, Shape};
 use crate::stage::Stage;
+use crate::suspicion::InputLimits;
 use crate::visibility::Viewer;
 
 /// Where every server begins.
@@ -69,6 +71,7 @@ pub struct ServerBuilder<G = NoGame> {
     pub(crate) live_view: Option<LiveView>,
     pub(crate) ghost: Option<Ghost>,
     pub(crate) keeping: Option<Keeping>,
+    pub(crate) input_limits: InputLimits,
     pub(crate) options: ServerOptions,
     pub(crate) settings: Option<Settings>,
     pub(crate) balance: Option<BalanceSlot>,
@@ -147,6 +150,7 @@ impl Server {
             live_view: None,
             ghost: None,
             keeping: None,
+            input_limits: InputLimits::default(),
             options: ServerOptions::default(),
             settings: None,
             balance: None,
@@ -208,6 +212,7 @@ impl ServerBuilder<NoGame> {
             live_view: self.live_view,
             ghost: self.ghost,
             keeping: self.keeping,
+            input_limits: self.input_limits,
             options: self.options,
             settings: self.settings,
             balance: self.balance,
@@ -416,6 +421,18 @@ impl<G> ServerBuilder<G> {
         self
     }
 
+    /// How much a client may send, and how suspicious a player may be. Unless set: [`InputLimits::default`]. An operator's
+    /// `--kick-at` adds to it.
+    ///
+    /// # Panics
+    /// When nothing may be sent at all.
+    #[must_use]
+    pub fn input_limits(mut self, limits: InputLimits) -> Self {
+        assert!(limits.inputs_per_tick > 0 && limits.messages_per_s > 0, "clients must be heard");
+        self.input_limits = limits;
+        self
+    }
+
     /// Draws the world for the live view.
     #[must_use]
     pub fn live_view(mut self, draw: impl Fn(&mut World) -> Scene + Send + 'static) -> Self {
@@ -468,6 +485,40 @@ impl<G> ServerBuilder<G> {
 }
 
 impl<G: ServerGame> ServerBuilder<G> {
+    /// Asks the game whether a player can have given an input, before it is simulated: once a tick and player, with what the
+    /// player moves and the whole world at hand. Only inputs that have come are asked about, and what they can hold is
+    /// bounded by their declared ranges; that a player moves by its inputs alone, one a tick, the framework sees to itself.
+    ///
+    /// ```no_run
+    /// # use server_runtime::prelude::*;
+    /// # #[derive(Component, Replicate, Clone, PartialEq)]
+    /// # #[net(predicted)]
+    /// # struct Walker { #[net(range(-50.0..=50.0), step = 0.01)] x: f32 }
+    /// # #[derive(Input, Clone, Default, PartialEq)]
+    /// # struct Walk { #[net(range(-1.0..=1.0), step = 0.1)] speed: f32 }
+    /// # struct WalkingGame;
+    /// # impl Game for WalkingGame {
+    /// #     type Input = Walk;
+    /// #     type State = Walker;
+    /// #     fn step(state: &mut Walker, input: &Walk, ctx: StepContext) { state.x += input.speed * ctx.dt; }
+    /// #     fn distance(a: &Walker, b: &Walker) -> f32 { (a.x - b.x).abs() }
+    /// # }
+    /// // No hand turns a stick from end to end in one tick.
+    /// let builder = Server::builder("walkers").game::<WalkingGame>().check_input(|check| {
+    ///     match (check.input.speed - check.previous.speed).abs() {
+    ///         0.0..1.5 => Verdict::Plausible,
+    ///         1.5..1.9 => Verdict::Doubtful,
+    ///         _ => Verdict::Refused,
+    ///     }
+    /// });
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn check_input(mut self, check: impl Fn(&Checked<'_, G>) -> Verdict + Send + Sync + 'static) -> Self {
+        self.setup.world.insert_resource(CheckSlot::<G>(Box::new(check)));
+        self
+    }
+
     /// Draws a player's predicted state for the live view: the ghost beside the server's truth.
     #[must_use]
     pub fn ghost(mut self, draw: fn(&G::State) -> Shape) -> Self {

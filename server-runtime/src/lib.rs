@@ -11,6 +11,7 @@ pub mod prelude;
 mod balance;
 mod builder;
 mod carriers;
+mod check;
 mod codec;
 mod configure;
 mod drive;
@@ -35,11 +36,13 @@ mod spec;
 mod stage;
 mod status;
 mod timers;
+mod suspicion;
 mod transport;
 mod visibility;
 
 pub use balance::Balance;
 pub use builder::{NoGame, Server, ServerBuilder, ServerGame};
+pub use check::{Checked, Verdict};
 pub use codec::{DENSE_CLIENTS_MAX, SnapshotCodec};
 pub use drive::RunError;
 pub use game_match::{
@@ -73,6 +76,7 @@ pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{ChannelStatus, PlayerStatus, RoomStatus, Status};
 pub use timers::{TimerId, Timers};
+pub use suspicion::{InputLimits, KickAt, Suspicion, Suspicions};
 pub use transport::Transport;
 pub use visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,

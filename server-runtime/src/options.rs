@@ -238,6 +238,10 @@ pub struct ServerOptions {
         value_name = "S"
     )]
     pub checkpoint_seconds: u16,
+    /// Puts a player out who does what honest clients do not so often in a match: early_input, late_input, view_refused,
+    /// input_flood, message_flood, malformed, implausible; repeatable. Nobody is put out unless given.
+    #[arg(long, env = "TICKWRIGHT_KICK_AT", value_delimiter = ',', value_name = "KIND=COUNT")]
+    pub kick_at: Vec<crate::suspicion::KickAt>,
     /// Where this server stands, for boards that are kept by region: 1 to 16 of a-z, 0-9 and -.
     #[arg(long, env = "TICKWRIGHT_REGION", value_parser = check::region, value_name = "NAME")]
     pub region: Option<String>,
@@ -298,6 +302,7 @@ impl Default for ServerOptions {
             service_token: None,
             result_spool: None,
             checkpoint_seconds: 30,
+            kick_at: Vec::new(),
             region: None,
             record_mib: 16,
             record_dir: None,

@@ -19,6 +19,7 @@ pub use operate::settings::{Stray, in_range};
 
 pub use crate::balance::Balance;
 pub use crate::builder::{Server, ServerBuilder, ServerGame};
+pub use crate::check::{Checked, Verdict};
 pub use crate::game_match::{Match, MatchEnded, MatchStarted, Phase, ScoreLine, Scoreboard, match_running};
 pub use crate::grid::SpatialGrid;
 pub use crate::host::Rooms;
@@ -34,6 +35,7 @@ pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;
 pub use crate::timers::Timers;
+pub use crate::suspicion::{InputLimits, Suspicion};
 pub use crate::visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,
 };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::meter::Figures;
+use crate::suspicion::Suspicions;
 
 /// A server's state and figures. Counts are over the process's whole life; `_s` rates are over the last second.
 /// At exit it is printed on standard output as `{"final":{…}}`.
@@ -177,6 +178,8 @@ pub struct PlayerStatus {
     /// Views that the player's client cannot have had: a moment it was never sent, or one too old for what it held. Shots
     /// gain nothing by them.
     pub views_refused: u64,
+    /// What the player did that honest clients do not, or seldom; nothing that was not seen.
+    pub suspicions: Suspicions,
     /// How early the newest input came, in ticks, smoothed; negative is late.
     pub input_margin_ticks: f64,
 }

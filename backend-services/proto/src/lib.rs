@@ -52,7 +52,8 @@ pub use match_v1::matches_client::MatchesClient;
 pub use match_v1::matches_server::{Matches, MatchesServer};
 pub use match_v1::{
     BackfillSeat, CancelBackfillReply, CancelBackfillRequest, MatchResult, PlayerResult, ReportLostReply,
-    ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply, Withheld,
+    ReportLostRequest, RequestBackfillReply, RequestBackfillRequest, SubmitResultReply, SuspicionCount,
+    Withheld,
 };
 pub use players_v1::custody_client::CustodyClient;
 pub use players_v1::custody_server::{Custody, CustodyServer};

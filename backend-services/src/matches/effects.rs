@@ -50,6 +50,17 @@ impl Judge {
             outcome.careers.push((*player, career));
         }
         (outcome.scores, outcome.held) = (earned.scores, earned.held);
+        let entries = checked.players.iter().zip(&result.players);
+        let told = |(player, entry): (&PlayerId, &PlayerResult)| {
+            let player = *player;
+            entry
+                .suspicions
+                .clone()
+                .into_iter()
+                .map(move |told| (player, told.kind, told.count))
+                .collect::<Vec<_>>()
+        };
+        outcome.suspicions = entries.flat_map(told).collect();
         outcome
     }
 }

@@ -1,6 +1,8 @@
 //! A result as it is kept with its match: the JSON that every replay reads. Pure.
 
-use backend_proto::{MatchResult, PlayerResult};
+use std::collections::BTreeMap;
+
+use backend_proto::{MatchResult, PlayerResult, SuspicionCount};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +32,8 @@ struct Entry {
     team: Option<u32>,
     #[serde(default)]
     party: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    suspicions: BTreeMap<String, u64>,
 }
 
 /// The result as it is kept. Its signature is not: it has been checked by then.
@@ -44,6 +48,7 @@ pub fn write(result: &MatchResult) -> String {
         quit: entry.quit,
         team: entry.team,
         party: entry.party,
+        suspicions: entry.suspicions.iter().map(|told| (told.kind.clone(), told.count)).collect(),
     };
     let record = Record {
         server: result.server.clone(),
@@ -71,6 +76,11 @@ pub fn read(record: &str) -> Result<Vec<PlayerResult>, serde_json::Error> {
         quit: entry.quit,
         team: entry.team,
         party: entry.party,
+        suspicions: entry
+            .suspicions
+            .into_iter()
+            .map(|(kind, count)| SuspicionCount { kind, count })
+            .collect(),
     };
     Ok(record.players.into_iter().map(entry).collect())
 }
@@ -91,6 +101,7 @@ mod tests {
             quit: player_id == 7,
             team,
             party: 9,
+            suspicions: vec![SuspicionCount { kind: "input_flood".to_owned(), count: player_id }],
         };
         let players = vec![entry(7, 12.100_016, Some(0)), entry(8, 60.0, None)];
         let result = MatchResult { players, region: "eu".to_owned(), ..MatchResult::default() };

@@ -34,6 +34,9 @@ pub enum ResultFault {
     /// No team of 0 to 255, or one where others have none.
     #[error("team of player {0} is missing or none")]
     Team(u64),
+    /// Too many kinds, or one without a name.
+    #[error("suspicions of player {0} have at most {SUSPICIONS_MAX} kinds of 1 to 32 a-z and _")]
+    Suspicion(u64),
 }
 
 /// A result that can be counted.
@@ -67,10 +70,21 @@ pub fn check(result: &MatchResult) -> Result<Checked, ResultFault> {
         if entry.team.is_some() != teams || entry.team.is_some_and(|team| team > TEAM_MAX) {
             return Err(ResultFault::Team(entry.player_id));
         }
+        if entry.suspicions.len() > SUSPICIONS_MAX || entry.suspicions.iter().any(|told| !is_kind(&told.kind))
+        {
+            return Err(ResultFault::Suspicion(entry.player_id));
+        }
         players.push(player);
     }
     Ok(Checked { id, players })
 }
+
+fn is_kind(kind: &str) -> bool {
+    (1..=32).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// Kinds of suspicion that one player's result may name.
+const SUSPICIONS_MAX: usize = 16;
 
 /// The rating of who has played no match.
 pub fn newcomer() -> RatingRow {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backend_proto::players_v1::sanction::Kind as Told;
 use backend_proto::players_v1::{
-    BanRequest, KickRequest, ListSanctionsReply, ListSanctionsRequest, NewsReply, NewsRequest, Sanction,
-    SanctionReply, UnbanRequest,
+    BanRequest, KickRequest, ListSanctionsReply, ListSanctionsRequest, ListSuspicionsReply,
+    ListSuspicionsRequest, NewsReply, NewsRequest, PlayerSuspicion, Sanction, SanctionReply, UnbanRequest,
 };
 use backend_proto::{Sanctions, SanctionsServer};
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use crate::clock::UnixMs;
 use crate::ids::PlayerId;
 use crate::matches::rpc::Guard;
 use crate::matchmaking::Matchmaker;
-use crate::store::{Db, SanctionRow, StoreError};
+use crate::store::{Db, SanctionRow, StoreError, SuspicionRow};
 
 /// The longest wait; less than the deadline of a call.
 const WAIT_MS_MAX: u32 = 8000;
@@ -85,13 +85,8 @@ impl Sanctions for SanctionService {
         request: Request<ListSanctionsRequest>,
     ) -> Result<Response<ListSanctionsReply>, Status> {
         let ListSanctionsRequest { player_id, limit } = request.into_inner();
-        let limit = match limit {
-            0 => LIST_MAX,
-            limit if limit <= LIST_MAX => limit,
-            _ => return Err(Status::invalid_argument(format!("limit must be 0 to {LIST_MAX}"))),
-        };
-        let player = player(player_id)?;
-        let rows = self.db.sanctions_of(player, limit.into()).await.map_err(|error| failed(&error))?;
+        let (player, limit) = (player(player_id)?, most(limit)?);
+        let rows = self.db.sanctions_of(player, limit).await.map_err(|error| failed(&error))?;
         let ban = self.db.ban_of(player).await.map_err(|error| failed(&error))?;
         let ban = rules::ban_now(ban, UnixMs::now());
         Ok(Response::new(ListSanctionsReply {
@@ -99,6 +94,23 @@ impl Sanctions for SanctionService {
             banned: ban.is_some(),
             banned_until_unix_ms: ban.and_then(|ban| ban.until).map_or(0, |until| until.0),
         }))
+    }
+
+    async fn list_suspicions(
+        &self,
+        request: Request<ListSuspicionsRequest>,
+    ) -> Result<Response<ListSuspicionsReply>, Status> {
+        let ListSuspicionsRequest { player_id, limit } = request.into_inner();
+        let whose = if player_id == 0 { None } else { Some(player(player_id)?) };
+        let rows = self.db.suspicions(whose, most(limit)?).await.map_err(|error| failed(&error))?;
+        let told = |row: SuspicionRow| PlayerSuspicion {
+            player_id: row.player,
+            match_id: row.match_id,
+            kind: row.kind,
+            count: row.count,
+            at_unix_ms: row.at.0,
+        };
+        Ok(Response::new(ListSuspicionsReply { suspicions: rows.into_iter().map(told).collect() }))
     }
 }
 
@@ -116,6 +128,14 @@ impl SanctionService {
         let number = self.hub.decide(player, kind, reason, actor).await.map_err(|error| failed(&error))?;
         let number = number.ok_or_else(|| Status::not_found("there is no such player"))?;
         Ok(Response::new(SanctionReply { number }))
+    }
+}
+
+fn most(limit: u32) -> Result<i64, Status> {
+    match limit {
+        0 => Ok(LIST_MAX.into()),
+        limit if limit <= LIST_MAX => Ok(limit.into()),
+        _ => Err(Status::invalid_argument(format!("limit must be 0 to {LIST_MAX}"))),
     }
 }
 

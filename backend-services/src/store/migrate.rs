@@ -46,6 +46,7 @@ const VERSIONS: &[Version] = &[
     version!(7, "0007_progression"),
     version!(8, "0008_states"),
     version!(9, "0009_sanctions"),
+    version!(10, "0010_suspicions"),
 ];
 
 pub(super) async fn up(db: &Db) -> Result<(), StoreError> {

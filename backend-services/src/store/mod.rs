@@ -26,6 +26,7 @@ mod results;
 mod sanctions;
 mod seats;
 mod states;
+mod suspicions;
 mod tickets;
 mod wal_disk;
 
@@ -50,6 +51,7 @@ pub use results::{Before, CountedMatch, Finished, FinishedMatch, Outcome, Report
 pub use sanctions::{BanChange, BanRow, NewSanction, SanctionRow};
 pub use seats::{JoinFault, MatchSeat, RunningMatch};
 pub use states::StateRow;
+pub use suspicions::SuspicionRow;
 
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

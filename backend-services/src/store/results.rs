@@ -52,6 +52,8 @@ pub struct Outcome {
     pub careers: Vec<(PlayerId, Career)>,
     /// What each of them is told of it, as JSON.
     pub reports: Vec<(PlayerId, String)>,
+    /// What the game server found suspicious, and how often.
+    pub suspicions: Vec<(PlayerId, String, u64)>,
 }
 
 /// What became of a result.
@@ -174,6 +176,7 @@ async fn write_outcome(
     tx.write_ratings(&before.mode, &outcome.ratings).await?;
     tx.write_careers(&outcome.careers).await?;
     tx.write_reports(id, &outcome.reports).await?;
+    tx.write_suspicions(id, &outcome.suspicions, before.at).await?;
     // In one order everywhere, so that two transactions never wait for each other.
     outcome.scores.sort_by(|one, other| (&one.board, one.player).cmp(&(&other.board, other.player)));
     let written = tx.write_scores(&outcome.scores, before.at).await?;

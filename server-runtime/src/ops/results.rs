@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use agones_sdk::Backoff;
 use backend_proto::signature;
-use backend_proto::{AUTHORIZATION, MatchResult, MatchesClient, PlayerResult, ReportLostRequest};
 use operate::Secret;
+use backend_proto::{
+    AUTHORIZATION, MatchResult, MatchesClient, PlayerResult, ReportLostRequest, SuspicionCount,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -18,6 +20,7 @@ use super::signer::Signer;
 use super::spool::{Kept, Spool};
 use crate::room::{MatchReport, Report};
 use crate::spec::format_match_id;
+use crate::suspicion::Suspicion;
 
 /// How long a result is tried.
 pub(super) const TRY_WITHIN: Duration = Duration::from_secs(20);
@@ -148,6 +151,7 @@ fn message(to: &Destination, report: &MatchReport, board: &Board) -> MatchResult
         quit: player.quit,
         team: player.team.map(u32::from),
         party: player.party,
+        suspicions: player.suspicions.iter().map(suspicion).collect(),
     };
     MatchResult {
         match_id: format_match_id(report.match_id),
@@ -158,6 +162,10 @@ fn message(to: &Destination, report: &MatchReport, board: &Board) -> MatchResult
         region: to.region.clone(),
         ..MatchResult::default()
     }
+}
+
+fn suspicion((kind, count): (Suspicion, u64)) -> SuspicionCount {
+    SuspicionCount { kind: kind.name().to_owned(), count }
 }
 
 async fn report_lost(to: &Destination, match_id: u128, reason: &str) -> Result<String, String> {

@@ -24,3 +24,7 @@ pub const STATE_TAKEN: u8 = 10;
 pub const KICKED: u8 = 11;
 /// The player is banned.
 pub const BANNED: u8 = 12;
+/// The client sent more messages than it may.
+pub const FLOOD: u8 = 13;
+/// The player did what honest clients do not, more often than this server puts up with.
+pub const SUSPICIOUS: u8 = 14;

@@ -15,6 +15,12 @@ use crate::input_ring::Arrival;
 use crate::lag::{Claim, Evidence};
 use crate::player::PlayerId;
 use crate::record::Recorder;
+use crate::suspicion::{InputLimits, Suspicion};
+
+/// Where what was sent arrives, or the connection ends.
+fn is_reliable(channel: ChannelId) -> bool {
+    !matches!(channel, channels::STATE | channels::GAME_UNRELIABLE | channels::GAME_SEQUENCED)
+}
 
 /// Messages taken from one client at a time; the rest waits in the link, which pushes back, until the next tick.
 const MESSAGES_MAX: usize = 256;
@@ -30,6 +36,7 @@ struct Ear<'a, G: ServerGame> {
     now: Time,
     id: PlayerId,
     recorder: Option<&'a mut Recorder<G::Input>>,
+    limits: InputLimits,
     /// Accounts that are to be answered: when they were sent.
     told_us: Vec<u64>,
     /// Its build is another one, and it asks for the first time how our columns lie.
@@ -40,7 +47,7 @@ impl<G: ServerGame> Room<G> {
     /// Takes the messages of `client`, which came by `now`. Those of one without a seat wait.
     pub(super) fn hear(&mut self, now: Time, client: ClientId) {
         let Some(id) = self.players.of_client(client) else { return };
-        let Self { net, players, world, inbound, tick, tick_at, tick_hz, recorder, .. } = self;
+        let Self { net, players, world, inbound, tick, tick_at, tick_hz, recorder, input_limits, .. } = self;
         let mut ear = Ear::<G> {
             players,
             world,
@@ -51,14 +58,15 @@ impl<G: ServerGame> Room<G> {
             now,
             id,
             recorder: recorder.as_mut(),
+            limits: *input_limits,
             told_us: Vec::new(),
             wants_schema: false,
         };
-        let (mut count, mut sound) = (0, true);
+        let (mut count, mut taken) = (0, Ok(()));
         net.read_messages(client, &mut |channel, bytes| {
             count += 1;
-            sound = ear.take(channel, bytes).is_ok();
-            sound && count < MESSAGES_MAX
+            taken = ear.take(channel, bytes);
+            taken.is_ok() && count < MESSAGES_MAX
         });
         let Ear { told_us, wants_schema, .. } = ear;
         if wants_schema {
@@ -67,17 +75,57 @@ impl<G: ServerGame> Room<G> {
         for sent_us in told_us {
             self.send_control(now, client, &Control::Heard { sent_us, server_us: now.as_micros() });
         }
-        if !sound {
-            self.counts.malformed += 1;
-            self.net.disconnect(now, client, codes::MALFORMED);
+        if let Err(offence) = taken {
+            let code = match offence {
+                Offence::Malformed => codes::MALFORMED,
+                Offence::Flood => codes::FLOOD,
+            };
+            self.counts.malformed += u64::from(code == codes::MALFORMED);
+            self.say_goodbye(now, client, code);
         } else if count == MESSAGES_MAX {
             self.unheard.push(client);
         }
     }
 }
 
+/// For what a connection is ended.
+enum Offence {
+    Malformed,
+    /// More on a reliable channel than is read, where nothing may be left out.
+    Flood,
+}
+
 impl<G: ServerGame> Ear<'_, G> {
-    fn take(&mut self, channel: ChannelId, bytes: &[u8]) -> Result<(), WireError> {
+    fn take(&mut self, channel: ChannelId, bytes: &[u8]) -> Result<(), Offence> {
+        let (kind, offence) = match self.lets_through(channel) {
+            true => match self.read(channel, bytes) {
+                Ok(()) => return Ok(()),
+                Err(_) => (Suspicion::Malformed, Some(Offence::Malformed)),
+            },
+            false if channel == channels::STATE => (Suspicion::InputFlood, None),
+            false => (Suspicion::MessageFlood, is_reliable(channel).then_some(Offence::Flood)),
+        };
+        if let Some(player) = self.players.get_mut(self.id) {
+            player.offences.add(kind, 1);
+        }
+        offence.map_or(Ok(()), Err)
+    }
+
+    /// Whether the client has not sent too much of this lately.
+    fn lets_through(&mut self, channel: ChannelId) -> bool {
+        let Some(player) = self.players.get_mut(self.id) else { return true };
+        let now_us = self.now.as_micros();
+        let (bucket, per_s) = match channel {
+            channels::STATE => {
+                (&mut player.inputs_in, u64::from(self.limits.inputs_per_tick) * u64::from(self.tick_hz))
+            }
+            _ => (&mut player.messages_in, u64::from(self.limits.messages_per_s)),
+        };
+        // A second's worth at once: a link that stalls delivers so much when it goes on.
+        bucket.take(now_us, per_s, per_s)
+    }
+
+    fn read(&mut self, channel: ChannelId, bytes: &[u8]) -> Result<(), WireError> {
         match channel {
             channels::STATE => self.take_inputs(bytes),
             channels::CONTROL => self.take_word(bytes),

@@ -9,6 +9,7 @@
 //! | `sessions` | whose sessions they are |
 //! | `port` | the room's end of sessions that other rooms share |
 //! | `receive` | sessions → seats |
+//! | `guard` | inputs that the game itself doubts, and players who are too suspicious |
 //! | `hear` | inputs → rings, messages → events |
 //! | `turn` | one tick: the five stages and the framework's own steps |
 //! | `phases` | the match's way from allocated to closed |
@@ -31,6 +32,7 @@ use netcode_wire::{Tick, Time};
 
 use crate::balance::BalanceSlot;
 use crate::builder::{Ghost, LiveView, ServerBuilder, ServerGame};
+use crate::check::{CheckSlot, InputCheck};
 use crate::codec::SnapshotCodec;
 use crate::drive::RunError;
 use crate::game_match::{Match, PhaseClock, PhaseLimits, Scoreboard};
@@ -40,12 +42,14 @@ use crate::outbox::Outbox;
 use crate::player::{CurrentTick, Dt, InputOf, Networked, Owner, PlayerId};
 use crate::record::{Identity, Recorder};
 use crate::stage::Stages;
+use crate::suspicion::InputLimits;
 
 pub(crate) mod audiences;
 mod bars;
 pub mod codes;
 pub(crate) mod custody;
 pub(crate) mod extract;
+mod guard;
 mod hear;
 pub(crate) mod inbound;
 pub(crate) mod interest;
@@ -148,6 +152,8 @@ pub struct Room<G: ServerGame> {
     custody: Option<Custody>,
     balance: Option<BalanceSlot>,
     bars: Bars,
+    input_limits: InputLimits,
+    input_check: Option<InputCheck<G>>,
 }
 
 /// What the room counts itself.
@@ -205,6 +211,7 @@ impl<G: ServerGame> Room<G> {
         let schema = builder.schema.build();
         let identity = identity::<G>(&builder.name, tick_hz, schema.hash(), messages_hash);
         let recorder = options.record_bytes().map(|bytes_max| Recorder::new(identity, bytes_max));
+        let input_check = world.remove_resource::<CheckSlot<G>>().map(|slot| slot.0);
         let custody =
             builder.keeping.map(|keeping| Custody::new(keeping, options.checkpoint_seconds, tick_hz));
         Self {
@@ -261,6 +268,11 @@ impl<G: ServerGame> Room<G> {
             custody,
             balance: builder.balance,
             bars: Bars::default(),
+            input_limits: options
+                .kick_at
+                .iter()
+                .fold(builder.input_limits, |limits, kick| limits.kick_at(kick.kind, kick.count)),
+            input_check,
             world,
         }
     }

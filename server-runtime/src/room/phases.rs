@@ -15,6 +15,7 @@ use crate::game_match::{
 };
 use crate::player::PlayerId;
 use crate::record::Cue;
+use crate::suspicion::Suspicions;
 
 /// News from a room to whoever runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +80,8 @@ pub struct PlayerReport {
     pub seconds_played: f32,
     /// Not there when the match ended.
     pub quit: bool,
+    /// What the player did that honest clients do not, or seldom.
+    pub suspicions: Suspicions,
 }
 
 impl<G: ServerGame> Room<G> {
@@ -310,11 +313,21 @@ impl<G: ServerGame> Room<G> {
             .map(|(placement, id, line)| {
                 let player = self.players.get_mut(id);
                 let connected_us = player.as_ref().map_or(0, |player| player.totals.sum().connected_us);
+                let suspicions = player.as_ref().map(|player| player.suspicions()).unwrap_or_default();
                 let here = player.is_some_and(|player| player.client().is_some());
                 let seconds_played = (connected_us as f64 / 1e6) as f32;
                 let (team, party) = sides.of_player(id).unzip();
                 let party = party.unwrap_or_default();
-                PlayerReport { player: id, line, placement, team, party, seconds_played, quit: !here }
+                PlayerReport {
+                    player: id,
+                    line,
+                    placement,
+                    team,
+                    party,
+                    seconds_played,
+                    quit: !here,
+                    suspicions,
+                }
             })
             .collect();
         MatchReport {

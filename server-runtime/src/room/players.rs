@@ -11,6 +11,7 @@ use crate::input_ring::InputRing;
 use crate::lag::Judge;
 use crate::player::PlayerId;
 use crate::scene::Shape;
+use crate::suspicion::{Bucket, Suspicion, Suspicions};
 
 /// Players remembered at most. Beyond it, those who left longest ago are forgotten; their sums stay counted.
 pub(crate) const PLAYERS_REMEMBERED_MAX: usize = 4096;
@@ -68,6 +69,10 @@ pub(crate) struct Player<I> {
     pub(crate) lens: Lens,
     pub(crate) totals: Totals,
     pub(crate) since: Time,
+    /// What the room itself counts; what ring and judge count is theirs.
+    pub(crate) offences: Suspicions,
+    pub(crate) inputs_in: Bucket,
+    pub(crate) messages_in: Bucket,
 }
 
 /// The client's view against the server's truth, for the live view.
@@ -176,6 +181,9 @@ impl<I: Clone + Default> Player<I> {
             lens: Lens::default(),
             totals: Totals::default(),
             since: Time::ZERO,
+            offences: Suspicions::default(),
+            inputs_in: Bucket::full(0),
+            messages_in: Bucket::full(0),
         }
     }
 
@@ -211,6 +219,15 @@ impl<I: Clone + Default> Player<I> {
     /// Views that the client cannot have had, ever.
     pub(crate) fn views_refused(&self) -> u64 {
         self.totals.views_refused + self.judge.refused()
+    }
+
+    /// What it did that honest clients do not, ever.
+    pub(crate) fn suspicions(&self) -> Suspicions {
+        let mut all = self.offences;
+        all.set(Suspicion::EarlyInput, self.ring.too_early());
+        all.set(Suspicion::LateInput, self.ring.late());
+        all.set(Suspicion::ViewRefused, self.views_refused());
+        all
     }
 
     /// The connection is gone; the seat is in `state` now.

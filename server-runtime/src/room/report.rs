@@ -311,6 +311,7 @@ fn player_status<I: Clone + Default>(player: &Player<I>) -> PlayerStatus {
         late_inputs: player.ring.late(),
         missed_inputs: player.ring.missed(),
         views_refused: player.views_refused(),
+        suspicions: player.suspicions(),
         input_margin_ticks: player.margin_ticks,
     }
 }

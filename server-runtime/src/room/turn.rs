@@ -91,6 +91,7 @@ impl<G: ServerGame> Room<G> {
                 self.recorder.iter_mut().for_each(Recorder::turn);
                 self.net.step(now);
                 self.receive(now);
+                self.put_out_the_suspicious(now);
                 self.turn_phase(now);
             }
             Stage::Input => self.hand_out_inputs(),
@@ -134,6 +135,7 @@ impl<G: ServerGame> Room<G> {
             let fresh = taken == Taken::Fresh;
             self.inputs.insert(player.id, InputOf { current: sample.input, previous, fresh, rewind });
         }
+        self.check_inputs();
         self.note_inputs();
         self.apply_inputs();
     }
