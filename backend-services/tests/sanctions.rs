@@ -245,7 +245,7 @@ async fn suspicions_come_with_the_result_and_are_kept() {
 
 /// Duels.
 fn modes() -> serde_json::Value {
-    json!([{ "mode": "arena", "teams": 2, "team_size": 1 }])
+    json!([{ "mode": "arena", "teams": 2, "team_size": 1, "skill_gap": 100 }])
 }
 
 async fn account(db: &Db) -> PlayerId {
