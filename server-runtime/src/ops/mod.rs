@@ -32,8 +32,8 @@ mod metrics;
 mod reload;
 mod results;
 mod rooms;
-mod signals;
 mod sanctions;
+mod signals;
 mod signer;
 mod spool;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use agones_sdk::Backoff;
 use backend_proto::signature;
-use operate::Secret;
 use backend_proto::{
     AUTHORIZATION, MatchResult, MatchesClient, PlayerResult, ReportLostRequest, SuspicionCount,
 };
+use operate::Secret;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
