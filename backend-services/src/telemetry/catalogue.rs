@@ -68,6 +68,8 @@ const METRICS: &[Metric] = &[
     metric(Counter, "player_states_saved_total", "Players' states that servers saved, by what came of it.")
         .late(),
     metric(Counter, "player_states_taken_total", "Players' states taken from a server that held them."),
+    metric(Counter, "sanctions_total", "Kicks, bans and lifted bans that operators decided.")
+        .by("kind", &["kick", "ban", "unban"]),
     metric(Counter, "ready_answers_total", "Answers to ready checks.")
         .by("answer", &["accepted", "declined"]),
     metric(Counter, "ready_checks_off_total", "Ready checks called off."),
