@@ -309,25 +309,15 @@ impl<G: ServerGame> Driver<G> {
                 Command::State { player, word } => {
                     self.room.give_state(self.clock.now(), player, word);
                 }
-                Command::Sanction { player, verdict } => self.sanction(player, verdict),
+                Command::Sanction { player, verdict } => {
+                    sanction(&mut self.room, &self.clock, player, verdict);
+                }
                 Command::Stop => return Err(RunError::Interrupted),
             }
             next = self.ops.command(Duration::ZERO);
         }
         self.forward_reports();
         Ok(())
-    }
-
-    fn sanction(&mut self, player: PlayerId, verdict: Verdict) {
-        let now = self.clock.now();
-        match verdict {
-            Verdict::Kick => self.room.bar(now, player, codes::KICKED, None),
-            Verdict::Ban { until_unix_ms } => {
-                let until = until_unix_ms.map(|unix_ms| self.clock.at_unix_ms(unix_ms));
-                self.room.bar(now, player, codes::BANNED, until);
-            }
-            Verdict::Unban => self.room.unbar(player),
-        }
     }
 
     fn begin_drain(&mut self, within: Duration, why: &'static str) {
@@ -434,6 +424,19 @@ pub(crate) fn keep_recording<G: ServerGame>(
     };
     let thread = std::thread::Builder::new().name("recording".into()).spawn(save);
     thread.inspect_err(|error| tracing::error!(why, %error, "the recording is lost")).ok()
+}
+
+/// Does in a room what an operator decided.
+pub(crate) fn sanction<G: ServerGame>(room: &mut Room<G>, clock: &Clock, player: PlayerId, verdict: Verdict) {
+    let now = clock.now();
+    match verdict {
+        Verdict::Kick => room.bar(now, player, codes::KICKED, None),
+        Verdict::Ban { until_unix_ms } => {
+            let until = until_unix_ms.map(|unix_ms| clock.at_unix_ms(unix_ms));
+            room.bar(now, player, codes::BANNED, until);
+        }
+        Verdict::Unban => room.unbar(player),
+    }
 }
 
 /// What a parent reads once players may come.

@@ -35,8 +35,8 @@ mod scene;
 mod spec;
 mod stage;
 mod status;
-mod timers;
 mod suspicion;
+mod timers;
 mod transport;
 mod visibility;
 
@@ -75,8 +75,8 @@ pub use scene::{Scene, Shape};
 pub use spec::{format_match_id, parse_match_id};
 pub use stage::{Stage, StageTimes};
 pub use status::{ChannelStatus, PlayerStatus, RoomStatus, Status};
-pub use timers::{TimerId, Timers};
 pub use suspicion::{InputLimits, KickAt, Suspicion, Suspicions};
+pub use timers::{TimerId, Timers};
 pub use transport::Transport;
 pub use visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,

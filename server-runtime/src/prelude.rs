@@ -34,8 +34,8 @@ pub use crate::player_state::{PlayerState, PlayerStates, StatePolicy, WhenAway};
 pub use crate::plugin::{Plugin, Setup};
 pub use crate::scene::{Scene, Shape};
 pub use crate::stage::Stage;
-pub use crate::timers::Timers;
 pub use crate::suspicion::{InputLimits, Suspicion};
+pub use crate::timers::Timers;
 pub use crate::visibility::{
     AlwaysRelevant, AppearsTogether, InRoom, Layers, OwnerOnly, TeamOnly, Urgency, Viewer, Watches,
 };

@@ -7,6 +7,7 @@ use netcode_wire::Time;
 
 use super::worker::Shared;
 use crate::builder::ServerGame;
+use crate::drive::sanction;
 use crate::game_match::MatchSpec;
 use crate::pacer::Pacer;
 use crate::room::port::Port;
@@ -55,6 +56,9 @@ impl<G: ServerGame> Cell<G> {
         }
         if let Some(balance) = shared.balance() {
             room.set_balance(&balance);
+        }
+        for (player, verdict) in shared.banned() {
+            sanction(&mut room, &shared.clock, player, verdict);
         }
         let match_id = spec.match_id;
         if open {

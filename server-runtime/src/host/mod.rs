@@ -118,6 +118,7 @@ fn host<G: ServerGame>(
         clock,
         record_folder: options.record_folder(),
         balance: Mutex::new(balance),
+        banned: Mutex::default(),
         entrusted: options.backend.is_some(),
         catch_up: u64::from(options.catch_up_ticks),
     });
@@ -233,6 +234,11 @@ impl<G: ServerGame> Host<G> {
             Command::Balance(balance) => {
                 self.shared.set_balance(&balance);
                 let tell = |worker| self.tell(worker, Errand::Balance(balance.clone()));
+                (0..self.workers.len()).for_each(tell);
+            }
+            Command::Sanction { player, verdict } => {
+                self.shared.note_verdict(player, verdict);
+                let tell = |worker| self.tell(worker, Errand::Sanction { player, verdict });
                 (0..self.workers.len()).for_each(tell);
             }
             Command::Stop => return Err(RunError::Interrupted),

@@ -2,6 +2,7 @@
 //! once, and one that is behind has one tick a round, so that the others wait for no more than that. A panic ends the room
 //! it happened in. Must never know Agones, the admin port, or other threads' rooms.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -15,8 +16,9 @@ use super::cell::{Cell, Opening};
 use super::front::{Beats, Front};
 use crate::balance::NewBalance;
 use crate::builder::{ServerBuilder, ServerGame};
-use crate::drive::{Clock, LIVE_PERIOD, RATES_PERIOD, STATUS_PERIOD_IDLE, keep_recording};
+use crate::drive::{Clock, LIVE_PERIOD, RATES_PERIOD, STATUS_PERIOD_IDLE, keep_recording, sanction};
 use crate::game_match::RosterEntry;
+use crate::ops::Verdict;
 use crate::player::PlayerId;
 use crate::room::port::Port;
 use crate::room::{LiveFrame, Report, StateWish, StateWord};
@@ -32,6 +34,8 @@ pub(super) enum Errand {
     State { slot: usize, player: PlayerId, word: StateWord },
     /// The game's numbers from now on.
     Balance(NewBalance),
+    /// An operator has decided.
+    Sanction { player: PlayerId, verdict: Verdict },
     /// No new players; matches go on to their end, at most until then.
     Drain { by: Time },
     /// Somebody looks at this room from now on; `None`: nobody does.
@@ -66,6 +70,8 @@ pub(super) struct Shared<G: ServerGame> {
     pub(super) record_folder: PathBuf,
     /// The game's numbers for rooms to come.
     pub(super) balance: Mutex<Option<NewBalance>>,
+    /// Who is banned, for rooms to come.
+    pub(super) banned: Mutex<BTreeMap<PlayerId, Verdict>>,
     /// Somebody keeps players' states.
     pub(super) entrusted: bool,
     /// Ticks that a room may catch up before it skips.
@@ -84,6 +90,24 @@ impl<G: ServerGame> Shared<G> {
 
     pub(super) fn set_balance(&self, balance: &NewBalance) {
         *self.balance.lock().unwrap_or_else(PoisonError::into_inner) = Some(balance.clone());
+    }
+
+    /// Notes what rooms to come must know: bans that last.
+    pub(super) fn note_verdict(&self, player: PlayerId, verdict: Verdict) {
+        let mut banned = self.banned.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.unix_ms(self.clock.now().as_micros());
+        let lasts = |verdict: &Verdict| matches!(verdict, Verdict::Ban { until_unix_ms } if until_unix_ms.is_none_or(|until| until > now));
+        banned.retain(|_, verdict| lasts(verdict));
+        match verdict {
+            Verdict::Ban { .. } => drop(banned.insert(player, verdict)),
+            Verdict::Unban => drop(banned.remove(&player)),
+            Verdict::Kick => {}
+        }
+    }
+
+    pub(super) fn banned(&self) -> Vec<(PlayerId, Verdict)> {
+        let banned = self.banned.lock().unwrap_or_else(PoisonError::into_inner);
+        banned.iter().map(|(player, verdict)| (*player, *verdict)).collect()
     }
 
     /// Takes in what has arrived, and hands the room its own.
@@ -269,6 +293,10 @@ impl<G: ServerGame> Worker<G> {
             }
             Errand::Balance(balance) => {
                 self.cells.iter_mut().for_each(|cell| cell.room.set_balance(&balance));
+            }
+            Errand::Sanction { player, verdict } => {
+                let Self { cells, shared, .. } = self;
+                cells.iter_mut().for_each(|cell| sanction(&mut cell.room, &shared.clock, player, verdict));
             }
             Errand::Drain { by } => {
                 self.drain_by = Some(by);
