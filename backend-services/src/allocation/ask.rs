@@ -29,7 +29,7 @@ pub struct Selection {
     pub fleet: Option<String>,
     /// Further labels that a server must have.
     pub labels: BTreeMap<String, String>,
-    /// A server may hold several matches: one that is in use and has room in its list [`ROOMS`] is taken before a fresh one.
+    /// A server may hold several matches: one that is in use and has room in its list `rooms` is taken before a fresh one.
     pub shared: bool,
 }
 
