@@ -51,6 +51,11 @@ def autoscaled_by(policy):
 
 
 
+def rooms(policy):
+    """Servers that play eight matches at once."""
+    return autoscaled_by(policy) | {"gameServer": {"rooms": 8, "clientsMax": 64}}
+
+
 
 def cases():
     """Every set of values that is rendered, linted and checked, by name."""
@@ -73,6 +78,8 @@ def cases():
         "pools": pools,
         "split, pools": merge(split, pools),
         "buffer": autoscaled_by("buffer"),
+        "list": rooms("list"),
+        "counter": rooms("counter"),
         "kubernetes": {"allocation": {"by": "kubernetes"}},
         "regions": {"allocation": {"by": "regions", "regions": regions, "policies": POLICIES}},
         "plain http": {"allocation": {"endpoint": "http://fleet:443"}, "networkPolicy": {"enabled": False}},
@@ -114,6 +121,9 @@ def plain():
         yield name, texts[name]
     optional = {
         "autoscaler-buffer.yaml": ("autoscaler.yaml", autoscaled_by("buffer")),
+        "autoscaler-list.yaml": ("autoscaler.yaml", rooms("list")),
+        "autoscaler-counter.yaml": ("autoscaler.yaml", rooms("counter")),
+        "fleet-rooms.yaml": ("fleet.yaml", rooms("list")),
         "fleets-pools.yaml": ("fleet.yaml", values_file("values-pools.yaml")),
         "autoscaler-pools.yaml": ("autoscaler.yaml", values_file("values-pools.yaml")),
         "allocation-policy.yaml": ("allocation.yaml", {"allocation": {"policies": POLICIES}}),
