@@ -34,7 +34,7 @@ use crate::player::PlayerId;
 ///         match from {
 ///             1 => {
 ///                 let count = document["medals"].as_u64().ok_or("medals is no number")?;
-///                 document["medals"] = (0..count).map(|_| "bronze".into()).collect();
+///                 document["medals"] = (0..count).map(|_| serde_json::Value::from("bronze")).collect();
 ///                 Ok(document)
 ///             }
 ///             other => Err(format!("there was no version {other}")),
