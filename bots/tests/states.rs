@@ -288,10 +288,10 @@ fn what_the_backend_missed_waits_on_the_disk() {
 fn a_stale_server_overwrites_nothing() {
     let backend = Backend::start();
     let account = backend.register();
-    let [first, second] = [(); 2].map(|()| backend.server(&["--checkpoint-seconds", "1"]));
+    // The second one has one word to say, its last: what is seen then is final.
+    let [first, second] = ["1", "0"].map(|seconds| backend.server(&["--checkpoint-seconds", seconds]));
     let mut stale = Gunner::connect(&first, &account);
     stale.fire_for(Duration::from_millis(1500));
-    let before = backend.shots(&account).expect("a checkpoint");
     let mut fresh = Gunner::connect(&second, &account);
     fresh.play("seated elsewhere", |client| {
         stale.turn();
@@ -301,6 +301,8 @@ fn a_stale_server_overwrites_nothing() {
         fresh.turn();
         matches!(client.state(), ClientState::Disconnected(_))
     });
+    // From here on the first one's checkpoints are worth nothing.
+    let before = backend.shots(&account).expect("a checkpoint");
     fresh.fire_for(Duration::from_millis(300));
     fresh.leave();
     wait("the second one's word", PATIENCE, || backend.shots(&account).expect("saved") > before);
